@@ -1,0 +1,14 @@
+// The dashboards that are switched on, by file name.
+local records = import '../rules/records.libsonnet';
+
+{
+  local config = $._config.kronos,
+  local rules = records(config),
+
+  grafanaDashboardFolder:: config.dashboards.folder,
+
+  grafanaDashboards+:: {
+    [if config.dashboards.overview.enabled then 'kronos-dashboard.json']:
+      (import 'overview.libsonnet')(config, rules),
+  },
+}

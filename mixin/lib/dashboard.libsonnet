@@ -1,0 +1,109 @@
+// The frame around panels: variables, time range, links, and a grid that nobody has to count.
+local query = import 'query.libsonnet';
+
+local width = 24;  // Grafana's grid is 24 columns wide.
+
+// Rows of panels, each row one height, its panels sharing the width.
+local place(rows) =
+  local tops = std.foldl(function(tops, row) tops + [tops[std.length(tops) - 1] + row.height], rows, [0]);
+  local placed = std.flattenArrays([
+    [
+      rows[r].panels[p] {
+        gridPos: {
+          h: rows[r].height,
+          w: width / std.length(rows[r].panels),
+          x: p * width / std.length(rows[r].panels),
+          y: tops[r],
+        },
+      }
+      for p in std.range(0, std.length(rows[r].panels) - 1)
+    ]
+    for r in std.range(0, std.length(rows) - 1)
+  ]);
+  std.mapWithIndex(function(index, panel) panel { id: index + 1 }, placed);
+
+local datasource = { type: 'prometheus', uid: '${datasource}' };
+
+// A variable with the values of a label; All matches series without that label as well.
+local labelVariable(label, source) = {
+  name: label,
+  label: std.asciiUpper(label[0]) + label[1:],
+  type: 'query',
+  datasource: datasource,
+  query: { qryType: 1, query: 'label_values(' + source + ', ' + label + ')', refId: label },
+  definition: 'label_values(' + source + ', ' + label + ')',
+  refresh: 2,  // when the time range changes
+  sort: 1,
+  multi: true,
+  includeAll: true,
+  allValue: '.*',
+  current: { text: ['All'], value: ['$__all'] },
+  hide: 0,
+  skipUrlSync: false,
+  options: [],
+  regex: '',
+};
+
+function(config) {
+  local q = query(config),
+  local frame = self,
+
+  row(height, panels): { height: height, panels: panels },
+
+  // Matchers for what is chosen in the variables.
+  chosen(labels): { [label]: ['$' + label] for label in q.targetLabels + labels },
+
+  // `labels` are the variables beside the target's own; each takes its values from `rule`.
+  dashboard(knobs, title, description, rule, labels, rows): {
+    title: title,
+    description: description,
+    uid: knobs.uid,
+    tags: config.dashboards.tags,
+    editable: false,
+    graphTooltip: 1,  // one crosshair for all panels
+    schemaVersion: 39,
+    version: 1,
+    refresh: config.dashboards.refresh,
+    timezone: config.dashboards.timezone,
+    time: { from: config.dashboards.period, to: 'now' },
+    timepicker: {},
+    annotations: { list: [] },
+    links: [{
+      title: 'Kronos dashboards',
+      type: 'dashboards',
+      tags: config.dashboards.tags,
+      asDropdown: true,
+      includeVars: true,
+      keepTime: true,
+      icon: 'external link',
+      targetBlank: false,
+      tooltip: '',
+      url: '',
+    }],
+    panels: place(rows),
+    templating: {
+      list: [{
+        name: 'datasource',
+        label: 'Data source',
+        type: 'datasource',
+        query: 'prometheus',
+        regex: config.dashboards.datasourceRegex,
+        current: { text: config.dashboards.datasource, value: config.dashboards.datasource },
+        refresh: 1,
+        hide: 0,
+        includeAll: false,
+        multi: false,
+        skipUrlSync: false,
+        options: [],
+      }] + [
+        // Each variable offers what exists under those chosen before it.
+        local before = (q.targetLabels + labels)[:index];
+        labelVariable(
+          (q.targetLabels + labels)[index],
+          q.read(rule, { [label]: ['$' + label] for label in before })
+        )
+        for index in std.range(0, std.length(q.targetLabels + labels) - 1)
+      ],
+    },
+  },
+}

@@ -1,0 +1,58 @@
+// Words for PromQL. Each takes and gives strings or recorded rules; strings are joined with `+`, because `%` is
+// twenty times slower in the C++ implementation.
+//
+// Matchers are objects: { route: 'unmatched' } is route="unmatched", { status: ['error', 'timeout'] } is
+// status=~"error|timeout", { status: { not: ['error', 'timeout'] } } is status!~"error|timeout".
+local contract = import 'contract.libsonnet';
+
+local matcher(label, value) =
+  if std.isObject(value) then label + '!~"' + std.join('|', value.not) + '"'
+  else if std.isArray(value) then label + '=~"' + std.join('|', value) + '"'
+  else label + '="' + value + '"';
+
+local braces(matchers) = if matchers == [] then '' else '{' + std.join(', ', matchers) + '}';
+
+// A label that the series does not have would match nothing, in silence.
+local checked(series, known, matchers) = [
+  if std.member(known, label) then matcher(label, matchers[label])
+  else error series + ' has no label ' + label
+  for label in std.objectFields(matchers)
+];
+
+// Once a rate is taken, a counter is no total any more.
+local withoutTotal(name) =
+  local length = std.length(name);
+  if name[length - 6:] == '_total' then name[:length - 6] else name;
+
+function(config) {
+  local q = self,
+  local targetLabels = config.aggregationLabels + ['job'],
+
+  // The labels that every aggregation keeps.
+  targetLabels: targetLabels,
+
+  by(labels): '(' + std.join(', ', targetLabels + labels) + ')',
+  sum(labels, expr): 'sum by ' + q.by(labels) + ' (' + expr + ')',
+  max(labels, expr): 'max by ' + q.by(labels) + ' (' + expr + ')',
+  avg(labels, expr): 'avg by ' + q.by(labels) + ' (' + expr + ')',
+
+  // A ratio that is absent, not NaN, while nothing happens: one NaN in a window turns every average over it into NaN.
+  ratio(part, whole): part + ' / (' + whole + ' > 0)',
+
+  // A series as the service exposes it.
+  raw(series, matchers={}):
+    series + braces([config.selector] + checked(series, contract.labels(series), matchers)),
+  rate(series, matchers={}): 'rate(' + q.raw(series, matchers) + '[' + config.rateWindow + '])',
+  increase(series, window, matchers={}): 'increase(' + q.raw(series, matchers) + '[' + window + '])',
+
+  // A recorded rule, and a series of it. The name says which labels it keeps; aggregationLabels are left out, so
+  // that a name does not depend on where the mixin is used.
+  record(labels, metric, operation, expr):
+    local name = std.join('_', ['job'] + labels) + ':' + withoutTotal(metric) + ':' + operation;
+    { name:: name, labelNames:: labels, record: name, expr: expr },
+  read(rule, matchers={}): rule.name + braces(checked(rule.name, targetLabels + rule.labelNames, matchers)),
+  readOver(rule, window, matchers={}): 'avg_over_time(' + q.read(rule, matchers) + '[' + window + '])',
+
+  // The commonest rules.
+  recordRate(series, labels): q.record(labels, series, 'rate' + config.rateWindow, q.sum(labels, q.rate(series))),
+}

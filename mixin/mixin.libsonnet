@@ -1,0 +1,6 @@
+(import 'config.libsonnet') +
+(import 'rules/rules.libsonnet') +
+(import 'alerts/alerts.libsonnet') +
+(import 'dashboards/dashboards.libsonnet') +
+(import 'scrape.libsonnet') +
+(import 'lib/strict.libsonnet')

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from kronos_mixin.compile import render, write
+from kronos_mixin.contract import mixin_path
+from kronos_mixin.jsonnet import evaluate
+from proof import binaries
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A folder with the compiled mixin."""
+
+    folder: Path
+
+    @property
+    def rule_files(self) -> list[Path]:
+        return sorted((self.folder / "prometheus").glob("kronos-*.yml"))
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory) -> Compiled:
+    folder = tmp_path_factory.mktemp("monitoring")
+    write(render(evaluate(mixin_path())), folder)
+    return Compiled(folder)
+
+
+def pytest_generate_tests(metafunc):
+    """A test that asks for `tools` runs on every version of Prometheus."""
+    if "tools" in metafunc.fixturenames:
+        metafunc.parametrize("tools", binaries.every(), ids=lambda tools: tools.version, scope="session")
