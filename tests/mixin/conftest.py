@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from kronos_mixin.compile import render, write
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.jsonnet import evaluate

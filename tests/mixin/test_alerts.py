@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import pytest
 import yaml
-from proof import promtool
 from simulate import BATCH, HOUR, MINUTE, Instance, Request, every, input_series
+
+from proof import promtool
 
 
 @dataclass
@@ -65,7 +66,7 @@ SCENARIOS = [
         {24: {}, 29: ERRORS},
     ),
     Scenario("0.9 % fail", one(every(1), every(111, status="error")), {m: {} for m in range(20, 120, 10)}),
-    Scenario("1.2 % fail", one(every(1), every(82, status="error")), {m: ERRORS for m in range(20, 120, 10)}),
+    Scenario("1.2 % fail", one(every(1), every(82, status="error")), dict.fromkeys(range(20, 120, 10), ERRORS)),
     Scenario("the queue is full", one(every(1), every(20, status="overloaded")), {20: ERRORS}),
     Scenario(
         "callers' faults", one(every(10), every(1, status="invalid"), every(1, status="too_large")), {20: {}, 60: {}}
@@ -94,7 +95,7 @@ SCENARIOS = [
     ),
     # Latency.
     Scenario("4 % are slow", one(every(1), every(24, seconds=6)), {m: {} for m in range(20, 120, 10)}),
-    Scenario("6 % are slow", one(every(1), every(16, seconds=6)), {m: SLOW for m in range(30, 120, 10)}),
+    Scenario("6 % are slow", one(every(1), every(16, seconds=6)), dict.fromkeys(range(30, 120, 10), SLOW)),
     Scenario("exactly on the objective is not slow", one(every(1, seconds=5)), {60: {}}),
     Scenario("a batch may take longer", one(every(1, route=BATCH, seconds=20)), {60: {}}),
     Scenario("a batch may not take this long", one(every(1, route=BATCH, seconds=40)), {60: SLOW}, {60: [BATCH]}),

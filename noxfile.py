@@ -1,0 +1,58 @@
+"""What one does with this checkout: `nox` runs the tests, `nox -s demo` shows the whole at work."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.sessions = ["tests"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_external_run = True
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install this checkout with the service, and dependency groups, at the versions of the constraints file."""
+    packages = nox.project.dependency_groups(PYPROJECT, *groups)
+    session.install("--constraint", "constraints.txt", "--editable", ".[service]", *packages)
+
+
+@contextlib.contextmanager
+def timed(session: nox.Session, part: str) -> Iterator[None]:
+    """Say how long a part took, also when it fails."""
+    start = time.monotonic()
+    try:
+        yield
+    finally:
+        session.log(f"{part}: {time.monotonic() - start:.0f} s")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Lint, types, the mixin's own check, and all tests; arguments go to pytest."""
+    with timed(session, "environment"):
+        install(session, "dev")
+        # The oracle, upstream's architecture. It pins old versions of packages that are here already.
+        session.install("--constraint", "constraints.txt", "--no-deps", "kronos-model-arch")
+    with timed(session, "lint"):
+        session.run("ruff", "check")
+        session.run("ruff", "format", "--check")
+    with timed(session, "types"):
+        session.run("mypy")
+    with timed(session, "mixin"):
+        session.run("python", "build.py", "check")
+    with timed(session, "pytest"):
+        session.run("pytest", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Real candles through the real service, Prometheus and the compiled mixin; `-- --once` stops by itself."""
+    with timed(session, "environment"):
+        install(session, "proof")
+    session.run("python", "-m", "proof.demo", *session.posargs)

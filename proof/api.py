@@ -1,0 +1,142 @@
+"""The HTTP API of Prometheus, and of what speaks the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+
+class QueryError(Exception):
+    """The server refused a request; the message has its reason."""
+
+
+class WaitError(Exception):
+    """What was waited for did not come in time; the message has what was seen last."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One value of one series; `timestamp` in Unix seconds."""
+
+    labels: Mapping[str, str]
+    value: float
+    timestamp: float
+
+
+@dataclass(frozen=True)
+class Series:
+    """The values of one series, as (Unix seconds, value) in order of time."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+
+
+class Api:
+    """Requests to the server at `url` (no slash at the end).
+
+    Every method raises QueryError when the server refuses or doesn't answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Remember the address; nothing is sent yet."""
+        self.url = url
+        # No proxy of the environment: these servers are on this machine.
+        self._client = httpx.Client(trust_env=False, timeout=60)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def query(self, expr: str, at: float | None = None) -> list[Sample]:
+        """Return the value of an expression at a time in Unix seconds (None: now).
+
+        A scalar is one sample without labels; a range (`x[5m]`) gives all samples of every series.
+        """
+        data = self._get("query", query=expr, time=at)
+        kind, result = data["resultType"], data["result"]
+        if kind == "scalar":
+            return [Sample({}, float(result[1]), float(result[0]))]
+        if kind == "vector":
+            return [
+                Sample(series["metric"], value, timestamp)
+                for series in result
+                for timestamp, value in _points(series, "value")
+            ]
+        return [
+            Sample(series["metric"], value, timestamp)
+            for series in result
+            for timestamp, value in _points(series, "values")
+        ]
+
+    def query_range(self, expr: str, start: float, end: float, step: float) -> list[Series]:
+        """Return the values of an expression from `start` to `end` (Unix seconds) every `step` seconds."""
+        data = self._get("query_range", query=expr, start=start, end=end, step=step)
+        return [Series(series["metric"], tuple(_points(series, "values"))) for series in data["result"]]
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """Return the pending and firing alerts, as the API gives them (labels, annotations, state, ...)."""
+        alerts: list[dict[str, Any]] = self._get("alerts")["alerts"]
+        return alerts
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return the rule groups, as the API gives them (name, file, rules, lastError in each, ...)."""
+        groups: list[dict[str, Any]] = self._get("rules")["groups"]
+        return groups
+
+    def targets(self) -> list[dict[str, Any]]:
+        """Return the scraped targets, as the API gives them (labels, health, lastError, ...)."""
+        targets: list[dict[str, Any]] = self._get("targets", state="active")["activeTargets"]
+        return targets
+
+    def wait_for(
+        self,
+        expr: str,
+        predicate: Callable[[list[Sample]], bool] = bool,
+        *,
+        timeout: float = 60,
+        interval: float = 0.2,
+    ) -> list[Sample]:
+        """Ask every `interval` seconds until `predicate` likes the samples, and return them.
+
+        By default any sample will do. Raises WaitError, with what was seen last, after `timeout` seconds,
+        and QueryError at once: an expression that is wrong will not get better.
+        """
+        deadline = time.monotonic() + timeout
+        while not predicate(samples := self.query(expr)):
+            if time.monotonic() > deadline:
+                seen = "\n".join(f"  {dict(sample.labels)} {sample.value:g}" for sample in samples[:20])
+                raise WaitError(
+                    f"{expr}\nwas not as expected within {timeout:g} s at {self.url}; seen last "
+                    f"({len(samples)} samples):\n{seen or '  nothing'}"
+                )
+            time.sleep(interval)
+        return samples
+
+    def _get(self, path: str, **parameters: str | float | None) -> dict[str, Any]:
+        """Return `data` of the answer."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        url = f"{self.url}/api/v1/{path}"
+        asked = f"{url} {given.get('query', '')}".strip()
+        try:
+            answer = self._client.get(url, params=given)
+            body = answer.json()
+        except httpx.HTTPError as error:
+            raise QueryError(f"{asked}: {type(error).__name__}: {error}") from error
+        except ValueError as error:
+            raise QueryError(f"{asked}: HTTP {answer.status_code} {answer.text[:500]}") from error
+        if body.get("status") != "success":
+            raise QueryError(f"{asked}: HTTP {answer.status_code} {body.get('error', body)}")
+        data: dict[str, Any] = body["data"]
+        return data
+
+
+def _points(series: Mapping[str, Any], key: str) -> list[tuple[float, float]]:
+    """Return (timestamp, value) of one series of an answer; Go's +Inf, -Inf and NaN are floats here too."""
+    if key not in series:
+        raise QueryError(f"{series['metric']} is a native histogram: ask for a number, not for the series.")
+    pairs = [series[key]] if key == "value" else series[key]
+    return [(float(timestamp), float(value)) for timestamp, value in pairs]
