@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import yaml
 from bokeh_sampledata import stocks
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -190,36 +191,38 @@ def _wait_for_records(prometheus: Prometheus, mixin: Mixin) -> None:
 
 def _show_forecast(console: Console, request: dict[str, Any], answer: dict[str, Any]) -> None:
     fields = ("open", "high", "low", "close")
-    table = Table(title=f"{request['series_id']}: what came before, and the forecast of {answer['model_version']}")
-    for side in ("", "forecast "):
-        table.add_column(f"{side}day")
+    title = f"{request['series_id']}: what came before, and the forecast of {answer['model_version']}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE)
+    for side in ("before", "forecast"):
+        table.add_column(side, no_wrap=True)
         for field in fields:
-            table.add_column(field, justify="right")
+            table.add_column(field, justify="right", no_wrap=True)
     before = zip(request["timestamps"][-_HORIZON:], request["candles"][-_HORIZON:], strict=True)
     for (day, candle), forecast in zip(before, answer["prediction"], strict=True):
         table.add_row(
-            day[:10],
+            day[5:10],
             *(f"{candle[field]:.2f}" for field in fields),
-            forecast["timestamp"][:10],
+            forecast["timestamp"][5:10],
             *(f"{forecast[field]:.2f}" for field in fields),
         )
     console.print(table)
-    console.print("  The demo checkpoint has never been trained: its numbers are real output, and mean nothing.\n")
+    console.print("The demo checkpoint has never been trained: its numbers are real output, and mean nothing.\n")
 
 
 def _show_panels(console: Console, prometheus: Api, mixin: Mixin) -> None:
     for name, dashboard in mixin.dashboards.items():
-        table = Table(title=f"{dashboard['title']} ({name})", title_justify="left")
+        table = Table(title=f"{dashboard['title']} ({name})", title_justify="left", box=box.SIMPLE)
         table.add_column("panel")
         table.add_column("line")
         table.add_column("now", justify="right")
         last = ""
         for query in queries(dashboard, _EVALUATION):
             lines = [(query.name(s.labels), _value(s, query.unit)) for s in prometheus.query(query.expr)]
-            for line, value in lines or [(query.legend, "-")]:
+            for line, value in lines or [(query.name({}) or "by " + ", ".join(query.labels), "none")]:
                 table.add_row(query.panel if query.panel != last else "", line, value)
                 last = query.panel
         console.print(table)
+    console.print("Rates are over 5 minutes, and the demo is younger: they are still growing.\n")
 
 
 def _value(sample: Sample, unit: str) -> str:
@@ -229,7 +232,7 @@ def _value(sample: Sample, unit: str) -> str:
 
 
 def _show_alerts(console: Console, prometheus: Api) -> None:
-    table = Table(title="Alerts", title_justify="left")
+    table = Table(title="Alerts", title_justify="left", box=box.SIMPLE)
     for column in ("alert", "severity", "state"):
         table.add_column(column)
     for group in prometheus.rules():
@@ -249,7 +252,7 @@ def _show_addresses(console: Console, service: Service, prometheus: Api) -> None
         ("what fires", f"{prometheus.url}/api/v1/alerts"),
         ("a recorded series", f"{prometheus.url}/api/v1/query?query=job_route_status:kronos_requests:rate5m"),
     ):
-        console.print(f"  {what:<18} {address}")
+        console.print(f"  {what:<18} {address}", soft_wrap=True)
     console.print("In your Grafana, import monitoring/grafana/kronos-dashboard.json.")
 
 

@@ -22,6 +22,11 @@ class Query:
     unit: str
     empty: str
 
+    @property
+    def labels(self) -> list[str]:
+        """The labels that the legend shows."""
+        return _LEGEND.findall(self.legend)
+
     def name(self, labels: Mapping[str, str]) -> str:
         """The name of a line, as the legend makes it from the labels of its series."""
         return _LEGEND.sub(lambda match: labels.get(match[1], ""), self.legend).strip()

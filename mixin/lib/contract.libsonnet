@@ -2,20 +2,12 @@
 // expose is a compile error here, not an empty panel at 3 a.m.
 local contract = import '../metrics.json';
 
-local histogram(metric) = metric.type == 'histogram';
-
-// Every series of a scrape, with the labels it has beside those of its target.
-local series =
-  { [name]: std.objectFields(contract.metrics[name].labels) for name in std.objectFields(contract.metrics) } +
-  {
-    [name + '_bucket']: std.objectFields(contract.metrics[name].labels) + ['le']
-    for name in std.objectFields(contract.metrics)
-    if histogram(contract.metrics[name])
-  } +
-  { [name]: contract.external[name].labels for name in std.objectFields(contract.external) };
-
 {
-  labels(name):: if std.objectHas(series, name) then series[name] else error 'metrics.json has no series ' + name,
+  // The labels of a metric, beside those of its target.
+  labels(name)::
+    if std.objectHas(contract.metrics, name) then std.objectFields(contract.metrics[name].labels)
+    else if std.objectHas(contract.external, name) then contract.external[name].labels
+    else error 'metrics.json has no metric ' + name,
 
   // The boundary `le` of a histogram, if it is one. A boundary that is none matches nothing, in silence.
   bucket(histogram, le)::

@@ -1,4 +1,5 @@
 // The frame around panels: variables, time range, links, and a grid that nobody has to count.
+local panel = import 'panel.libsonnet';
 local query = import 'query.libsonnet';
 
 local width = 24;  // Grafana's grid is 24 columns wide.
@@ -22,14 +23,12 @@ local place(rows) =
   ]);
   std.mapWithIndex(function(index, panel) panel { id: index + 1 }, placed);
 
-local datasource = { type: 'prometheus', uid: '${datasource}' };
-
 // A variable with the values of a label; All matches series without that label as well.
 local labelVariable(label, source) = {
   name: label,
   label: std.asciiUpper(label[0]) + label[1:],
   type: 'query',
-  datasource: datasource,
+  datasource: panel.datasource,
   query: { qryType: 1, query: 'label_values(' + source + ', ' + label + ')', refId: label },
   definition: 'label_values(' + source + ', ' + label + ')',
   refresh: 2,  // when the time range changes
@@ -53,10 +52,13 @@ function(config) {
   // Matchers for what is chosen in the variables.
   chosen(labels): { [label]: ['$' + label] for label in q.targetLabels + labels },
 
-  // `labels` are the variables beside the target's own; each takes its values from `rule`.
-  dashboard(knobs, title, description, rule, labels, rows): {
-    title: title,
-    description: description,
+  // { uid, title, description, labels, source, rows }: `labels` are the variables beside the target's own, `source` the
+  // recorded rule that all variables take their values from.
+  dashboard(knobs): {
+    local labels = q.targetLabels + knobs.labels,
+
+    title: knobs.title,
+    description: knobs.description,
     uid: knobs.uid,
     tags: config.dashboards.tags,
     editable: false,
@@ -80,7 +82,7 @@ function(config) {
       tooltip: '',
       url: '',
     }],
-    panels: place(rows),
+    panels: place(knobs.rows),
     templating: {
       list: [{
         name: 'datasource',
@@ -97,12 +99,8 @@ function(config) {
         options: [],
       }] + [
         // Each variable offers what exists under those chosen before it.
-        local before = (q.targetLabels + labels)[:index];
-        labelVariable(
-          (q.targetLabels + labels)[index],
-          q.read(rule, { [label]: ['$' + label] for label in before })
-        )
-        for index in std.range(0, std.length(q.targetLabels + labels) - 1)
+        labelVariable(labels[index], q.read(knobs.source, { [label]: ['$' + label] for label in labels[:index] }))
+        for index in std.range(0, std.length(labels) - 1)
       ],
     },
   },

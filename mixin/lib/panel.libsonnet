@@ -1,70 +1,72 @@
 // Panels as Grafana stores them. Only kinds that Grafana's published front-end packages can draw: timeseries, stat.
 local datasource = { type: 'prometheus', uid: '${datasource}' };
 
-local targets(queries, instant) = std.mapWithIndex(
-  function(index, query) {
-    refId: std.char(65 + index),  // A, B, C, ...
-    datasource: datasource,
-    expr: query.expr,
-    legendFormat: query.legend,
-    editorMode: 'code',
-    instant: instant,
-    range: !instant,
+local panel(type, knobs, instant) = {
+  type: type,
+  title: knobs.title,
+  description: knobs.description,
+  datasource: datasource,
+  targets: std.mapWithIndex(
+    function(index, query) {
+      refId: std.char(65 + index),  // A, B, C, ...
+      datasource: datasource,
+      expr: query.expr,
+      legendFormat: query.legend,
+      editorMode: 'code',
+      instant: instant,
+      range: !instant,
+    },
+    knobs.queries
+  ),
+  fieldConfig: {
+    defaults: {
+      unit: knobs.unit,
+      noValue: if std.objectHas(knobs, 'empty') then knobs.empty else 'No requests yet',
+    },
+    overrides: if std.objectHas(knobs, 'overrides') then knobs.overrides else [],
   },
-  queries
-);
+};
 
 {
+  datasource:: datasource,
+
   query(expr, legend): { expr: expr, legend: legend },
 
-  // Lines over time. `queries` are made by query(); the panel's smallest step is the rules' evaluation interval, or
-  // steps would fall between two recorded points.
-  timeseries(title, description, unit, queries, interval, empty='No requests yet'): {
-    type: 'timeseries',
-    title: title,
-    description: description,
-    datasource: datasource,
-    interval: interval,
-    targets: targets(queries, false),
-    fieldConfig: {
-      defaults: {
-        unit: unit,
-        min: 0,
-        noValue: empty,
-        color: { mode: 'palette-classic' },
-        custom: {
-          drawStyle: 'line',
-          lineWidth: 2,
-          fillOpacity: 5,
-          showPoints: 'never',
-          spanNulls: false,
-          axisSoftMin: 0,
-        },
+  // Properties of the lines whose name matches a regular expression.
+  override(regex, properties): {
+    matcher: { id: 'byRegexp', options: regex },
+    properties: [{ id: id, value: properties[id] } for id in std.objectFields(properties)],
+  },
+
+  // Lines over time: { title, description, unit, queries, interval, overrides, empty }. `interval` is the smallest
+  // step: smaller ones would fall between two points of a recorded series.
+  timeseries(knobs): panel('timeseries', knobs, false) {
+    interval: knobs.interval,
+    fieldConfig+: { defaults+: {
+      min: 0,
+      color: { mode: 'palette-classic' },
+      custom: {
+        drawStyle: 'line',
+        lineWidth: 2,
+        fillOpacity: 5,
+        showPoints: 'never',
+        spanNulls: false,
+        axisSoftMin: 0,
       },
-      overrides: [],
-    },
+    } },
     options: {
       legend: { displayMode: 'table', placement: 'bottom', showLegend: true, calcs: ['lastNotNull', 'max'] },
       tooltip: { mode: 'multi', sort: 'desc' },
     },
   },
 
-  // One number now. `steps` are thresholds: [{ value: null, color: 'green' }, { value: 0.01, color: 'red' }].
-  stat(title, description, unit, query, steps, empty='No requests yet'): {
-    type: 'stat',
-    title: title,
-    description: description,
-    datasource: datasource,
-    targets: targets([query], true),
-    fieldConfig: {
-      defaults: {
-        unit: unit,
-        noValue: empty,
-        color: { mode: 'thresholds' },
-        thresholds: { mode: 'absolute', steps: steps },
-      },
-      overrides: [],
-    },
+  // One number now: { title, description, unit, queries, steps, empty }. `steps` are thresholds:
+  // [{ value: null, color: 'green' }, { value: 0.01, color: 'red' }].
+  stat(knobs): panel('stat', knobs, true) {
+    fieldConfig+: { defaults+: {
+      color: { mode: 'thresholds' },
+      thresholds: { mode: 'absolute', steps: knobs.steps },
+    } },
     options: {
       colorMode: 'background',
       graphMode: 'none',
@@ -74,26 +76,4 @@ local targets(queries, instant) = std.mapWithIndex(
       textMode: 'value_and_name',
     },
   },
-
-  // A line in a panel where a number turns bad.
-  threshold(value): {
-    fieldConfig+: { defaults+: {
-      custom+: { thresholdsStyle: { mode: 'dashed' } },
-      thresholds: {
-        mode: 'absolute',
-        steps: [{ value: null, color: 'transparent' }, { value: value, color: 'red' }],
-      },
-    } },
-  },
-
-  override(regex, properties): {
-    fieldConfig+: { overrides+: [{
-      matcher: { id: 'byRegexp', options: regex },
-      properties: [{ id: id, value: properties[id] } for id in std.objectFields(properties)],
-    }] },
-  },
-
-  // Lines whose name matches go to the right axis, with a unit of their own.
-  onRightAxis(regex, unit):
-    self.override(regex, { unit: unit, 'custom.axisPlacement': 'right', 'custom.lineStyle': { fill: 'dash', dash: [2, 6] } }),
 }

@@ -39,11 +39,14 @@ function(config) {
   // A ratio that is absent, not NaN, while nothing happens: one NaN in a window turns every average over it into NaN.
   ratio(part, whole): part + ' / (' + whole + ' > 0)',
 
-  // A series as the service exposes it.
-  raw(series, matchers={}):
-    series + braces([config.selector] + checked(series, contract.labels(series), matchers)),
-  rate(series, matchers={}): 'rate(' + q.raw(series, matchers) + '[' + config.rateWindow + '])',
-  increase(series, window, matchers={}): 'increase(' + q.raw(series, matchers) + '[' + window + '])',
+  // A metric as the service exposes it, and the buckets of one that is a histogram.
+  raw(metric, matchers={}): metric + braces([config.selector] + checked(metric, contract.labels(metric), matchers)),
+  buckets(metric, matchers={}):
+    metric + '_bucket' +
+    braces([config.selector] + checked(metric, contract.labels(metric) + ['le'], matchers)),
+
+  rate(expr): 'rate(' + expr + '[' + config.rateWindow + '])',
+  increase(expr, window): 'increase(' + expr + '[' + window + '])',
 
   // A recorded rule, and a series of it. The name says which labels it keeps; aggregationLabels are left out, so
   // that a name does not depend on where the mixin is used.
@@ -53,6 +56,10 @@ function(config) {
   read(rule, matchers={}): rule.name + braces(checked(rule.name, targetLabels + rule.labelNames, matchers)),
   readOver(rule, window, matchers={}): 'avg_over_time(' + q.read(rule, matchers) + '[' + window + '])',
 
-  // The commonest rules.
-  recordRate(series, labels): q.record(labels, series, 'rate' + config.rateWindow, q.sum(labels, q.rate(series))),
+  // The commonest rules: a counter's or a histogram's rate, summed over instances.
+  recordRate(counter, labels):
+    q.record(labels, counter, 'rate' + config.rateWindow, q.sum(labels, q.rate(q.raw(counter)))),
+  recordBuckets(histogram, labels):
+    local kept = labels + ['le'];
+    q.record(kept, histogram + '_bucket', 'rate' + config.rateWindow, q.sum(kept, q.rate(q.buckets(histogram)))),
 }

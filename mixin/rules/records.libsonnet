@@ -32,7 +32,7 @@ function(config)
   local requests = q.recordRate('kronos_requests_total', ['route', 'status']);
   local ended(statuses) = q.sum(['route'], q.read(requests, { status: statuses }));
   local endedCount(statuses) =
-    q.sum(['route'], q.increase('kronos_requests_total', knobs.guardWindow, { status: statuses }));
+    q.sum(['route'], q.increase(q.raw('kronos_requests_total', { status: statuses }), knobs.guardWindow));
 
   // What shares are taken of: success and failure. Refused and cancelled requests are neither.
   local eligible =
@@ -43,7 +43,7 @@ function(config)
 
   // Admitted requests by how long they took.
   local seconds = 'kronos_request_duration_seconds';
-  local durations = q.recordRate(seconds + '_bucket', ['route', 'status', 'le']);
+  local durations = q.recordBuckets(seconds, ['route', 'status']);
 
   // Requests whose time counts: admitted, not ended by a fault of the service other than slowness, and not given up
   // by the caller before the objective had passed. One given up AFTER it is a slow one, or a hang in which every
@@ -58,7 +58,7 @@ function(config)
     q.sum(['route'], buckets({ status: { not: ['error', 'unavailable'] }, le: '+Inf' })) +
     ' - ' + q.sum(['route'], withinObjective(buckets, statuses));
   local timedRate(matchers) = q.read(durations, matchers);
-  local timedCount(matchers) = q.increase(seconds + '_bucket', knobs.guardWindow, matchers);
+  local timedCount(matchers) = q.increase(q.buckets(seconds, matchers), knobs.guardWindow);
   // The difference of two rates may miss 0 by a rounding error.
   local slowOf(buckets) = 'clamp_min(' + timedWithout(buckets, ['cancelled', 'success']) + ', 0)';
 
@@ -81,8 +81,8 @@ function(config)
       'sum',
       q.sum(['route'], q.raw('kronos_concurrent_requests'))
     ),
-    inference: q.recordRate('kronos_model_inference_seconds_bucket', ['route', 'le']),
-    inputCandles: q.recordRate('kronos_prediction_input_candles_bucket', ['route', 'le']),
+    inference: q.recordBuckets('kronos_model_inference_seconds', ['route']),
+    inputCandles: q.recordBuckets('kronos_prediction_input_candles', ['route']),
 
     // Why requests failed or were turned away.
     errors: q.recordRate('kronos_errors_total', ['route', 'type']),

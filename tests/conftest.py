@@ -1,0 +1,7 @@
+from __future__ import annotations
+
+from proof import binaries
+
+
+def pytest_report_header() -> str:
+    return "Prometheus: " + ", ".join(tools.version for tools in binaries.every())

@@ -1,0 +1,156 @@
+"""The whole path on real parts: the service, each Prometheus, the compiled rules, alerts, scrape config and panels.
+
+Minutes become seconds through the mixin's configuration alone; no compiled file is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from kronos_mixin.compile import render, write
+from kronos_mixin.contract import mixin_path
+from kronos_mixin.jsonnet import Mixin, evaluate
+from proof import binaries, promtool
+from proof.panels import queries
+from proof.prometheus import Prometheus
+from proof.service import Service
+
+SINGLE, BATCH = "/v1/predict/single", "/v1/predict/batch"
+SETTINGS = {"drain_seconds": 0}
+
+
+def compile_for(port: int, folder: Path) -> Mixin:
+    """The mixin at a quicker pace, and a central Prometheus's configuration that loads it."""
+    mixin = evaluate(
+        mixin_path(),
+        {
+            "kronos": {
+                "rateWindow": "20s",
+                "evaluationInterval": "1s",
+                "scrape": {"targets": [f"127.0.0.1:{port}"], "interval": "1s", "timeout": "1s"},
+                "requests": {"sparseWindow": "1m", "guardWindow": "2m"},
+                "alerts": {"KronosServiceDown": {"for": "2s", "window": "10s"}},
+            }
+        },
+    )
+    write(render(mixin), folder)
+    scrape = yaml.safe_load((folder / "prometheus" / "prometheus-scrape-config.yml").read_text())
+    config = {"rule_files": ["prometheus/kronos-*.yml"], **scrape}
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    return mixin
+
+
+def series(length: int = 30, horizon: int = 3) -> dict:
+    candles = [
+        {"open": 10 + i % 3, "high": 13 + i % 3, "low": 9, "close": 11, "volume": 100 + i} for i in range(length)
+    ]
+    timestamps = [f"2026-01-05T{9 + i // 60:02}:{i % 60:02}:00Z" for i in range(length)]
+    return {"candles": candles, "timestamps": timestamps, "horizon": horizon}
+
+
+def send(service: Service, seconds: float) -> dict[tuple[str, str], int]:
+    """Mixed traffic; returns how many requests of each route had which status."""
+    sent: dict[tuple[str, str], int] = {}
+    kinds = [
+        (SINGLE, series(), "success", 200),
+        (BATCH, {"items": [series(), series(60, 5)]}, "success", 200),
+        (SINGLE, series(horizon=-1), "invalid", 422),
+        ("/v1/no/such/path", {}, "invalid", 404),
+    ]
+    deadline = time.monotonic() + seconds
+    with httpx.Client(base_url=service.url, trust_env=False, timeout=60) as client:
+        while time.monotonic() < deadline:
+            for path, body, status, code in kinds:
+                assert client.post(path, json=body).status_code == code
+                key = (path if path in (SINGLE, BATCH) else "unmatched", status)
+                sent[key] = sent.get(key, 0) + 1
+            time.sleep(0.1)
+    return sent
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """The service, the compiled mixin, and one Prometheus of each version, all of them running at once."""
+    folder = tmp_path_factory.mktemp("monitoring")
+    with contextlib.ExitStack() as running:
+        service = running.enter_context(Service(SETTINGS))
+        mixin = compile_for(service.port, folder)
+        servers = [running.enter_context(Prometheus(t, folder / "prometheus.yml")) for t in binaries.every()]
+        for server in servers:
+            server.wait_for('up{job="kronos-api"} == 1', timeout=30)
+        # Prometheus counts an increase only from the second scrape on.
+        time.sleep(1.5)
+        sent = send(service, 12)
+        yield service, mixin, servers, sent
+
+
+def test_the_versions_that_are_tried(path):
+    releases = [server.tools.release[:2] for server in path[2]]
+    assert releases[0] >= (2, 42)
+    assert releases == sorted(releases)
+
+
+def test_every_version_accepts_the_compiled_files(path, tmp_path):
+    compile_for(8000, tmp_path)
+    for server in path[2]:
+        promtool.check_config(server.tools, tmp_path / "prometheus.yml")
+        for file in (tmp_path / "prometheus").glob("kronos-*.yml"):
+            promtool.check_rules(server.tools, file)
+
+
+def test_no_rule_fails(path):
+    for server in path[2]:
+        rules = [rule for group in server.rules() for rule in group["rules"]]
+        assert {rule["health"] for rule in rules} == {"ok"}, server.tools.version
+
+
+def test_every_query_of_the_overview_gives_data(path):
+    _, mixin, servers, _ = path
+    dashboard = mixin.dashboards["kronos-dashboard.json"]
+    for server in servers:
+        server.wait_for("sum(job_route_status:kronos_requests:rate20s) > 0")
+        empty = [q for q in queries(dashboard, "1s") if not server.query(q.expr)]
+        assert empty == [], server.tools.version
+
+
+@pytest.mark.parametrize(("variable", "value"), [("route", SINGLE), ("status", "success")])
+def test_a_filter_leaves_what_was_chosen(path, variable, value):
+    _, mixin, servers, _ = path
+    dashboard = mixin.dashboards["kronos-dashboard.json"]
+    everything = next(q for q in queries(dashboard, "1s") if q.panel.startswith("Request rate"))
+    chosen = next(q for q in queries(dashboard, "1s", {variable: value}) if q.panel.startswith("Request rate"))
+    for server in servers:
+        assert {sample.labels[variable] for sample in server.query(everything.expr)} > {value}
+        assert {sample.labels[variable] for sample in server.query(chosen.expr)} == {value}
+
+
+def test_prometheus_counts_what_was_sent(path):
+    _, _, servers, sent = path
+    for server in servers:
+        server.wait_for(
+            'kronos_requests_total{status=~"success|invalid"} > 0',
+            lambda samples: {(s.labels["route"], s.labels["status"]): s.value for s in samples} == sent,
+            timeout=10,
+        )
+
+
+def test_killed_and_started_again(path):
+    """KronosServiceDown fires when the service is gone, alone, and resolves when it is back."""
+    service, _, servers, _ = path
+    assert [server.query('ALERTS{alertstate="firing"}') for server in servers] == [[] for _ in servers]
+    service.process.stop()
+    for server in servers:
+        fired = server.wait_for('ALERTS{alertstate="firing"}', timeout=60)
+        assert [sample.labels["alertname"] for sample in fired] == ["KronosServiceDown"]
+        (alert,) = [alert for alert in server.alerts() if alert["state"] == "firing"]
+        assert alert["labels"]["job"] == "kronos-api"
+        assert "could reach only" in alert["annotations"]["description"]
+    with Service(SETTINGS, port=service.port):
+        for server in servers:
+            server.wait_for('ALERTS{alertstate="firing"}', lambda samples: not samples, timeout=60)
