@@ -1,0 +1,1 @@
+"""The instrumented Kronos forecasting service."""

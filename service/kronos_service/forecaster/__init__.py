@@ -1,0 +1,59 @@
+"""Forecasting candles with Kronos: checkpoint, decoding and scheduling. Knows no HTTP and no metrics."""
+
+from .checkpoint import Checkpoint, load_checkpoint
+from .decoding import forecast
+from .demo import DEMO_NAME, write_demo_checkpoint
+from .errors import (
+    CheckpointError,
+    CheckpointInvalid,
+    CheckpointNotFound,
+    DeviceUnavailable,
+    ForecasterError,
+    ForecastInvalid,
+    InferenceError,
+    InvalidOutput,
+    NotReady,
+    OutOfMemory,
+    QueueFull,
+    Stopped,
+)
+from .forecaster import Forecaster, ModelInfo
+from .normalise import COLUMNS
+from .sampling import Sampling
+from .series import STAMP_RANGES, Forecast, Series, Stage, with_amount
+from .stop import StopToken
+from .worker import Job, NullObserver, Observer, Worker
+
+__all__ = [
+    "COLUMNS",
+    "DEMO_NAME",
+    "STAMP_RANGES",
+    "Checkpoint",
+    "CheckpointError",
+    "CheckpointInvalid",
+    "CheckpointNotFound",
+    "DeviceUnavailable",
+    "Forecast",
+    "ForecastInvalid",
+    "Forecaster",
+    "ForecasterError",
+    "InferenceError",
+    "InvalidOutput",
+    "Job",
+    "ModelInfo",
+    "NotReady",
+    "NullObserver",
+    "Observer",
+    "OutOfMemory",
+    "QueueFull",
+    "Sampling",
+    "Series",
+    "Stage",
+    "StopToken",
+    "Stopped",
+    "Worker",
+    "forecast",
+    "load_checkpoint",
+    "with_amount",
+    "write_demo_checkpoint",
+]

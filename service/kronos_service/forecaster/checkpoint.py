@@ -1,0 +1,207 @@
+"""Loading a checkpoint: two folders with config.json and model.safetensors each, strictly checked."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from .config import ConfigError, ModelConfig, TokenizerConfig
+from .errors import CheckpointInvalid, CheckpointNotFound, DeviceUnavailable
+from .model import Kronos
+from .source import CONFIG_FILE, WEIGHTS_FILE, locate
+from .tokenizer import KronosTokenizer
+
+DEFAULT_CONTEXT = 512
+MINI_CONTEXT = 2048
+
+DTYPE = torch.float32
+
+_LISTED = 5
+
+_Config = TypeVar("_Config", TokenizerConfig, ModelConfig)
+_Module = TypeVar("_Module", KronosTokenizer, Kronos)
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A tokenizer and a model that belong together, ready for inference on one device.
+
+    Attributes:
+        tokenizer: in evaluation mode, without gradients.
+        model: in evaluation mode, without gradients.
+        model_name: the name of the model's folder, or its hub id.
+        tokenizer_name: the name of the tokenizer's folder, or its hub id.
+        revision: the model's commit on the hub, or "local".
+        tokenizer_revision: the tokenizer's commit on the hub, or "local".
+        device: where both are, such as ``cpu`` or ``cuda:0``.
+        dtype: number format of the weights.
+        max_context: most candles that the model looks at.
+        parameters: learned numbers of the model, without the tokenizer's.
+    """
+
+    tokenizer: KronosTokenizer
+    model: Kronos
+    model_name: str
+    tokenizer_name: str
+    revision: str
+    tokenizer_revision: str
+    device: torch.device
+    dtype: str
+    max_context: int
+    parameters: int
+
+
+def load_checkpoint(
+    model: str,
+    tokenizer: str,
+    *,
+    model_revision: str | None = None,
+    tokenizer_revision: str | None = None,
+    device: str = "cpu",
+    max_context: int | None = None,
+) -> Checkpoint:
+    """Load a model and its tokenizer.
+
+    Args:
+        model: a folder, or ``owner/name`` on the Hugging Face hub. A folder of that name is preferred.
+        tokenizer: likewise.
+        model_revision: branch, tag or commit on the hub; not for folders.
+        tokenizer_revision: likewise.
+        device: as PyTorch names it.
+        max_context: most candles that the model may look at, which no config.json says. None means 2048 for
+            a model with "mini" in its name and 512 for all others, as the published checkpoints were trained.
+
+    Raises:
+        CheckpointNotFound: a folder, a repository or a file of it is missing or out of reach.
+        CheckpointInvalid: the files are damaged, or not those of a Kronos model and its tokenizer.
+        DeviceUnavailable: the device is unknown or absent.
+    """
+    place = _device(device)
+    if max_context is not None and max_context < 1:
+        raise CheckpointInvalid(f"max_context must be 1 or more, got {max_context}")
+    tokenizer_source = locate(tokenizer, tokenizer_revision)
+    model_source = locate(model, model_revision)
+    loaded_tokenizer = _load(tokenizer_source.folder, TokenizerConfig.parse, KronosTokenizer)
+    loaded_model = _load(model_source.folder, ModelConfig.parse, Kronos)
+    for bits in ("s1_bits", "s2_bits"):
+        ours, theirs = getattr(loaded_model.config, bits), getattr(loaded_tokenizer.config, bits)
+        if ours != theirs:
+            raise CheckpointInvalid(
+                f"model {model} has {bits} {ours}, but tokenizer {tokenizer} has {theirs};"
+                " use the tokenizer that the model was trained with"
+            )
+    if max_context is None:
+        max_context = MINI_CONTEXT if "mini" in model_source.name.lower() else DEFAULT_CONTEXT
+    return Checkpoint(
+        tokenizer=loaded_tokenizer.to(place),
+        model=loaded_model.to(place),
+        model_name=model_source.name,
+        tokenizer_name=tokenizer_source.name,
+        revision=model_source.revision,
+        tokenizer_revision=tokenizer_source.revision,
+        device=place,
+        dtype=str(DTYPE).removeprefix("torch."),
+        max_context=max_context,
+        parameters=sum(parameter.numel() for parameter in loaded_model.parameters()),
+    )
+
+
+def _device(name: str) -> torch.device:
+    try:
+        # An empty tensor proves that the device exists and tells its number: "cuda" is "cuda:0".
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise DeviceUnavailable(f"device {name!r} cannot be used: {error}; choose another, such as cpu") from error
+
+
+def _load(folder: Path, parse: Callable[[object], _Config], build: Callable[[_Config], _Module]) -> _Module:
+    config = _read_config(folder / CONFIG_FILE, parse)
+    # On "meta" a module has names and shapes but no numbers: nothing is initialised only to be overwritten.
+    with torch.device("meta"):
+        module = build(config)
+    weights = _read_weights(folder / WEIGHTS_FILE, module.state_dict())
+    module.load_state_dict(weights, strict=True, assign=True)
+    return module.eval().requires_grad_(requires_grad=False)
+
+
+def _read_config(path: Path, parse: Callable[[object], _Config]) -> _Config:
+    try:
+        return parse(json.loads(_existing(path).read_bytes()))
+    except ConfigError as error:
+        raise CheckpointInvalid(
+            f"{path} does not describe this kind of checkpoint: {error}; check that model and tokenizer"
+            " are not swapped and that the file is the published one"
+        ) from error
+    # json raises ValueError, also for bytes that are no UTF-8, and RecursionError for endless nesting.
+    except (ValueError, RecursionError) as error:
+        raise CheckpointInvalid(f"{path} is not JSON: {error}; fetch it again") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    try:
+        stored = load_file(_existing(path))
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointInvalid(f"{path} is damaged or no safetensors file: {error}; fetch it again") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if faults := _misfits(stored, expected):
+        raise CheckpointInvalid(
+            f"{path} does not fit its {CONFIG_FILE}: {'; '.join(faults)}; use files that belong together"
+        )
+    # Copied, because load_file maps the file: a process must survive that the file is replaced under it.
+    weights = {
+        name: tensor.to(DTYPE if tensor.is_floating_point() else tensor.dtype, copy=True)
+        for name, tensor in stored.items()
+    }
+    broken = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise CheckpointInvalid(f"{path} holds numbers that are not finite in {_some(broken)}; fetch it again")
+    return weights
+
+
+def _misfits(stored: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    common = [name for name in expected if name in stored]
+    faults = {
+        "missing": [name for name in expected if name not in stored],
+        "unexpected": [name for name in stored if name not in expected],
+        "of the wrong shape": [
+            f"{name} {list(stored[name].shape)} instead of {list(expected[name].shape)}"
+            for name in common
+            if stored[name].shape != expected[name].shape
+        ],
+        "of the wrong type": [
+            f"{name} {stored[name].dtype} instead of {expected[name].dtype}"
+            for name in common
+            if not _same_kind(stored[name].dtype, expected[name].dtype)
+        ],
+    }
+    return [f"{len(names)} tensors {fault}: {_some(names)}" for fault, names in faults.items() if names]
+
+
+def _same_kind(stored: torch.dtype, expected: torch.dtype) -> bool:
+    return stored == expected or (stored.is_floating_point and expected.is_floating_point)
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = sorted(names)
+    return ", ".join(listed[:_LISTED]) + (" and more" if len(listed) > _LISTED else "")
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise CheckpointNotFound(
+            f"there is no file {path}; a checkpoint is a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
+        )
+    return path
+
+
+def _unreadable(path: Path, error: OSError) -> CheckpointInvalid:
+    return CheckpointInvalid(f"{path} cannot be read: {error}; check its permissions and the disk")

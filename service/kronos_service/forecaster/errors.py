@@ -1,0 +1,94 @@
+"""Everything that can go wrong in a forecast, under one base class."""
+
+# ruff: noqa: N818 - the names say what happened (QueueFull, Stopped), as in the standard library's queue.Full.
+
+import torch
+
+
+class ForecasterError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class CheckpointError(ForecasterError):
+    """A checkpoint could not be loaded."""
+
+
+class CheckpointNotFound(CheckpointError):
+    """The folder or repository of a checkpoint, or a file of it, is missing or out of reach."""
+
+
+class CheckpointInvalid(CheckpointError):
+    """The files are there, but they are not a Kronos checkpoint that this package can run."""
+
+
+class DeviceUnavailable(ForecasterError):
+    """The device asked for is unknown or absent."""
+
+
+class ForecastInvalid(ForecasterError, ValueError):
+    """The series, or how it is to be sampled, cannot be forecast. The caller's fault."""
+
+
+class NotReady(ForecasterError):
+    """No model is loaded yet, or it is already closed."""
+
+
+class QueueFull(ForecasterError):
+    """The queue has no room for all the series that were asked for; none was admitted.
+
+    Attributes:
+        depth: series waiting when the request came.
+        capacity: most series that may wait.
+        asked: series in the request.
+    """
+
+    def __init__(self, depth: int, capacity: int, asked: int) -> None:
+        """Compose the message; for the arguments see the attributes."""
+        self.depth, self.capacity, self.asked = depth, capacity, asked
+        remedy = "ask for fewer series" if asked > capacity else "try again later"
+        super().__init__(f"queue full: {depth} of {capacity} places are taken and {asked} were asked for; {remedy}")
+
+
+class Stopped(ForecasterError):
+    """The work was stopped on request before it was done.
+
+    Attributes:
+        cause: the reason given by whoever stopped it.
+    """
+
+    def __init__(self, cause: str) -> None:
+        """Compose the message from ``cause``."""
+        self.cause = cause
+        super().__init__(f"stopped: {cause}")
+
+
+class InferenceError(ForecasterError):
+    """The model failed for a reason that this package did not foresee; see ``__cause__``."""
+
+
+class OutOfMemory(ForecasterError):
+    """The host's or the device's memory ran out."""
+
+
+class InvalidOutput(ForecasterError):
+    """The model answered with numbers that are not finite."""
+
+
+def classify(error: Exception) -> ForecasterError:
+    """The :class:`ForecasterError` that stands for any ``error``, with the original as its cause."""
+    if isinstance(error, ForecasterError):
+        return error
+    named: ForecasterError
+    if _is_out_of_memory(error):
+        named = OutOfMemory(f"memory ran out: {error}; free some, or ask for fewer samples or a smaller model")
+    else:
+        named = InferenceError(f"the model failed: {type(error).__name__}: {error}")
+    named.__cause__ = error
+    return named
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # The CPU allocator raises a bare RuntimeError, so only its message tells.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    )

@@ -1,0 +1,175 @@
+"""The whole package behind one object: load, forecast, close."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .checkpoint import Checkpoint, load_checkpoint
+from .decoding import forecast
+from .errors import CheckpointInvalid, InvalidOutput, NotReady, classify
+from .sampling import Sampling
+from .series import Series, with_amount
+from .stop import StopToken
+from .worker import Job, NullObserver, Observer, Worker
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is loaded; the attributes are those of :class:`Checkpoint`, with the device as text."""
+
+    model_name: str
+    tokenizer_name: str
+    revision: str
+    tokenizer_revision: str
+    device: str
+    dtype: str
+    max_context: int
+    parameters: int
+
+
+class Forecaster:
+    """A checkpoint and the worker that runs it. Thread-safe; starts out not ready."""
+
+    def __init__(self, *, capacity: int, threads: int, observer: Observer | None = None) -> None:
+        """Set up without loading anything.
+
+        Args:
+            capacity: most series that may wait for the model.
+            threads: PyTorch's threads for one operation, in the whole process.
+            observer: told what the worker does.
+        """
+        if capacity < 1 or threads < 1:
+            raise ValueError(f"capacity and threads must be 1 or more, got {capacity} and {threads}")
+        self._capacity = capacity
+        self._threads = threads
+        self._observer = observer or NullObserver()
+        self._loading = threading.Lock()
+        self._lock = threading.Lock()
+        self._worker: Worker | None = None
+        self._info: ModelInfo | None = None
+        self._stop = StopToken()
+
+    @property
+    def ready(self) -> bool:
+        """Whether series are taken: a checkpoint is loaded, has made a forecast, and is not closed."""
+        return self._worker is not None
+
+    @property
+    def info(self) -> ModelInfo | None:
+        """What is loaded; None while not ready."""
+        return self._info
+
+    @property
+    def capacity(self) -> int:
+        """Most series that may wait."""
+        return self._capacity
+
+    @property
+    def depth(self) -> int:
+        """Series waiting."""
+        worker = self._worker
+        return 0 if worker is None else worker.depth
+
+    def load(
+        self,
+        model: str,
+        tokenizer: str,
+        *,
+        model_revision: str | None = None,
+        tokenizer_revision: str | None = None,
+        device: str = "cpu",
+        max_context: int | None = None,
+    ) -> None:
+        """Load a checkpoint, make a forecast with it, and be ready. May be tried again after a failure.
+
+        For the arguments see :func:`load_checkpoint`.
+
+        Raises:
+            CheckpointNotFound, CheckpointInvalid, DeviceUnavailable: see :func:`load_checkpoint`;
+                CheckpointInvalid also if the forecast is not finite.
+            OutOfMemory, InferenceError: the forecast, or moving the weights to the device, failed.
+            Stopped: ``close`` was called meanwhile, or before.
+            RuntimeError: a checkpoint is loaded already.
+        """
+        with self._loading:
+            self._stop.check()
+            if self.ready:
+                raise RuntimeError(f"{self._info} is loaded already; make another Forecaster for another checkpoint")
+            torch.set_num_threads(self._threads)
+            try:
+                checkpoint = load_checkpoint(
+                    model,
+                    tokenizer,
+                    model_revision=model_revision,
+                    tokenizer_revision=tokenizer_revision,
+                    device=device,
+                    max_context=max_context,
+                )
+                _warm_up(checkpoint, self._stop)
+            except InvalidOutput as error:
+                raise CheckpointInvalid(
+                    f"the warm-up forecast of {model} with {tokenizer} failed: {error}"
+                ) from error
+            except Exception as error:
+                named = classify(error)
+                if named is error:
+                    raise
+                raise named from error
+            with self._lock:
+                self._stop.check()
+                self._info = _describe(checkpoint)
+                self._worker = Worker(checkpoint, self._capacity, self._observer)
+
+    def submit(self, series: Sequence[Series]) -> Job:
+        """Admit all of ``series`` as one job, or none. Does not wait.
+
+        Raises:
+            NotReady: nothing is loaded, or the forecaster is closed.
+            QueueFull: there is no room for all of them.
+            ForecastInvalid: there are none.
+        """
+        worker = self._worker
+        if worker is None:
+            raise NotReady(
+                f"the forecaster is closed: {self._stop.cause}"
+                if self._stop.cause
+                else "no model is loaded yet; try again later"
+            )
+        return worker.submit(series)
+
+    def close(self, cause: str) -> None:
+        """Stop a load in progress and all jobs for ``cause``, and take no more; waits for the running step.
+
+        A load that is reading files reads them to the end before it stops; that is not waited for.
+        """
+        with self._lock:
+            self._stop.stop(cause)
+            worker, self._worker, self._info = self._worker, None, None
+        if worker is not None:
+            worker.close(cause)
+
+
+def _describe(checkpoint: Checkpoint) -> ModelInfo:
+    return ModelInfo(
+        model_name=checkpoint.model_name,
+        tokenizer_name=checkpoint.tokenizer_name,
+        revision=checkpoint.revision,
+        tokenizer_revision=checkpoint.tokenizer_revision,
+        device=str(checkpoint.device),
+        dtype=checkpoint.dtype,
+        max_context=checkpoint.max_context,
+        parameters=checkpoint.parameters,
+    )
+
+
+def _warm_up(checkpoint: Checkpoint, stop: StopToken) -> None:
+    """Forecast from made-up candles: shows that the weights work and pays what only the first call costs."""
+    length = 32
+    wave = 100 + np.sin(np.arange(length, dtype=np.float64))
+    candles = with_amount(np.column_stack((wave, wave + 1, wave - 1, wave)), np.full(length, 1000.0))
+    midnight = np.array([[0, 0, 0, 1, 1]], dtype=np.int64)
+    series = Series(candles, midnight.repeat(length, axis=0), midnight.repeat(2, axis=0), Sampling(seed=0))
+    forecast(checkpoint, series, stop=stop)

@@ -1,0 +1,114 @@
+"""What goes into a forecast and what comes out."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ForecastInvalid
+from .normalise import COLUMNS
+from .sampling import Sampling
+
+Stage = Literal["tokenize", "prefill", "decode", "detokenize"]
+"""Stages of a forecast: candles to tokens; first step, over the whole window; all further steps; back."""
+
+STAMP_RANGES = {"minute": (0, 59), "hour": (0, 23), "weekday": (0, 6), "day": (1, 31), "month": (1, 12)}
+"""Calendar features of a candle in the order of a stamp, with their first and last value; Monday is 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One history and how to continue it.
+
+    The arrays are not copied; leave them alone until the forecast is done.
+
+    Attributes:
+        candles: [T, 6] float64: open, high, low, close, volume, amount, oldest first.
+        stamps: [T, 5] int64: minute, hour, weekday, day, month of each candle.
+        horizon_stamps: [H, 5] int64: the same of each candle to forecast.
+        sampling: how to draw.
+
+    Raises:
+        ForecastInvalid: an array has the wrong shape, dtype or values.
+    """
+
+    candles: NDArray[np.float64]
+    stamps: NDArray[np.int64]
+    horizon_stamps: NDArray[np.int64]
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be forecast."""
+        _check_array("candles", self.candles, np.float64, len(COLUMNS))
+        if not np.isfinite(self.candles).all():
+            row, column = np.argwhere(~np.isfinite(self.candles))[0]
+            raise ForecastInvalid(
+                f"candles must be finite, but {COLUMNS[column]} of candle {row} is"
+                f" {self.candles[row, column]}; fill or drop missing values"
+            )
+        _check_stamps("stamps", self.stamps)
+        _check_stamps("horizon_stamps", self.horizon_stamps)
+        if len(self.stamps) != len(self.candles):
+            raise ForecastInvalid(
+                f"every candle needs a stamp, got {len(self.stamps)} stamps for {len(self.candles)} candles"
+            )
+
+    @property
+    def horizon(self) -> int:
+        """Candles to forecast."""
+        return len(self.horizon_stamps)
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """Possible continuations of one series.
+
+    Attributes:
+        paths: [samples, H, 6] float64 in the units of the input.
+        stage_seconds: time spent in each stage; ``decode`` is nearly 0 for a horizon of one candle.
+    """
+
+    paths: NDArray[np.float64]
+    stage_seconds: dict[Stage, float]
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """[H, 6]: the average path, which is the reference's prediction."""
+        average: NDArray[np.float64] = self.paths.mean(axis=0)
+        return average
+
+
+def with_amount(
+    prices: NDArray[np.float64],
+    volume: NDArray[np.float64] | None = None,
+    amount: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Complete candles [T, 6] from prices [T, 4] and, where known, volume [T] and amount [T].
+
+    As the reference does: without a volume both are 0, even if an amount is given; without an amount it is
+    the volume times the mean of the four prices.
+    """
+    if volume is None:
+        volume = amount = np.zeros(len(prices))
+    elif amount is None:
+        amount = volume * prices.mean(axis=1)
+    return np.column_stack((prices, volume, amount))
+
+
+def _check_array(name: str, array: NDArray[np.generic], dtype: type[np.generic], width: int) -> None:
+    if array.dtype != dtype or array.ndim != 2 or array.shape[1] != width or len(array) == 0:
+        raise ForecastInvalid(
+            f"{name} must be a {dtype.__name__} array of shape [1 or more, {width}],"
+            f" got {array.dtype} {list(array.shape)}"
+        )
+
+
+def _check_stamps(name: str, stamps: NDArray[np.int64]) -> None:
+    _check_array(name, stamps, np.int64, len(STAMP_RANGES))
+    for column, (feature, (first, last)) in enumerate(STAMP_RANGES.items()):
+        values = stamps[:, column]
+        if values.min() < first or values.max() > last:
+            raise ForecastInvalid(
+                f"{feature} in {name} must be from {first} to {last}, got {values.min()} to {values.max()}"
+            )

@@ -1,0 +1,70 @@
+"""Where the files of a checkpoint are: a local folder, or a repository of the Hugging Face hub."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+
+from .errors import CheckpointInvalid, CheckpointNotFound
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+LOCAL_REVISION = "local"
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder that holds one half of a checkpoint.
+
+    Attributes:
+        folder: where the files are.
+        name: the folder's own name, or the hub id.
+        revision: the commit on the hub, or "local".
+    """
+
+    folder: Path
+    name: str
+    revision: str
+
+
+def locate(source: str, revision: str | None) -> Source:
+    """Find ``source``: a folder if one is there, else the hub id of a repository, which is downloaded.
+
+    Args:
+        source: path of a folder or ``owner/name``.
+        revision: branch, tag or commit on the hub; None means its main branch.
+
+    Raises:
+        CheckpointNotFound: there is no such folder, or the hub did not hand over the repository.
+        CheckpointInvalid: ``source`` is a file, or a local folder with a revision.
+    """
+    path = Path(source)
+    if path.is_dir():
+        if revision is not None:
+            raise CheckpointInvalid(
+                f"{source} is a local folder, which has no revision {revision!r}; leave the revision out"
+            )
+        # Resolved, because "." and ".." have no name of their own.
+        return Source(path, path.resolve().name, LOCAL_REVISION)
+    if path.exists():
+        raise CheckpointInvalid(f"{source} is a file; give the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}")
+    if not _HUB_ID.fullmatch(source):
+        raise CheckpointNotFound(f"there is no folder {source}, and it is no hub id (owner/name) either")
+    return _download(source, revision)
+
+
+def _download(hub_id: str, revision: str | None) -> Source:
+    try:
+        folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
+    # The hub's client has many families of errors (HTTP, network, cache, validation) without a common base.
+    except Exception as error:
+        raise CheckpointNotFound(
+            f"{hub_id} (revision {revision or 'main'}) is neither a local folder nor could it be had from the"
+            f" Hugging Face hub: {type(error).__name__}: {error}; check the id, the revision, the network and"
+            " the access token, or give the path of a local folder"
+        ) from error
+    # The client names a snapshot's folder by the commit that the revision stood for.
+    return Source(folder, hub_id, folder.name)

@@ -1,0 +1,161 @@
+"""The same numbers as the reference implementation, installed as the package ``model``."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from kronos_service.forecaster import Sampling, Series, forecast, with_amount
+from kronos_service.forecaster.normalise import CLIP, Scale
+from model.kronos import KronosPredictor, auto_regressive_inference
+
+CONTEXT = 64
+
+# Histories and horizons around the window's end, where positions restart, and every way of sampling.
+CASES = [
+    ("mini", CONTEXT, 1, 1, {}),
+    ("mini", CONTEXT, 2, 3, {"samples": 2}),
+    ("mini", CONTEXT, 40, 12, {"samples": 3}),
+    ("mini", CONTEXT, 40, 12, {"temperature": 0.5}),
+    ("mini", CONTEXT, 40, 12, {"temperature": 1.8, "top_p": 1.0}),
+    ("mini", CONTEXT, 40, 12, {"top_p": 0.3}),
+    ("mini", CONTEXT, 40, 12, {"top_k": 1}),
+    ("mini", CONTEXT, 40, 12, {"top_k": 7, "top_p": 0.1, "samples": 2}),
+    ("mini", CONTEXT, 40, 12, {"top_k": 5000, "temperature": 1.3}),
+    ("mini", CONTEXT, 62, 8, {"samples": 5}),
+    ("mini", CONTEXT, 63, 8, {}),
+    ("mini", CONTEXT, 64, 8, {"top_k": 20}),
+    ("mini", CONTEXT, 65, 8, {}),
+    ("mini", CONTEXT, 150, 8, {"samples": 2, "top_p": 0.95}),
+    ("mini", CONTEXT, 30, CONTEXT, {}),
+    ("mini", 512, 507, 8, {}),
+    ("small", CONTEXT, 60, 8, {"samples": 2}),
+    ("small", CONTEXT, 30, 6, {"temperature": 0.8, "top_k": 50}),
+]
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Make a tokenizer note the tokens it is asked to decode."""
+
+    def watch(tokenizer) -> list[torch.Tensor]:
+        noted = []
+        decode = tokenizer.decode
+
+        def note(*args, **kwargs):
+            tokens = args[0] if isinstance(args[0], list) else args
+            noted.extend(part.clone() for part in tokens)
+            return decode(*args, **kwargs)
+
+        monkeypatch.setattr(tokenizer, "decode", note)
+        return noted
+
+    return watch
+
+
+@pytest.mark.parametrize(("name", "context", "length", "horizon", "sampling"), CASES)
+def test_samples_the_same_tokens_and_forecasts_the_same_candles(
+    oracle, load, make_series, decoded, name, context, length, horizon, sampling
+):
+    series = make_series(length, horizon, seed=7, **sampling)
+    checkpoint = load(name, context)
+    ours = decoded(checkpoint.tokenizer)
+    theirs = decoded(oracle.tokenizer)
+
+    result = forecast(checkpoint, series)
+
+    x = series.candles.astype(np.float32)
+    mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-5
+    torch.manual_seed(7)
+    z = auto_regressive_inference(
+        oracle.tokenizer,
+        getattr(oracle, name),
+        torch.from_numpy((x - mean) / spread)[None],
+        torch.from_numpy(series.stamps.astype(np.float32))[None],
+        torch.from_numpy(series.horizon_stamps.astype(np.float32))[None],
+        max_context=context,
+        pred_len=horizon,
+        clip=5,
+        T=series.sampling.temperature,
+        top_k=series.sampling.top_k,
+        top_p=series.sampling.top_p,
+        sample_count=series.sampling.samples,
+    )
+
+    assert [tokens.tolist() for tokens in ours] == [tokens.tolist() for tokens in theirs]
+    np.testing.assert_allclose(result.mean, z[0, -horizon:] * spread + mean, rtol=1e-4)
+
+
+@pytest.mark.parametrize("length", [1, 2, 64, 200])
+def test_encodes_the_same_tokens(oracle, load, make_series, length):
+    z = torch.cat([normalised(make_series(length, data_seed=seed)) for seed in range(4)])
+
+    ours = load("mini").tokenizer.encode(z)
+    theirs = oracle.tokenizer.encode(z, half=True)
+
+    assert [part.tolist() for part in ours] == [part.tolist() for part in theirs]
+    assert len(set(ours[0].flatten().tolist())) > 0.1 * length, "the tokens hardly vary, so they prove little"
+
+
+def test_the_reference_counts_nought_as_negative(oracle):
+    _, _, tokens = oracle.tokenizer.tokenizer(torch.zeros(1, 1, 20), half=True, collect_metrics=False)
+
+    assert [part.item() for part in tokens] == [0, 0]
+
+
+def test_decodes_any_tokens_to_the_same_candles(oracle, load):
+    s1, s2 = torch.randint(0, 1024, (2, 3, 50), generator=torch.Generator().manual_seed(0))
+
+    with torch.no_grad():
+        theirs = oracle.tokenizer.decode([s1, s2], half=True)
+
+    torch.testing.assert_close(load("mini").tokenizer.decode(s1, s2), theirs)
+
+
+@pytest.mark.parametrize("name", ["mini", "small"])
+def test_the_logits_are_the_same(oracle, load, make_series, name):
+    series = make_series(50)
+    s1, s2 = torch.randint(0, 1024, (2, 2, 50), generator=torch.Generator().manual_seed(1))
+    stamps = torch.from_numpy(series.stamps).expand(2, -1, -1)
+    drawn = torch.tensor([3, 1000])
+
+    model = load(name).model
+    hidden = model.hidden(s1, s2, stamps)
+    with torch.no_grad():
+        s1_logits, context = getattr(oracle, name).decode_s1(s1, s2, stamps)
+        s2_logits = getattr(oracle, name).decode_s2(context, drawn[:, None])
+
+    torch.testing.assert_close(model.s1_logits(hidden[:, -1]), s1_logits[:, -1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.s2_logits(hidden, drawn), s2_logits[:, -1], rtol=1e-4, atol=1e-5)
+
+
+# The reference reads the weekday under a name that pandas 3.1 deprecates.
+@pytest.mark.filterwarnings("ignore:Series.dt.weekday is deprecated")
+@pytest.mark.parametrize("dropped", [[], ["amount"], ["volume", "amount"], ["volume"]])
+def test_predicts_a_data_frame_like_the_reference(oracle, load, make_series, dropped):
+    whole = make_series(48, 6)
+    times = pd.Series(pd.date_range("2024-12-30 22:45", periods=54, freq="15min"))
+    frame = pd.DataFrame(whole.candles, columns=["open", "high", "low", "close", "volume", "amount"])
+
+    torch.manual_seed(3)
+    predictor = KronosPredictor(oracle.mini, oracle.tokenizer, device="cpu", max_context=CONTEXT)
+    expected = predictor.predict(
+        frame.drop(columns=dropped), times[:48], times[48:], 6, T=0.9, sample_count=3, verbose=False
+    )
+
+    known = {"volume": frame["volume"].to_numpy(), "amount": frame["amount"].to_numpy()}
+    candles = with_amount(
+        frame[["open", "high", "low", "close"]].to_numpy(),
+        **{name: column for name, column in known.items() if name not in dropped},
+    )
+    date = times.dt
+    stamps = np.column_stack([date.minute, date.hour, date.day_of_week, date.day, date.month]).astype(np.int64)
+    series = Series(candles, stamps[:48], stamps[48:], Sampling(temperature=0.9, samples=3, seed=3))
+    result = forecast(load("mini", CONTEXT), series)
+
+    np.testing.assert_allclose(result.mean, expected.to_numpy(), rtol=1e-4, atol=1e-5)
+
+
+def normalised(series: Series) -> torch.Tensor:
+    z = torch.from_numpy(Scale.of(series.candles).normalise(series.candles))
+    assert z.abs().max() <= CLIP
+    return z[None]

@@ -1,0 +1,382 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from kronos_service.forecaster import (
+    CheckpointError,
+    CheckpointInvalid,
+    CheckpointNotFound,
+    DeviceUnavailable,
+    checkpoint,
+    forecast,
+    load_checkpoint,
+    source,
+)
+from safetensors.torch import load_file, save_file
+
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture
+def folders(demo_folders, tmp_path) -> tuple[Path, Path]:
+    """A copy of the demo's model and tokenizer folders, to damage."""
+    copies = tmp_path / "some-model", tmp_path / "some-tokenizer"
+    for original, copy in zip(demo_folders, copies, strict=True):
+        shutil.copytree(original, copy)
+    return copies
+
+
+def load(folders, **options):
+    return load_checkpoint(*map(str, folders), **options)
+
+
+def edit_config(folder: Path, **changes) -> None:
+    """Change keys of config.json; None removes one."""
+    config = json.loads((folder / "config.json").read_text()) | changes
+    (folder / "config.json").write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
+
+
+def edit_weights(folder: Path, edit) -> None:
+    tensors = {name: tensor.clone() for name, tensor in load_file(folder / WEIGHTS).items()}
+    edit(tensors)
+    save_file(tensors, folder / WEIGHTS)
+
+
+def assert_invalid(folders, *texts, error=CheckpointInvalid):
+    with pytest.raises(error) as raised:
+        load(folders)
+    assert isinstance(raised.value, CheckpointError)
+    for text in texts:
+        assert text in str(raised.value)
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("mini", 4_108_032), ("small", 24_741_376)])
+def test_loads_what_the_reference_saved(load, name, parameters):
+    loaded = load(name, 64)
+
+    assert loaded.parameters == parameters
+    assert sum(p.numel() for p in loaded.tokenizer.parameters()) == 3_958_042
+    assert (loaded.model_name, loaded.tokenizer_name) == (name, "tokenizer")
+    assert (loaded.revision, loaded.tokenizer_revision, loaded.dtype) == ("local", "local", "float32")
+    assert (loaded.device, loaded.max_context) == (torch.device("cpu"), 64)
+
+
+def test_the_context_follows_the_name_unless_it_is_given(folders):
+    model, tokenizer = folders
+    mini = model.rename(model.with_name("Kronos-Mini"))
+
+    assert load((mini, tokenizer)).max_context == 2048
+    assert load((mini, tokenizer), max_context=100).max_context == 100
+    with pytest.raises(CheckpointInvalid, match="max_context"):
+        load((mini, tokenizer), max_context=0)
+
+
+def test_a_folder_is_named_by_its_own_name(folders, monkeypatch):
+    monkeypatch.chdir(folders[0])
+
+    assert load((".", f"{folders[1]}/")).model_name == "some-model"
+    assert load((".", f"{folders[1]}/")).tokenizer_name == "some-tokenizer"
+
+
+# Folders and files
+
+
+def test_no_such_folder(folders):
+    assert_invalid((folders[0] / "x", folders[1]), "no folder", "some-model/x", error=CheckpointNotFound)
+    assert_invalid(("kronos", folders[1]), "no folder kronos", "owner/name", error=CheckpointNotFound)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("file", ["config.json", WEIGHTS])
+def test_a_file_is_missing(folders, which, file):
+    (folders[which] / file).unlink()
+
+    assert_invalid(folders, "no file", str(folders[which] / file), error=CheckpointNotFound)
+
+
+def test_a_file_instead_of_a_folder(folders):
+    assert_invalid((folders[0] / WEIGHTS, folders[1]), "is a file", "give the folder")
+
+
+def test_a_folder_where_a_file_should_be(folders):
+    (folders[0] / WEIGHTS).unlink()
+    (folders[0] / WEIGHTS).mkdir()
+
+    assert_invalid(folders, "no file", error=CheckpointNotFound)
+
+
+@pytest.mark.parametrize("file", ["config.json", WEIGHTS])
+def test_a_file_that_cannot_be_read(folders, monkeypatch, file):
+    def refuse(*_args, **_options):
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(*((Path, "read_bytes") if file == "config.json" else (checkpoint, "load_file")), refuse)
+
+    assert_invalid(folders, file, "cannot be read: not yours")
+
+
+def test_swapped_folders(folders):
+    assert_invalid(folders[::-1], "n_enc_layers is missing", "swapped")
+
+
+# config.json
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe\xff", b"\x80{}", b"[" * 100_000], ids=["empty", "cut", "utf16", "latin", "deep"]
+)
+def test_config_is_not_json(folders, content):
+    (folders[0] / "config.json").write_bytes(content)
+
+    assert_invalid(folders, "config.json", "is not JSON")
+
+
+def test_config_is_not_an_object(folders):
+    (folders[0] / "config.json").write_text("[1]")
+
+    assert_invalid(folders, "JSON list, not an object")
+
+
+@pytest.mark.parametrize(
+    ("which", "changes", "message"),
+    [
+        (0, {"d_model": None}, "d_model is missing"),
+        (1, {"group_size": None, "n_dec_layers": None}, "n_dec_layers is missing; group_size is missing"),
+        (0, {"rope_base": 5}, "rope_base is unknown"),
+        (0, {"d_in": 6}, "d_in is unknown"),
+        (0, {"n_layers": "2"}, "n_layers must be an integer from 1 to 256, got '2'"),
+        (0, {"n_layers": 2.0}, "n_layers must be an integer"),
+        (0, {"n_layers": True}, "n_layers must be an integer"),
+        (0, {"n_layers": 0}, "n_layers must be an integer"),
+        (0, {"n_layers": 10**9}, "n_layers must be an integer"),
+        (0, {"s1_bits": 63}, "s1_bits must be an integer from 1 to 20"),
+        (0, {"learn_te": None}, "learn_te is missing"),
+        (0, {"learn_te": False}, "learn_te must be True, got False"),
+        (0, {"token_dropout_p": "much"}, "token_dropout_p must be a number"),
+        (1, {"beta": [1]}, "beta must be a number"),
+        (0, {"n_heads": 3}, "d_model 64 does not give each of n_heads 3 an even number"),
+        (0, {"n_heads": 64}, "d_model 64 does not give each of n_heads 64 an even number"),
+        (0, {"d_model": 60, "n_heads": 1}, "the s2 attention's heads, 4 an even number"),
+        (1, {"n_heads": 5}, "n_heads 5"),
+        (1, {"d_in": 5}, "d_in is 5, but a candle has 6"),
+        (1, {"group_size": 3}, "group_size 3 does not divide"),
+        (0, {"n_layers": 0, "x": 1}, "n_layers must be an integer from 1 to 256, got 0; x is unknown"),
+    ],
+)
+def test_config_is_wrong(folders, which, changes, message):
+    edit_config(folders[which], **changes)
+
+    assert_invalid(folders, str(folders[which] / "config.json"), message)
+
+
+def test_what_only_training_reads_may_be_missing(folders):
+    edit_config(folders[0], token_dropout_p=None, attn_dropout_p=None)
+    edit_config(folders[1], beta=None, gamma=1, zeta=0)
+
+    assert load(folders)
+
+
+def test_bits_of_model_and_tokenizer_differ(folders):
+    edit_config(folders[1], s1_bits=12, s2_bits=8)
+    edit_weights(folders[1], lambda t: t.update({"post_quant_embed_pre.weight": torch.zeros(64, 12)}))
+
+    assert_invalid(folders, "has s1_bits 10", "has 12", "the tokenizer that the model was trained with")
+
+
+# Tensors
+
+
+@pytest.mark.parametrize("keep", [0, 1, 7, 8, 100, 5_000, -1])
+def test_weights_are_cut_short(folders, keep):
+    path = folders[0] / WEIGHTS
+    path.write_bytes(path.read_bytes()[:keep])
+
+    assert_invalid(folders, str(path), "is damaged or no safetensors file", "fetch it again")
+
+
+@pytest.mark.parametrize(
+    "content", [b"version https://git-lfs.github.com/spec/v1\n", b"\xff" * 64, b"\x02" + b"\0" * 7 + b"{}" * 9]
+)
+def test_weights_are_something_else(folders, content):
+    (folders[0] / WEIGHTS).write_bytes(content)
+
+    assert_invalid(folders, "is damaged or no safetensors file")
+
+
+def test_a_header_of_another_type_of_numbers(folders):
+    path = folders[0] / WEIGHTS
+    path.write_bytes(path.read_bytes().replace(b'"F32"', b'"Q32"'))
+
+    assert_invalid(folders, "is damaged or no safetensors file")
+
+
+def test_tensors_are_missing(folders):
+    edit_weights(folders[0], lambda tensors: [tensors.pop(name) for name in list(tensors) if "norm" in name])
+
+    assert_invalid(folders, "6 tensors missing: dep_layer.norm.weight, norm.weight", "and more")
+
+
+def test_tensors_are_unexpected(folders):
+    edit_weights(folders[1], lambda tensors: tensors.update(extra=torch.zeros(1)))
+
+    assert_invalid(folders, "1 tensors unexpected: extra;")
+
+
+@pytest.mark.parametrize("name", ["head.proj_s1.weight", "transformer.1.self_attn.rotary.inv_freq"])
+def test_tensors_have_another_shape(folders, name):
+    edit_weights(folders[0], lambda tensors: tensors.update({name: torch.zeros(3, 2)}))
+
+    assert_invalid(folders, f"1 tensors of the wrong shape: {name} [3, 2] instead of [")
+
+
+def test_tensors_and_config_differ(folders):
+    edit_config(folders[0], n_layers=3)
+
+    assert_invalid(folders, "14 tensors missing: transformer.2.", "and more")
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])
+def test_tensors_are_no_real_numbers(folders, dtype):
+    edit_weights(folders[0], lambda tensors: tensors.update({"norm.weight": torch.ones(64, dtype=dtype)}))
+
+    assert_invalid(folders, f"1 tensors of the wrong type: norm.weight {dtype} instead of torch.float32")
+
+
+def test_integer_tables_must_stay_integers(folders):
+    edit_weights(folders[1], lambda t: t.update({"tokenizer.bsq.basis": t["tokenizer.bsq.basis"].float()}))
+
+    assert_invalid(folders, "tokenizer.bsq.basis torch.float32 instead of torch.int64")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_tensors_are_not_finite(folders, value):
+    edit_weights(folders[0], lambda tensors: tensors["norm.weight"].__setitem__(5, value))
+
+    assert_invalid(folders, "not finite in norm.weight")
+
+
+def test_numbers_too_large_for_float32(folders):
+    edit_weights(
+        folders[0], lambda tensors: tensors.update({"norm.weight": torch.full((64,), 1e300, dtype=torch.float64)})
+    )
+
+    assert load_file(folders[0] / WEIGHTS)["norm.weight"].dtype == torch.float64
+    assert_invalid(folders, "not finite in norm.weight")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_floats_are_converted(folders, make_series, dtype):
+    edit_weights(
+        folders[0],
+        lambda tensors: tensors.update({name: tensor.to(dtype) for name, tensor in tensors.items()}),
+    )
+
+    loaded = load(folders)
+
+    assert {parameter.dtype for parameter in loaded.model.parameters()} == {torch.float32}
+    assert np.isfinite(forecast(loaded, make_series()).paths).all()
+
+
+def test_the_stored_frequencies_are_used(folders):
+    name = "transformer.0.self_attn.rotary.inv_freq"
+    edit_weights(folders[0], lambda tensors: tensors.update({name: torch.arange(8).float()}))
+
+    assert load(folders).model.state_dict()[name].tolist() == list(range(8))
+
+
+def test_files_may_be_replaced_under_a_loaded_checkpoint(folders, make_series):
+    series = make_series(seed=1)
+    loaded = load(folders)
+    before = forecast(loaded, series).paths
+
+    for folder in folders:
+        path = folder / WEIGHTS
+        with path.open("r+b") as file:
+            file.write(b"\xff" * path.stat().st_size)
+            file.truncate(10)
+
+    assert np.array_equal(forecast(loaded, series).paths, before)
+
+
+# Devices and the hub
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99", ""])
+def test_no_such_device(folders, device):
+    with pytest.raises(DeviceUnavailable, match="choose another"):
+        load(folders, device=device)
+
+
+@pytest.fixture
+def hub(folders, tmp_path, monkeypatch):
+    """A hub that holds both demo folders; the calls to it."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    calls = []
+
+    def snapshot_download(hub_id, *, revision, allow_patterns):
+        calls.append((hub_id, revision, allow_patterns))
+        snapshot = tmp_path / hub_id / commit
+        shutil.copytree(folders[0 if "mini" in hub_id else 1], snapshot, dirs_exist_ok=True)
+        return str(snapshot)
+
+    monkeypatch.setattr(source, "snapshot_download", snapshot_download)
+    monkeypatch.chdir(tmp_path)
+    return calls, commit
+
+
+def test_a_hub_id_is_downloaded_at_its_revision(hub):
+    calls, commit = hub
+
+    loaded = load(("NeoQuasar/Kronos-mini", "NeoQuasar/Kronos-Tokenizer-2k"), model_revision="v1")
+
+    files = ["config.json", WEIGHTS]
+    assert sorted(calls) == [
+        ("NeoQuasar/Kronos-Tokenizer-2k", None, files),
+        ("NeoQuasar/Kronos-mini", "v1", files),
+    ]
+    assert (loaded.model_name, loaded.revision) == ("NeoQuasar/Kronos-mini", commit)
+    assert (loaded.tokenizer_name, loaded.tokenizer_revision) == ("NeoQuasar/Kronos-Tokenizer-2k", commit)
+    assert loaded.max_context == 2048
+
+
+def test_a_folder_goes_before_a_hub_id_of_that_name(folders, hub):
+    calls, _ = hub
+    shutil.copytree(folders[0], "here/model")
+
+    assert load(("here/model", folders[1])).revision == "local"
+    assert not calls
+
+
+def test_a_folder_has_no_revision(folders):
+    with pytest.raises(CheckpointInvalid, match="local folder, which has no revision 'v1'"):
+        load(folders, model_revision="v1")
+    with pytest.raises(CheckpointInvalid, match="local folder, which has no revision 'v2'"):
+        load(folders, tokenizer_revision="v2")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LocalEntryNotFoundError("offline"),
+        HFValidationError("odd id"),
+        RuntimeError("client closed"),
+        OSError("disk full"),
+    ],
+)
+def test_a_hub_that_fails(folders, monkeypatch, error):
+    def fail(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr(source, "snapshot_download", fail)
+
+    assert_invalid((folders[0], "owner/name"), "owner/name", str(error), "local folder", error=CheckpointNotFound)
+
+
+def test_a_repository_without_the_files(folders, monkeypatch, tmp_path):
+    monkeypatch.setattr(source, "snapshot_download", lambda *_args, **_options: str(tmp_path))
+
+    assert_invalid((folders[0], "owner/name"), "no file", "config.json", error=CheckpointNotFound)

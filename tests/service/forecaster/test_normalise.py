@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from kronos_service.forecaster import ForecastInvalid
+from kronos_service.forecaster.normalise import CLIP, EPSILON, Scale
+
+SANE = st.floats(-1e15, 1e15, allow_nan=False, allow_infinity=False)
+WINDOWS = st.integers(1, 40).flatmap(lambda length: arrays(np.float64, (length, 6), elements=SANE))
+
+
+# No deadline: the machine may be busy. No database: it would be written into the checkout.
+@settings(deadline=None, database=None)
+@given(WINDOWS)
+def test_output_is_finite_and_comes_back(candles):
+    scale = Scale.of(candles)
+    z = scale.normalise(candles)
+
+    assert z.dtype == np.float32
+    assert np.isfinite(z).all()
+    assert np.abs(z).max() <= CLIP
+    back = scale.denormalise(z)
+    assert back.dtype == np.float64
+    kept = np.abs(z) < CLIP
+    # float32 keeps seven digits of a distance from the mean that is at most five spreads.
+    close = np.abs(back - candles) <= 1e-6 * scale.spread + 1e-15 * np.abs(candles)
+    assert close[kept].all()
+
+
+@pytest.mark.parametrize("level", [1e-9, 1e-3, 1.0, 97_000.0, 1e12, 1e15])
+def test_constant_columns_stay_where_they_are(level):
+    candles = np.full((400, 6), level)
+    scale = Scale.of(candles)
+
+    z = scale.normalise(candles)
+
+    assert np.abs(z).max() <= 1
+    np.testing.assert_allclose(scale.denormalise(z), candles, rtol=1e-12)
+
+
+def test_matches_the_definition():
+    candles = np.random.default_rng(0).normal(50, 7, (30, 6))
+    deviation = np.sqrt(((candles - candles.mean(axis=0)) ** 2).sum(axis=0) / 30)
+
+    expected = (candles - candles.mean(axis=0)) / (deviation + EPSILON)
+
+    np.testing.assert_allclose(Scale.of(candles).normalise(candles), expected, rtol=1e-6)
+
+
+def test_outliers_are_cut_off():
+    candles = np.zeros((100, 6))
+    candles[50] = 1e6
+    candles[51] = -1e3
+
+    z = Scale.of(candles).normalise(candles)
+
+    assert (z[50] == CLIP).all()
+    assert (z[51] > -CLIP).all()
+
+
+def test_small_moves_of_a_large_price_survive():
+    prices = 1e9 + np.arange(10.0)
+    z = Scale.of(np.tile(prices[:, None], 6)).normalise(np.tile(prices[:, None], 6))
+
+    assert np.diff(z[:, 0]) == pytest.approx(np.full(9, 0.348155), rel=1e-4)
+
+
+@pytest.mark.parametrize("huge", [[1.7e308, 1.7e308], [1e200, -1e200], [1.7e308, -1.7e308], [1e160, 0.0]])
+def test_columns_too_large_for_float64_are_refused_by_name(huge):
+    candles = np.ones((2, 6))
+    candles[:, 4] = huge
+
+    with pytest.raises(ForecastInvalid, match="values of volume are too large"):
+        Scale.of(candles)

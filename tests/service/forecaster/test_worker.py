@@ -1,0 +1,437 @@
+"""The scheduler, with a model that waits to be told how each series ends."""
+
+import queue
+import threading
+import time
+from concurrent.futures import wait
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from kronos_service.forecaster import (
+    Forecast,
+    ForecastInvalid,
+    InferenceError,
+    InvalidOutput,
+    NotReady,
+    NullObserver,
+    OutOfMemory,
+    QueueFull,
+    Stopped,
+    Worker,
+    forecast,
+    worker,
+)
+
+PATIENCE = 10.0
+
+
+class Model:
+    """Stands in for ``forecast``: reports each series that reaches it and waits for its outcome."""
+
+    def __init__(self):
+        self.reached = queue.Queue()
+        self.outcomes = queue.Queue()
+        self.order = []
+
+    def __call__(self, _checkpoint, series, *, stop, observe_stage):
+        self.order.append(series)
+        self.reached.put(series)
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            stop.check()
+            try:
+                outcome = self.outcomes.get(timeout=0.002)
+            except queue.Empty:
+                continue
+            if isinstance(outcome, Exception):
+                raise outcome
+            if callable(outcome):
+                outcome()
+            observe_stage("decode", 0.5)
+            return Forecast(np.full((1, 1, 6), float(series.horizon)), {})
+        raise TimeoutError("nobody told the model what to do")
+
+    def next(self):
+        return self.reached.get(timeout=PATIENCE)
+
+
+@dataclass
+class Seen:
+    waits: list
+    stages: list
+    batches: list
+
+    def queue_wait(self, seconds):
+        self.waits.append(seconds)
+
+    def stage(self, name, seconds):
+        self.stages.append((name, seconds))
+
+    def batch(self, series_count):
+        self.batches.append(series_count)
+
+
+@pytest.fixture
+def model(monkeypatch):
+    model = Model()
+    monkeypatch.setattr(worker, "forecast", model)
+    return model
+
+
+@pytest.fixture
+def seen():
+    return Seen([], [], [])
+
+
+@pytest.fixture
+def busy(model, seen):
+    """A worker with four places."""
+    assert worker.forecast is model
+    busy = Worker(None, 4, seen)
+    yield busy
+    busy.close("end of test")
+    assert not busy._thread.is_alive()
+
+
+@pytest.fixture
+def numbered(make_series):
+    """Series told apart by their horizon."""
+    return lambda *horizons: [make_series(5, horizon) for horizon in horizons]
+
+
+def horizons(job) -> list[float]:
+    return [result.paths[0, 0, 0] for result in job.future.result(PATIENCE)]
+
+
+def stopped_by(job) -> str:
+    with pytest.raises(Stopped) as raised:
+        job.future.result(PATIENCE)
+    return raised.value.cause
+
+
+def test_series_are_forecast_in_order_of_admission(busy, model, numbered):
+    first, second = busy.submit(numbered(1, 2)), busy.submit(numbered(3))
+    for _ in range(3):
+        model.outcomes.put(None)
+
+    assert horizons(first) == [1, 2]
+    assert horizons(second) == [3]
+    assert [series.horizon for series in model.order] == [1, 2, 3]
+
+
+def test_the_series_in_the_model_takes_no_place(busy, model, numbered):
+    assert (busy.capacity, busy.depth) == (4, 0)
+    busy.submit(numbered(1, 2))
+    model.next()
+    assert busy.depth == 1
+
+    busy.submit(numbered(3, 4, 5))
+    assert busy.depth == 4
+
+
+def test_a_job_is_admitted_whole_or_not_at_all(busy, model, numbered):
+    busy.submit(numbered(1))
+    model.next()
+    busy.submit(numbered(2, 3))
+
+    with pytest.raises(QueueFull, match="2 of 4 places are taken and 3 were asked for; try again later") as raised:
+        busy.submit(numbered(4, 5, 6))
+
+    assert (raised.value.depth, raised.value.capacity, raised.value.asked) == (2, 4, 3)
+    assert busy.depth == 2
+    busy.submit(numbered(7, 8))
+
+
+def test_a_job_that_can_never_be_admitted_is_told_so(busy, numbered):
+    with pytest.raises(QueueFull, match="ask for fewer series"):
+        busy.submit(numbered(1, 2, 3, 4, 5))
+
+
+def test_a_job_needs_a_series(busy):
+    with pytest.raises(ForecastInvalid, match="at least one"):
+        busy.submit([])
+
+
+def test_a_queue_needs_a_place():
+    with pytest.raises(ValueError, match="capacity"):
+        Worker(None, 0)
+
+
+def test_stage_and_times_of_a_job(busy, model, numbered):
+    running, waiting = busy.submit(numbered(1, 2)), busy.submit(numbered(3))
+    model.next()
+    waited = running.queue_seconds
+    time.sleep(0.02)
+
+    assert (running.stage, waiting.stage) == ("inference", "queue")
+    assert running.queue_seconds == waited
+    assert running.inference_seconds >= 0.02
+    assert waiting.queue_seconds >= 0.02
+    assert waiting.inference_seconds == 0
+
+    for _ in range(3):
+        model.outcomes.put(None)
+    wait([running.future, waiting.future], PATIENCE)
+    assert (running.stage, waiting.stage) == ("inference", "inference")
+    assert running.queue_seconds == waited, "the second series of a job waits in the model's time"
+    times = running.queue_seconds, running.inference_seconds, waiting.queue_seconds
+    time.sleep(0.01)
+    assert times == (running.queue_seconds, running.inference_seconds, waiting.queue_seconds)
+
+
+def test_the_observer_is_told_once_per_series(busy, model, seen, numbered):
+    job = busy.submit(numbered(1, 2))
+    model.next()
+    time.sleep(0.02)
+    for _ in range(2):
+        model.outcomes.put(None)
+    job.future.result(PATIENCE)
+
+    assert len(seen.waits) == 2
+    assert seen.waits[0] + 0.02 <= seen.waits[1]
+    assert seen.batches == [1, 1]
+    assert seen.stages == [("decode", 0.5)] * 2
+
+
+# Cancelling
+
+
+def test_cancelling_in_the_queue_frees_its_places_at_once(busy, model, seen, numbered):
+    running = busy.submit(numbered(1))
+    model.next()
+    waiting, other = busy.submit(numbered(2, 3)), busy.submit(numbered(4))
+
+    waiting.cancel("timeout")
+
+    assert waiting.future.done()
+    assert stopped_by(waiting) == "timeout"
+    assert waiting.stage == "queue"
+    assert busy.depth == 1
+    model.outcomes.put(None)
+    model.outcomes.put(None)
+    assert (horizons(running), horizons(other)) == ([1], [4])
+    assert len(seen.waits) == 2, "a series that never reached the model has no waiting time"
+
+
+def test_cancelling_in_the_model_stops_it_and_drops_the_rest(busy, model, numbered):
+    job, other = busy.submit(numbered(1, 2, 3)), busy.submit(numbered(4))
+    model.next()
+
+    job.cancel("client_disconnect")
+
+    assert busy.depth == 1
+    assert stopped_by(job) == "client_disconnect"
+    assert job.stage == "inference"
+    model.outcomes.put(None)
+    assert horizons(other) == [4]
+    assert [series.horizon for series in model.order] == [1, 4]
+
+
+def test_the_first_cause_stands(busy, model, numbered):
+    busy.submit(numbered(1))
+    model.next()
+    job = busy.submit(numbered(2))
+
+    job.cancel("timeout")
+    job.cancel("shutdown")
+
+    assert stopped_by(job) == "timeout"
+
+
+def test_cancelling_what_is_done_changes_nothing(busy, model, numbered):
+    job = busy.submit(numbered(1))
+    model.outcomes.put(None)
+    job.future.result(PATIENCE)
+
+    job.cancel("timeout")
+
+    assert horizons(job) == [1]
+
+
+def test_cancelling_beats_a_result_that_comes_at_the_same_time(busy, model, numbered):
+    job = busy.submit(numbered(1))
+    model.outcomes.put(lambda: job.cancel("timeout"))
+
+    assert stopped_by(job) == "timeout"
+
+
+def test_cancelling_between_two_series_of_a_job(busy, model, numbered, monkeypatch):
+    settle = busy._settle
+
+    def settle_and_cancel(job, outcome):
+        settle(job, outcome)
+        job.cancel("timeout")
+
+    monkeypatch.setattr(busy, "_settle", settle_and_cancel)
+    job = busy.submit(numbered(1, 2))
+    model.outcomes.put(None)
+
+    assert stopped_by(job) == "timeout"
+    assert busy.depth == 0
+
+
+def test_the_future_cannot_be_cancelled_on_its_own(busy, model, numbered):
+    job = busy.submit(numbered(1))
+
+    assert not job.future.cancel()
+
+    model.outcomes.put(None)
+    assert horizons(job) == [1]
+
+
+def test_a_callback_may_use_the_worker(busy, model, numbered):
+    jobs = []
+    first = busy.submit(numbered(1))
+    first.future.add_done_callback(lambda _: jobs.append(busy.submit(numbered(2))))
+    for _ in range(2):
+        model.outcomes.put(None)
+
+    assert horizons(first) == [1]
+    model.next()
+    model.next()
+    assert horizons(jobs[0]) == [2]
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "message"),
+    [
+        (ValueError("odd"), InferenceError, "ValueError: odd"),
+        (RuntimeError("shapes"), InferenceError, "RuntimeError: shapes"),
+        (MemoryError(), OutOfMemory, "memory ran out"),
+        (torch.OutOfMemoryError("CUDA out of memory"), OutOfMemory, "CUDA out of memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), OutOfMemory, "allocate"),
+        (InvalidOutput("not finite"), InvalidOutput, "not finite"),
+    ],
+)
+def test_a_failure_is_its_jobs_alone(busy, model, numbered, error, expected, message):
+    job, other = busy.submit(numbered(1, 2)), busy.submit(numbered(3))
+    model.outcomes.put(error)
+
+    with pytest.raises(expected, match=message) as raised:
+        job.future.result(PATIENCE)
+
+    assert error in (raised.value, raised.value.__cause__)
+    model.outcomes.put(None)
+    assert horizons(other) == [3]
+    assert [series.horizon for series in model.order] == [1, 3], "the rest of a failed job is not forecast"
+
+
+def test_the_allocators_own_message_is_recognised(busy, model, numbered):
+    job = busy.submit(numbered(1))
+    model.outcomes.put(lambda: torch.empty(2**50))
+
+    with pytest.raises(OutOfMemory):
+        job.future.result(PATIENCE)
+
+
+@pytest.mark.usefixtures("model")
+def test_an_observer_that_fails_does_not_kill_the_worker(numbered):
+    class Broken(NullObserver):
+        def queue_wait(self, seconds):
+            raise ZeroDivisionError(seconds)
+
+    broken = Worker(None, 2, Broken())
+    for _ in range(2):
+        with pytest.raises(InferenceError, match="ZeroDivisionError"):
+            broken.submit(numbered(1)).future.result(PATIENCE)
+    broken.close("end of test")
+
+
+# Closing
+
+
+def test_closing_stops_everything_and_waits(busy, model, numbered):
+    running, waiting = busy.submit(numbered(1, 2)), busy.submit(numbered(3))
+    model.next()
+
+    busy.close("shutdown")
+
+    assert running.future.done()
+    assert waiting.future.done()
+    assert (stopped_by(running), stopped_by(waiting)) == ("shutdown", "shutdown")
+    assert not busy._thread.is_alive()
+    assert busy.depth == 0
+    with pytest.raises(NotReady, match="closed: shutdown"):
+        busy.submit(numbered(4))
+
+
+def test_closing_twice_or_idle_is_fine(busy):
+    busy.close("shutdown")
+    busy.close("again")
+
+
+def test_closing_from_a_callback_does_not_wait_for_itself(busy, model, numbered):
+    job = busy.submit(numbered(1))
+    closed = threading.Event()
+    job.future.add_done_callback(lambda _: (busy.close("shutdown"), closed.set()))
+    model.outcomes.put(None)
+
+    assert closed.wait(PATIENCE)
+
+
+def test_nothing_is_lost_when_many_submit_and_cancel_at_once(monkeypatch, make_series):
+    monkeypatch.setattr(worker, "forecast", lambda _, series, *, stop, **__: (stop.check(), series)[1])
+    monkeypatch.setattr(worker, "Forecast", type(make_series()))
+    seen = Seen([], [], [])
+    crowded = Worker(None, 64, seen)
+    jobs, refused = [], []
+
+    def submit_many(seed):
+        random = np.random.default_rng(seed)
+        for _ in range(150):
+            try:
+                job = crowded.submit([make_series(2, 1)] * int(random.integers(1, 4)))
+            except QueueFull:
+                refused.append(1)
+                continue
+            jobs.append(job)
+            if random.random() < 0.5:
+                job.cancel("timeout")
+
+    threads = [threading.Thread(target=submit_many, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    done, pending = wait([job.future for job in jobs], PATIENCE)
+    crowded.close("end of test")
+    assert not pending
+    finished = [future.result() for future in done if future.exception() is None]
+    assert all(isinstance(future.exception(), Stopped | None) for future in done)
+    assert sum(map(len, finished)) <= len(seen.waits) <= sum(len(job._series) for job in jobs)
+    assert len(done) + len(refused) == 600
+    assert crowded.depth == 0
+
+
+# With the real model
+
+
+def test_a_series_is_forecast_the_same_alone_and_among_others(demo, make_series):
+    series = make_series(20, 5, seed=3)
+    alone = forecast(demo, series).paths
+    real = Worker(demo, 16)
+
+    jobs = [real.submit([make_series(30, 2), series, make_series(10, 8, seed=9)]) for _ in range(3)]
+
+    for job in jobs:
+        assert np.array_equal(job.future.result(PATIENCE)[1].paths, alone)
+    real.close("end of test")
+
+
+def test_cancelling_a_long_decode_strikes_soon(demo, make_series):
+    real = Worker(demo, 16)
+    job = real.submit([make_series(20, 100_000)])
+    while job.stage == "queue":
+        time.sleep(0.001)
+
+    job.cancel("timeout")
+
+    with pytest.raises(Stopped):
+        job.future.result(PATIENCE)
+    real.close("end of test")
