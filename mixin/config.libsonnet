@@ -48,17 +48,37 @@
         guardWindow: '1h',
       },
 
+      // What was promised. Targets are shares of requests; the rest up to 1 is the error budget.
       objectives: {
-        // Seconds within which a request of each route should succeed: a bucket boundary, as the service exposes it.
+        // How far back the budget is counted, and how long Prometheus keeps its data (15 days unless you changed
+        // `--storage.tsdb.retention.time`). The budget covers the shorter of the two: it can't see any further.
+        window: '30d',
+        retention: '15d',
+        availability: { target: '0.995' },
         latency: {
-          '/v1/predict/single': '5.0',
-          '/v1/predict/batch': '30.0',
+          target: '0.95',
+          // Seconds within which a request of each route should succeed: a bucket boundary, as the service exposes
+          // it.
+          seconds: {
+            '/v1/predict/single': '5.0',
+            '/v1/predict/batch': '30.0',
+          },
         },
+        // Budget burn alerts. `factor` times the rate that would use up the budget in exactly `window`; it must hold
+        // over the long window, so that it matters, and over the short one, so that it still goes on. With 30 days,
+        // 14.4 is 2 % of the budget in an hour, 6 is 5 % in six hours, 3 is 10 % in a day, 1 is 10 % in three days.
+        burn: [
+          { long: '1h', short: '5m', factor: '14.4', 'for': '2m', severity: 'critical' },
+          { long: '6h', short: '30m', factor: '6', 'for': '15m', severity: 'critical' },
+          { long: '1d', short: '2h', factor: '3', 'for': '1h', severity: 'warning' },
+          { long: '3d', short: '6h', factor: '1', 'for': '3h', severity: 'warning' },
+        ],
       },
 
       // One object per alert. `for` is how long the condition must hold, `keepFiringFor` how long the alert outlives
       // it (`0s`: not at all), so that one good evaluation does not resolve it.
       alerts: {
+        // Is it there?
         KronosServiceDown: {
           enabled: true,
           severity: 'critical',
@@ -69,6 +89,37 @@
           threshold: '0.5',
           window: '5m',
         },
+        KronosTargetDown: {
+          enabled: true,
+          severity: 'warning',
+          'for': '5m',
+          keepFiringFor: '0s',
+          // Share of scrapes of one target that must succeed within `window`, while the service as a whole is up.
+          threshold: '0.5',
+          window: '5m',
+        },
+        KronosTargetMissing: {
+          enabled: true,
+          severity: 'critical',
+          // Longer than a redeployment that replaces every target.
+          'for': '10m',
+          keepFiringFor: '0s',
+        },
+        KronosModelNotReady: {
+          enabled: true,
+          severity: 'critical',
+          // Longer than the slowest model load, from start to warm-up: a load alone must never page.
+          'for': '10m',
+          keepFiringFor: '0s',
+        },
+        KronosInstanceNotReady: {
+          enabled: true,
+          severity: 'warning',
+          'for': '15m',
+          keepFiringFor: '0s',
+        },
+
+        // Do requests end as they should, in time?
         KronosHighErrorRate: {
           enabled: true,
           severity: 'critical',
@@ -94,6 +145,27 @@
           // Share of requests that the service's time limit stopped.
           threshold: '0.005',
         },
+        KronosSlowInference: {
+          enabled: true,
+          severity: 'warning',
+          'for': '10m',
+          keepFiringFor: '5m',
+          // Share of requests whose model time alone is over the route's latency objective...
+          threshold: '0.05',
+          // ... while no queue is fuller than this: it is the model that is slow, not the load that is high.
+          queue: '0.2',
+        },
+
+        // Will the objectives hold? Windows, factors, `for` and severities are objectives.burn.
+        KronosErrorBudgetBurn: { enabled: true, keepFiringFor: '5m' },
+        KronosLatencyBudgetBurn: {
+          enabled: true,
+          keepFiringFor: '5m',
+          // Slow forecasts are still forecasts: nobody is woken for them.
+          severity: 'warning',
+        },
+
+        // Does the process have what it needs?
         KronosHighMemoryUsage: {
           enabled: true,
           severity: 'warning',
@@ -102,6 +174,42 @@
           // Share of the memory limit.
           threshold: '0.9',
         },
+        KronosQueueSaturated: {
+          enabled: true,
+          severity: 'warning',
+          'for': '5m',
+          keepFiringFor: '5m',
+          // Share of the queue's capacity, averaged over `window`: a burst that drains again is what a queue is for.
+          threshold: '0.8',
+          window: '5m',
+        },
+        KronosEventLoopBlocked: {
+          enabled: true,
+          severity: 'warning',
+          'for': '5m',
+          keepFiringFor: '5m',
+          // Seconds. Probes time out soon after, and the orchestrator kills a process that only computes.
+          threshold: '1',
+        },
+        KronosRestarting: {
+          enabled: true,
+          severity: 'warning',
+          'for': '0s',
+          keepFiringFor: '15m',
+          // Starts of one instance within `window`. A rolling restart, and one more that rolls it back, are two.
+          threshold: '3',
+          window: '1h',
+        },
+        KronosRestartingEverywhere: {
+          enabled: true,
+          severity: 'critical',
+          'for': '0s',
+          keepFiringFor: '15m',
+          // Share of a job's instances that start that often.
+          threshold: '0.5',
+        },
+
+        // Who is turned away?
         KronosExcessiveRateLimiting: {
           enabled: true,
           severity: 'warning',
@@ -110,6 +218,29 @@
           // Refused requests per second and client. One request a second refused for ten minutes is a client that
           // does not back off, or a limit that is too low for it.
           threshold: '1',
+        },
+
+        // Can this monitoring be believed?
+        KronosMetricsMissing: { enabled: true, severity: 'warning', 'for': '10m', keepFiringFor: '0s' },
+        KronosRulesMissing: { enabled: true, severity: 'warning', 'for': '15m', keepFiringFor: '0s' },
+        KronosVersionSkew: {
+          enabled: true,
+          severity: 'info',
+          // Longer than a rollout.
+          'for': '1h',
+          keepFiringFor: '0s',
+        },
+        KronosTrafficDropped: {
+          // Off: it needs traffic with a weekly rhythm, and a retention of more than a week.
+          enabled: false,
+          severity: 'info',
+          'for': '30m',
+          keepFiringFor: '0s',
+          // Share of the traffic of the same time last week, averaged over `window`.
+          threshold: '0.2',
+          window: '1h',
+          // Requests per second last week below which a drop says nothing.
+          minimum: '0.1',
         },
       },
 
@@ -131,6 +262,9 @@
         timezone: 'browser',
         period: 'now-1h',
         overview: { enabled: true, uid: 'kronos-overview' },
+        inference: { enabled: true, uid: 'kronos-inference' },
+        slo: { enabled: true, uid: 'kronos-slo' },
+        instances: { enabled: true, uid: 'kronos-instances' },
       },
     },
   },

@@ -1,4 +1,4 @@
-// All alerts, in groups by what they watch. What every alert has in common is added here, once.
+// All alerts, in groups by the question they answer. What every alert has in common is added here, once.
 local records = import '../rules/records.libsonnet';
 
 {
@@ -7,24 +7,27 @@ local records = import '../rules/records.libsonnet';
 
   // Links go to the dashboard that shows the alert, with the alert's own labels chosen as its variables.
   local dashboardURL(alert) =
-    local variables = config.aggregationLabels + ['job'] + alert.labels;
     std.strReplace(
       std.strReplace(config.dashboardURL, '{uid}', config.dashboards[alert.dashboard].uid),
       '{query}',
       std.join('&', [
         '{{ with $labels.' + label + ' }}var-' + label + '={{ . | urlquery }}{{ end }}'
-        for label in variables
+        for label in alert.variables
       ])
     ),
 
+  // An alert is { expr, summary, description, dashboard, variables }: `dashboard` shows it, `variables` are those of
+  // its labels that choose what is shown there. `labels`, `for` and `severity` are for an alert of several
+  // rules, which differ in them.
   local complete(name, alert) =
-    local knobs = config.alerts[name];
+    local knobs = config.alerts[name] + alert;
     {
       alert: name,
       expr: alert.expr,
       'for': knobs['for'],
       [if knobs.keepFiringFor != '0s' then 'keep_firing_for']: knobs.keepFiringFor,
-      labels: { severity: knobs.severity } + config.alertLabels,
+      labels: { severity: knobs.severity } + (if std.objectHas(alert, 'labels') then alert.labels else {}) +
+              config.alertLabels,
       annotations: {
         summary: alert.summary,
         description: alert.description,
@@ -33,10 +36,16 @@ local records = import '../rules/records.libsonnet';
       } + config.alertAnnotations,
     },
 
+  // `alerts` maps names to an alert, or to the list of its rules.
   local group(name, alerts) = {
     name: name,
     interval: config.evaluationInterval,
-    rules: [complete(alert, alerts[alert]) for alert in std.objectFields(alerts) if config.alerts[alert].enabled],
+    rules: [
+      complete(name, alert)
+      for name in std.objectFields(alerts)
+      if config.alerts[name].enabled
+      for alert in if std.isArray(alerts[name]) then alerts[name] else [alerts[name]]
+    ],
   },
 
   prometheusAlerts+:: {
@@ -45,7 +54,9 @@ local records = import '../rules/records.libsonnet';
       for found in [
         group('kronos-availability-alerts', (import 'availability.libsonnet')(config, rules)),
         group('kronos-request-alerts', (import 'requests.libsonnet')(config, rules)),
+        group('kronos-objective-alerts', (import 'objectives.libsonnet')(config, rules)),
         group('kronos-resource-alerts', (import 'resources.libsonnet')(config, rules)),
+        group('kronos-monitoring-alerts', (import 'monitoring.libsonnet')(config, rules)),
       ]
       if found.rules != []
     ],

@@ -5,14 +5,54 @@ local text = import '../lib/text.libsonnet';
 function(config, rules) {
   local q = query(config),
   local at = text(config),
+  local alerts = config.alerts,
 
   KronosHighMemoryUsage: {
     expr: q.ratio(q.raw('process_resident_memory_bytes'), q.raw('kronos_memory_limit_bytes')) +
-          ' > ' + config.alerts.KronosHighMemoryUsage.threshold,
+          ' > ' + alerts.KronosHighMemoryUsage.threshold,
     summary: 'Kronos is close to its memory limit.',
-    description: 'Instance {{ $labels.instance }} of ' + at.job +
-                 ' holds {{ $value | humanizePercentage }} of the memory it may use.',
-    dashboard: 'overview',
-    labels: [],
+    description: 'The process of ' + at.instance + ' holds {{ $value | humanizePercentage }} of the memory it may use.',
+    dashboard: 'instances',
+    variables: q.targetLabels + ['instance'],
+  },
+
+  KronosQueueSaturated: {
+    local knobs = alerts.KronosQueueSaturated,
+    expr: q.ratio('avg_over_time(' + q.raw('kronos_queue_depth') + '[' + knobs.window + '])', q.raw('kronos_queue_capacity')) +
+          ' > ' + knobs.threshold,
+    summary: 'The queue of Kronos is almost full.',
+    description: 'The queue of ' + at.instance + ' was {{ $value | humanizePercentage }} full over the last ' +
+                 knobs.window + '. Once it is full, requests are refused.',
+    dashboard: 'inference',
+    variables: q.targetLabels + ['instance'],
+  },
+
+  KronosEventLoopBlocked: {
+    expr: q.raw('kronos_event_loop_lag_seconds') + ' > ' + alerts.KronosEventLoopBlocked.threshold,
+    summary: 'The event loop of Kronos is blocked.',
+    description: 'The event loop of ' + at.instance + ' stood still for {{ $value | humanizeDuration }}: probes and ' +
+                 'scrapes wait as long.',
+    dashboard: 'instances',
+    variables: q.targetLabels + ['instance'],
+  },
+
+  local knobs = alerts.KronosRestarting,
+  local starts = 'changes(' + q.raw('process_start_time_seconds') + '[' + knobs.window + '])',
+
+  KronosRestarting: {
+    expr: starts + ' >= ' + knobs.threshold,
+    summary: 'An instance of Kronos keeps restarting.',
+    description: 'The process of ' + at.instance + ' was started {{ $value }} times within ' + knobs.window + '.',
+    dashboard: 'instances',
+    variables: q.targetLabels + ['instance'],
+  },
+
+  KronosRestartingEverywhere: {
+    expr: q.avg([], starts + ' >= bool ' + knobs.threshold) + ' > ' + alerts.KronosRestartingEverywhere.threshold,
+    summary: 'Most instances of Kronos keep restarting.',
+    description: '{{ $value | humanizePercentage }} of the instances of ' + at.job + ' were started ' +
+                 knobs.threshold + ' times or more within ' + knobs.window + '.',
+    dashboard: 'instances',
+    variables: q.targetLabels,
   },
 }

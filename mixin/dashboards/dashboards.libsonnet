@@ -10,5 +10,11 @@ local records = import '../rules/records.libsonnet';
   grafanaDashboards+:: {
     [if config.dashboards.overview.enabled then 'kronos-dashboard.json']:
       (import 'overview.libsonnet')(config, rules),
+    [if config.dashboards.inference.enabled then 'kronos-inference.json']:
+      (import 'inference.libsonnet')(config, rules),
+    [if config.dashboards.slo.enabled then 'kronos-slo.json']:
+      (import 'slo.libsonnet')(config, rules),
+    [if config.dashboards.instances.enabled then 'kronos-instances.json']:
+      (import 'instances.libsonnet')(config, rules),
   },
 }

@@ -1,146 +1,155 @@
 // Is it well? One row that answers from across the room, then a panel for each question that follows.
 local dashboard = import '../lib/dashboard.libsonnet';
 local panel = import '../lib/panel.libsonnet';
-local query = import '../lib/query.libsonnet';
+local shown = import '../lib/shown.libsonnet';
 local style = import '../lib/style.libsonnet';
 
 function(config, rules)
-  local q = query(config);
-  local d = dashboard(config);
+  local show = shown(config);
 
-  local sum(by, expr) = 'sum by (' + std.join(', ', by) + ') (' + expr + ')';
-
-  // A recorded series under the chosen variables, averaged over each step of the panel, so that a wide step keeps
-  // what happened between two of its points.
-  local averaged(rule, labels, matchers={}) =
-    'avg_over_time(' + q.read(rule, d.chosen(labels) + matchers) + '[$__interval])';
-
-  // Quantiles of a recorded histogram, per route. Empty, not NaN, while nothing was observed.
-  local quantiles(rule, labels) =
-    local buckets = sum(['route', 'le'], averaged(rule, labels));
-    local observed = sum(['route'], averaged(rule, labels, { le: '+Inf' }));
-    [
-      panel.query(
-        'histogram_quantile(' + quantile.value + ', ' + buckets + ') and ' + observed + ' > 0',
-        quantile.name + ' {{route}}'
-      )
-      for quantile in [
-        { name: 'p50', value: '0.5' },
-        { name: 'p95', value: '0.95' },
-        { name: 'p99', value: '0.99' },
-      ]
-    ];
-
-  local share(bad) = panel.query(
-    q.ratio(sum(['route'], averaged(bad.rate, ['route'])), sum(['route'], averaged(rules.eligible, ['route']))),
-    'share {{route}}'
-  );
-
-  local timeseries(knobs) = panel.timeseries(knobs { interval: config.evaluationInterval });
-  local window = ' (' + config.rateWindow + ')';
   local ignoresStatus = ' The status filter does not apply: a share of one status would say nothing.';
 
+  // An objective over the chosen time range, and what is left of its error budget.
+  local kept(objective) =
+    '1 - ' + show.sum(['job'], show.averaged(objective.bad, [], window='$__range')) +
+    ' / (' + show.sum(['job'], show.averaged(objective.valid, [], window='$__range')) + ' > 0)';
+  local left(objective) = 'min by (job) (' + show.highest(objective.budget, []) + ')';
+  local green(value) = [{ value: null, color: 'red' }, { value: value, color: 'green' }];
+  local budget = [{ value: null, color: 'red' }, { value: 0, color: 'orange' }, { value: 0.25, color: 'green' }];
+
   local stats = [
-    panel.stat({
-      title: 'Targets up',
-      description: 'Share of the targets of the chosen jobs that Prometheus can scrape.',
-      unit: 'percentunit',
-      queries: [panel.query('avg(' + q.raw('up') + ')', 'up')],
-      steps: [{ value: null, color: 'red' }, { value: 0.5, color: 'orange' }, { value: 1, color: 'green' }],
-      empty: 'No target',
-    }),
     panel.stat({
       title: 'Firing alerts',
       description: 'Alerts of this mixin that fire now.',
       unit: 'none',
-      queries: [panel.query('count(ALERTS{alertname=~"Kronos.*", alertstate="firing"}) or vector(0)', 'firing')],
+      queries: [panel.query('count(ALERTS{alertname=~"Kronos.*", alertstate="firing", job=~"$job"}) or vector(0)', 'firing')],
       steps: [{ value: null, color: 'green' }, { value: 1, color: 'red' }],
+    }),
+    panel.stat({
+      title: 'Ready instances',
+      description: 'Share of the instances with a model that works.',
+      unit: 'percentunit',
+      queries: [panel.query('avg by (job) (' + show.raw('kronos_model_ready', []) + ')', '{{job}}')],
+      steps: [{ value: null, color: 'red' }, { value: 0.5, color: 'orange' }, { value: 1, color: 'green' }],
+      empty: 'No instance',
+      links: show.linkTo('instances', 'Which one?', []),
+    }),
+    panel.stat({
+      title: 'Availability',
+      description: 'Share of requests, within the chosen time, that the service did not fail.',
+      unit: 'percentunit',
+      queries: [panel.query(kept(rules.availability), '{{job}}')],
+      steps: green(std.parseJson(rules.availability.target)),
+      links: show.linkTo('slo', 'How long can this go on?', []),
+    }),
+    panel.stat({
+      title: 'Error budget left',
+      description: 'What is left of the error budget for availability over ' + rules.availability.span + '.',
+      unit: 'percentunit',
+      queries: [panel.query(left(rules.availability), '{{job}}')],
+      steps: budget,
+      links: show.linkTo('slo', 'How long can this go on?', []),
+    }),
+    panel.stat({
+      title: 'In time',
+      description: 'Share of requests, within the chosen time, that met the latency objective of their route.',
+      unit: 'percentunit',
+      queries: [panel.query(kept(rules.latency), '{{job}}')],
+      steps: green(std.parseJson(rules.latency.target)),
+      links: show.linkTo('inference', 'Why is it slow?', []),
+    }),
+    panel.stat({
+      title: 'Latency budget left',
+      description: 'What is left of the error budget for latency over ' + rules.latency.span + '.',
+      unit: 'percentunit',
+      queries: [panel.query(left(rules.latency), '{{job}}')],
+      steps: budget,
+      links: show.linkTo('slo', 'How long can this go on?', []),
     }),
   ];
 
   local panels = [
-    timeseries({
-      title: 'Request rate' + window,
+    show.timeseries({
+      title: 'Request rate' + show.window,
       description: 'Requests per second by route and by how they ended.',
       unit: 'reqps',
       queries: [panel.query(
-        sum(['status', 'route'], averaged(rules.requests, ['route', 'status'])) + ' > 0',
+        show.sum(['status', 'route'], show.averaged(rules.requests, ['route', 'status'])) + ' > 0',
         '{{status}} {{route}}'
       )],
       overrides: style.statuses + style.routes,
     }),
-    timeseries({
-      title: 'Latency p50, p95, p99' + window,
+    show.timeseries({
+      title: 'Latency p50, p95, p99' + show.window,
       description: 'Time from the first byte of an admitted request to the last byte of its answer, by route. ' +
                    'Refused requests are not in it.',
       unit: 's',
-      queries: quantiles(rules.durations, ['route', 'status']),
+      queries: show.quantiles(rules.durations, ['route', 'status'], ['route']),
       overrides: style.quantiles + style.routes,
     }),
-    timeseries({
-      title: 'Error rate and types' + window,
+    show.timeseries({
+      title: 'Error rate and types' + show.window,
       description: 'Left: share of requests that failed (' + std.join(', ', config.requests.failedStatuses) +
                    '). Right: server errors per second by type.' + ignoresStatus,
       unit: 'percentunit',
       queries: [
-        share(rules.failed),
-        panel.query(sum(['type'], averaged(rules.errors, ['route'])), '{{type}}'),
+        show.share(rules.failed.rate, rules.eligible, 'share {{route}}'),
+        panel.query(show.sum(['type'], show.averaged(rules.errors, ['route'])), '{{type}}'),
       ],
       overrides: style.routes + style.rightAxis('/^(?!share)/', 'reqps'),
     }),
-    timeseries({
-      title: 'Timeout rate' + window,
+    show.timeseries({
+      title: 'Timeout rate' + show.window,
       description: 'Left: share of requests that the time limit stopped. Right: how many per second, by where it ' +
                    'struck.' + ignoresStatus,
       unit: 'percentunit',
       queries: [
-        share(rules.timedOut),
-        panel.query(sum(['stage'], averaged(rules.timeouts, ['route'])), '{{stage}}'),
+        show.share(rules.timedOut.rate, rules.eligible, 'share {{route}}'),
+        panel.query(show.sum(['stage'], show.averaged(rules.timeouts, ['route'])), '{{stage}}'),
       ],
       overrides: style.routes + style.rightAxis('/^(?!share)/', 'reqps'),
     }),
-    timeseries({
+    show.timeseries({
       title: 'Concurrent requests',
       description: 'Requests being handled at once, by route: the most within each step.',
       unit: 'short',
       queries: [panel.query(
-        sum(['route'], 'max_over_time(' + q.read(rules.concurrent, d.chosen(['route'])) + '[$__interval])'),
+        show.sum(['route'], show.highest(rules.concurrent, ['route'])),
         '{{route}}'
       )],
       overrides: style.routes,
     }),
-    timeseries({
-      title: 'Model inference time' + window,
+    show.timeseries({
+      title: 'Model inference time' + show.window,
       description: 'Time that the model alone needed for a request, by route, without queueing.',
       unit: 's',
-      queries: quantiles(rules.inference, ['route']),
+      queries: show.quantiles(rules.inference, ['route'], ['route']),
       overrides: style.quantiles + style.routes,
     }),
-    timeseries({
-      title: 'Input size distribution' + window,
+    show.timeseries({
+      title: 'Input size distribution' + show.window,
       description: 'Candles that came in with each series, by route.',
       unit: 'short',
-      queries: quantiles(rules.inputCandles, ['route']),
+      queries: show.quantiles(rules.inputCandles, ['route'], ['route']),
       overrides: style.quantiles + style.routes,
     }),
-    timeseries({
-      title: 'Security events' + window,
+    show.timeseries({
+      title: 'Security events' + show.window,
       description: 'Requests turned away per second by reason, and those over their rate limit by client. ' +
                    'The route filter does not apply: they are turned away before any route.',
       unit: 'reqps',
       queries: [
-        panel.query(sum(['reason'], averaged(rules.rejections, [])), '{{reason}}'),
-        panel.query(sum(['client'], averaged(rules.rateLimited, [])), 'rate limited: {{client}}'),
+        panel.query(show.sum(['reason'], show.averaged(rules.rejections, [])), '{{reason}}'),
+        panel.query(show.sum(['client'], show.averaged(rules.rateLimited, [])), 'rate limited: {{client}}'),
       ],
     }),
   ];
 
-  d.dashboard({
+  dashboard.new(config, {
     uid: config.dashboards.overview.uid,
     title: 'Kronos / Overview',
     description: 'Is the Kronos forecasting service well? Lines come from the recorded series of the Kronos mixin.',
-    // The variables beside the target's labels, and the rule that has their values.
-    labels: ['route', 'status'],
+    variables: ['route', 'status'],
     source: rules.requests,
-    rows: [d.row(4, stats)] + [d.row(9, panels[2 * i:2 * i + 2]) for i in std.range(0, std.length(panels) / 2 - 1)],
+    rows: [dashboard.row(4, stats)] + dashboard.pairs(8, panels),
   })

@@ -43,65 +43,74 @@ local labelVariable(label, source) = {
   regex: '',
 };
 
-function(config) {
-  local q = query(config),
-  local frame = self,
-
+{
   row(height, panels): { height: height, panels: panels },
 
-  // Matchers for what is chosen in the variables.
-  chosen(labels): { [label]: ['$' + label] for label in q.targetLabels + labels },
+  // Rows of two panels each, the last of one if their number is odd.
+  pairs(height, panels): [
+    self.row(height, panels[index:index + 2])
+    for index in std.range(0, std.length(panels) - 1)
+    if index % 2 == 0
+  ],
 
-  // { uid, title, description, labels, source, rows }: `labels` are the variables beside the target's own, `source` the
-  // recorded rule that all variables take their values from.
-  dashboard(knobs): {
-    local labels = q.targetLabels + knobs.labels,
-
-    title: knobs.title,
-    description: knobs.description,
-    uid: knobs.uid,
-    tags: config.dashboards.tags,
-    editable: false,
-    graphTooltip: 1,  // one crosshair for all panels
-    schemaVersion: 39,
-    version: 1,
-    refresh: config.dashboards.refresh,
-    timezone: config.dashboards.timezone,
-    time: { from: config.dashboards.period, to: 'now' },
-    timepicker: {},
-    annotations: { list: [] },
-    links: [{
-      title: 'Kronos dashboards',
-      type: 'dashboards',
+  // { uid, title, description, variables, source, rows }. `variables` are labels beside those of `aggregationLabels`
+  // and `job`, which every dashboard has; `instance` is looked up among the targets, all others in the recorded rule
+  // `source`.
+  new(config, knobs):
+    local q = query(config);
+    local ofTarget = q.targetLabels + ['instance'];
+    local labels = q.targetLabels + knobs.variables;
+    // Each variable offers what exists under those chosen before it.
+    local series(label, before) =
+      local matchers = { [name]: ['$' + name] for name in before };
+      if std.member(ofTarget, label) then
+        q.raw('up', { [name]: matchers[name] for name in before if std.member(ofTarget, name) })
+      else q.read(knobs.source, { [name]: matchers[name] for name in before if name != 'instance' });
+    {
+      title: knobs.title,
+      description: knobs.description,
+      uid: knobs.uid,
       tags: config.dashboards.tags,
-      asDropdown: true,
-      includeVars: true,
-      keepTime: true,
-      icon: 'external link',
-      targetBlank: false,
-      tooltip: '',
-      url: '',
-    }],
-    panels: place(knobs.rows),
-    templating: {
-      list: [{
-        name: 'datasource',
-        label: 'Data source',
-        type: 'datasource',
-        query: 'prometheus',
-        regex: config.dashboards.datasourceRegex,
-        current: { text: config.dashboards.datasource, value: config.dashboards.datasource },
-        refresh: 1,
-        hide: 0,
-        includeAll: false,
-        multi: false,
-        skipUrlSync: false,
-        options: [],
-      }] + [
-        // Each variable offers what exists under those chosen before it.
-        labelVariable(labels[index], q.read(knobs.source, { [label]: ['$' + label] for label in labels[:index] }))
-        for index in std.range(0, std.length(labels) - 1)
-      ],
+      editable: false,
+      graphTooltip: 1,  // one crosshair for all panels
+      schemaVersion: 39,
+      version: 1,
+      refresh: config.dashboards.refresh,
+      timezone: config.dashboards.timezone,
+      time: { from: config.dashboards.period, to: 'now' },
+      timepicker: {},
+      annotations: { list: [] },
+      links: [{
+        title: 'Kronos dashboards',
+        type: 'dashboards',
+        tags: config.dashboards.tags,
+        asDropdown: true,
+        includeVars: true,
+        keepTime: true,
+        icon: 'external link',
+        targetBlank: false,
+        tooltip: '',
+        url: '',
+      }],
+      panels: place(knobs.rows),
+      templating: {
+        list: [{
+          name: 'datasource',
+          label: 'Data source',
+          type: 'datasource',
+          query: 'prometheus',
+          regex: config.dashboards.datasourceRegex,
+          current: { text: config.dashboards.datasource, value: config.dashboards.datasource },
+          refresh: 1,
+          hide: 0,
+          includeAll: false,
+          multi: false,
+          skipUrlSync: false,
+          options: [],
+        }] + [
+          labelVariable(labels[index], series(labels[index], labels[:index]))
+          for index in std.range(0, std.length(labels) - 1)
+        ],
+      },
     },
-  },
 }

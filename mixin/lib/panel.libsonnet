@@ -6,6 +6,7 @@ local panel(type, knobs, instant) = {
   title: knobs.title,
   description: knobs.description,
   datasource: datasource,
+  links: if std.objectHas(knobs, 'links') then knobs.links else [],
   targets: std.mapWithIndex(
     function(index, query) {
       refId: std.char(65 + index),  // A, B, C, ...
@@ -15,6 +16,7 @@ local panel(type, knobs, instant) = {
       editorMode: 'code',
       instant: instant,
       range: !instant,
+      exemplar: std.objectHas(query, 'exemplar'),
     },
     knobs.queries
   ),
@@ -38,12 +40,12 @@ local panel(type, knobs, instant) = {
     properties: [{ id: id, value: properties[id] } for id in std.objectFields(properties)],
   },
 
-  // Lines over time: { title, description, unit, queries, interval, overrides, empty }. `interval` is the smallest
+  // Lines over time: { title, description, unit, queries, interval, overrides, empty, links }. `interval` is the smallest
   // step: smaller ones would fall between two points of a recorded series.
   timeseries(knobs): panel('timeseries', knobs, false) {
     interval: knobs.interval,
     fieldConfig+: { defaults+: {
-      min: 0,
+      min: if std.objectHas(knobs, 'min') then knobs.min else 0,
       color: { mode: 'palette-classic' },
       custom: {
         drawStyle: 'line',
@@ -60,7 +62,7 @@ local panel(type, knobs, instant) = {
     },
   },
 
-  // One number now: { title, description, unit, queries, steps, empty }. `steps` are thresholds:
+  // One number now: { title, description, unit, queries, steps, empty, links }. `steps` are thresholds:
   // [{ value: null, color: 'green' }, { value: 0.01, color: 'red' }].
   stat(knobs): panel('stat', knobs, true) {
     fieldConfig+: { defaults+: {

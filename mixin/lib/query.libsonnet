@@ -19,6 +19,12 @@ local checked(series, known, matchers) = [
   for label in std.objectFields(matchers)
 ];
 
+// 90 of '90s', 300 of '5m'.
+local secondsPer = { s: 1, m: 60, h: 3600, d: 86400, w: 604800 };
+local seconds(duration) =
+  local last = std.length(duration) - 1;
+  std.parseInt(duration[:last]) * secondsPer[duration[last]];
+
 // Once a rate is taken, a counter is no total any more.
 local withoutTotal(name) =
   local length = std.length(name);
@@ -31,19 +37,23 @@ function(config) {
   // The labels that every aggregation keeps.
   targetLabels: targetLabels,
 
+  seconds: seconds,
+
   by(labels): '(' + std.join(', ', targetLabels + labels) + ')',
   sum(labels, expr): 'sum by ' + q.by(labels) + ' (' + expr + ')',
   max(labels, expr): 'max by ' + q.by(labels) + ' (' + expr + ')',
   avg(labels, expr): 'avg by ' + q.by(labels) + ' (' + expr + ')',
+  count(labels, expr): 'count by ' + q.by(labels) + ' (' + expr + ')',
+  on(labels): 'on ' + q.by(labels),
 
   // A ratio that is absent, not NaN, while nothing happens: one NaN in a window turns every average over it into NaN.
   ratio(part, whole): part + ' / (' + whole + ' > 0)',
 
-  // A metric as the service exposes it, and the buckets of one that is a histogram.
-  raw(metric, matchers={}): metric + braces([config.selector] + checked(metric, contract.labels(metric), matchers)),
-  buckets(metric, matchers={}):
-    metric + '_bucket' +
-    braces([config.selector] + checked(metric, contract.labels(metric) + ['le'], matchers)),
+  // A metric as it is scraped, and the buckets of one that is a histogram.
+  local scraped(name, labels, matchers) =
+    name + braces([config.selector] + checked(name, targetLabels + ['instance'] + labels, matchers)),
+  raw(metric, matchers={}): scraped(metric, contract.labels(metric), matchers),
+  buckets(metric, matchers={}): scraped(metric + '_bucket', contract.labels(metric) + ['le'], matchers),
 
   rate(expr): 'rate(' + expr + '[' + config.rateWindow + '])',
   increase(expr, window): 'increase(' + expr + '[' + window + '])',

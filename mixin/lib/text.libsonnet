@@ -7,4 +7,5 @@ function(config) {
 
   job: 'job {{ $labels.job }}' + places,
   route: 'route {{ $labels.route }} of ' + self.job,
+  instance: 'instance {{ $labels.instance }} of ' + self.job,
 }

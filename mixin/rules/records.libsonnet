@@ -9,7 +9,9 @@ local query = import '../lib/query.libsonnet';
 function(config)
   local q = query(config);
   local knobs = config.requests;
+  local objectives = config.objectives;
   local rate = 'rate' + config.rateWindow;
+  assert q.seconds(knobs.sparseWindow) > q.seconds(config.rateWindow) : 'requests.sparseWindow must be longer than rateWindow';
 
   // One kind of bad request: its rate, its share of `whole`, and how many there were within the guard's window. The
   // share exists twice: over the rate window, and over the longer one that bridges the gaps of sparse traffic, made
@@ -50,9 +52,9 @@ function(config)
   // caller gives up would look like silence. `buckets` gives the buckets that match: as rates, or as counts.
   local withinObjective(buckets, statuses) = std.join(' or ', [
     assert std.member(contract.values('api_route'), route) :
-           'objectives.latency names ' + route + ', which is no route of the service';
-    buckets({ route: route, status: statuses, le: contract.bucket(seconds, config.objectives.latency[route]) })
-    for route in std.objectFields(config.objectives.latency)
+           'objectives.latency.seconds names ' + route + ', which is no route of the service';
+    buckets({ route: route, status: statuses, le: contract.bucket(seconds, objectives.latency.seconds[route]) })
+    for route in std.objectFields(objectives.latency.seconds)
   ]);
   local timedWithout(buckets, statuses) =
     q.sum(['route'], buckets({ status: { not: ['error', 'unavailable'] }, le: '+Inf' })) +
@@ -65,6 +67,61 @@ function(config)
   local timed = q.record(['route'], 'kronos_requests_timed', rate, timedWithout(timedRate, 'cancelled'));
   local slow = bad('kronos_requests_slow', slowOf(timedRate), timed, slowOf(timedCount));
 
+  // The model alone, and its share of requests that are over the objective before queueing is added.
+  local modelSeconds = 'kronos_model_inference_seconds';
+  local inference = q.recordBuckets(modelSeconds, ['route']);
+  local slowInferences(buckets) = 'clamp_min(' + q.sum(['route'], buckets({ le: '+Inf' })) + ' - ' + q.sum(
+    ['route'],
+    std.join(' or ', [
+      buckets({ route: route, le: contract.bucket(modelSeconds, objectives.latency.seconds[route]) })
+      for route in std.objectFields(objectives.latency.seconds)
+    ])
+  ) + ', 0)';
+  local inferences =
+    q.record(['route'], 'kronos_model_inferences', rate, q.sum(['route'], q.read(inference, { le: '+Inf' })));
+  local slowInference = bad(
+    'kronos_model_inferences_slow',
+    slowInferences(function(matchers) q.read(inference, matchers)),
+    inferences,
+    slowInferences(function(matchers) q.increase(q.buckets(modelSeconds, matchers), knobs.guardWindow))
+  );
+
+  // Every window that an alert asks for. Where a short one can be empty at sparse traffic, the sparse window stands
+  // in for it.
+  local windows = std.set(std.flattenArrays([
+    [burn.long, burn.short] +
+    (if q.seconds(burn.short) < q.seconds(knobs.sparseWindow) then [knobs.sparseWindow] else [])
+    for burn in objectives.burn
+  ]));
+
+  // An objective: what broke it and what counted, the share of the former over every window that an alert asks for,
+  // and what is left of the error budget (1: all; below 0: overspent).
+  local objective(name, badRate, validRate) =
+    local target = objectives[name].target;
+    local metric = 'kronos_' + name;
+    local broken = q.record([], metric + '_bad', rate, badRate);
+    local valid = q.record([], metric + '_valid', rate, validRate);
+    local share(window) =
+      if window == config.rateWindow then q.ratio(q.read(broken), q.read(valid))
+      else q.ratio(q.readOver(broken, window), q.readOver(valid, window));
+    local span =
+      if q.seconds(objectives.window) < q.seconds(objectives.retention) then objectives.window
+      else objectives.retention;
+    {
+      target: target,
+      bad: broken,
+      valid: valid,
+      ratios: { [window]: q.record([], metric + '_bad', 'ratio_rate' + window, share(window)) for window in windows },
+      budget: q.record([], metric + '_budget_left', 'ratio', '1 - ' + share(span) + ' / (1 - ' + target + ')'),
+      span: span,
+    };
+  local availability = objective(
+    'availability',
+    q.sum([], q.read(requests, { status: knobs.failedStatuses + ['unavailable'] })),
+    q.sum([], q.read(requests, { status: ['success', 'unavailable'] + knobs.failedStatuses }))
+  );
+  local latency = objective('latency', q.sum([], q.read(slow.rate)), q.sum([], q.read(timed)));
+
   {
     requests: requests,
     eligible: eligible,
@@ -73,6 +130,11 @@ function(config)
     durations: durations,
     timed: timed,
     slow: slow,
+    inference: inference,
+    inferences: inferences,
+    slowInference: slowInference,
+    availability: availability,
+    latency: latency,
 
     // Load and work.
     concurrent: q.record(
@@ -81,12 +143,27 @@ function(config)
       'sum',
       q.sum(['route'], q.raw('kronos_concurrent_requests'))
     ),
-    inference: q.recordBuckets('kronos_model_inference_seconds', ['route']),
+    queueUtilisation: q.record(
+      [],
+      'kronos_queue_utilisation',
+      'max',
+      q.max([], q.ratio(q.raw('kronos_queue_depth'), q.raw('kronos_queue_capacity')))
+    ),
+    queueWait: q.recordBuckets('kronos_queue_wait_seconds', []),
+    stages: q.recordBuckets('kronos_model_stage_seconds', ['stage']),
+    processing: q.recordBuckets('kronos_processing_seconds', ['stage']),
+    batch: q.recordBuckets('kronos_batch_series', []),
     inputCandles: q.recordBuckets('kronos_prediction_input_candles', ['route']),
+    horizon: q.recordBuckets('kronos_prediction_horizon_candles', ['route']),
+    requestSize: q.recordBuckets('kronos_request_size_bytes', ['route']),
+    responseSize: q.recordBuckets('kronos_response_size_bytes', ['route']),
+    forecast: q.recordRate('kronos_forecast_candles_total', ['route']),
+    inconsistent: q.recordRate('kronos_inconsistent_candles_total', ['route']),
 
-    // Why requests failed or were turned away.
+    // Why requests failed, were stopped or were turned away.
     errors: q.recordRate('kronos_errors_total', ['route', 'type']),
     timeouts: q.recordRate('kronos_timeouts_total', ['route', 'stage']),
+    cancellations: q.recordRate('kronos_cancellations_total', ['cause']),
     rejections: q.recordRate('kronos_rejections_total', ['reason']),
     rateLimited: q.recordRate('kronos_rate_limited_total', ['client']),
   }

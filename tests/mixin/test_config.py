@@ -25,7 +25,7 @@ CONFIGS = {
     "another job": {"selector": 'job="forecasts", env=~"prod|test"', "scrape": {"job": "forecasts"}},
     "another rate window": {"rateWindow": "2m"},
     "other windows": {"requests": {"sparseWindow": "15m", "guardWindow": "30m"}},
-    "other objectives": {"objectives": {"latency": {"/v1/predict/single": "2.5"}}},
+    "other objectives": {"objectives": {"latency": {"seconds": {"/v1/predict/single": "2.5"}}}},
     "extra labels": {"alertLabels": {"team": "quant"}, "alertAnnotations": {"chat": "#quant"}},
     "no dashboard": {"dashboards": {"overview": {"enabled": False}}},
     "no alert at all": {"alerts": {name: {"enabled": False} for name in ALERTS}},
@@ -84,8 +84,8 @@ def test_a_config_does_what_it_says():
         ({"rateWindw": "1m"}, "No such knob: _config.kronos.rateWindw."),
         ({"alerts": {"KronosServiceDown": {"treshold": "1"}}}, "kronos.alerts.KronosServiceDown.treshold"),
         ({"alerts": {"KronosOnFire": {"enabled": True}}}, "kronos.alerts.KronosOnFire"),
-        ({"objectives": {"latency": {"/v1/predict/single": "5"}}}, "5 is not a bucket of"),
-        ({"objectives": {"latency": {"/v1/predict": "5.0"}}}, "/v1/predict"),
+        ({"objectives": {"latency": {"seconds": {"/v1/predict/single": "5"}}}}, "5 is not a bucket of"),
+        ({"objectives": {"latency": {"seconds": {"/v1/predict": "5.0"}}}}, "which is no route"),
     ],
 )
 def test_a_knob_that_cannot_work_is_refused(config, message):

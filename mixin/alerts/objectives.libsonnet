@@ -1,0 +1,42 @@
+// Will the objectives hold? Each alert is one rule per pair of windows: the long one tells that the error budget is
+// really being spent, the short one that it still is.
+local query = import '../lib/query.libsonnet';
+local text = import '../lib/text.libsonnet';
+
+function(config, rules) {
+  local q = query(config),
+  local at = text(config),
+  local objectives = config.objectives,
+  local sparse = config.requests.sparseWindow,
+
+  local burns(objective, what, severity) = [
+    assert std.parseJson(burn.factor) * (1 - std.parseJson(objective.target)) < 1 :
+           'objectives.burn: ' + burn.factor + ' times the error budget of ' + objective.target +
+           ' is more than every request, so that the alert can never fire';
+    local threshold = ' > ' + burn.factor + ' * (1 - ' + objective.target + ')';
+    // At one request in a few minutes a short window is empty now and then, which would reset `for`.
+    local short = if q.seconds(burn.short) < q.seconds(sparse)
+    then '(' + q.read(objective.ratios[burn.short]) + ' or ' + q.read(objective.ratios[sparse]) + ')'
+    else q.read(objective.ratios[burn.short]);
+    // Not avg_over_time times the window: over the first minutes of a fresh service that makes five out of one.
+    local count = 'sum_over_time(' + q.read(objective.bad) + '[' + burn.long + ']) * ' +
+                  q.seconds(config.evaluationInterval);
+    {
+      expr: q.read(objective.ratios[burn.long]) + threshold + ' and ' + short + threshold +
+            ' and ' + count + ' >= ' + config.requests.guardCount,
+      summary: 'Kronos spends its error budget for ' + what + ' too fast.',
+      description: '{{ $value | humanizePercentage }} of the requests to ' + at.job + ' broke the objective for ' +
+                   what + ' over the last ' + burn.long + ': ' + burn.factor +
+                   ' times as many as it allows or more.',
+      dashboard: 'slo',
+      variables: q.targetLabels,
+      labels: { long: burn.long, short: burn.short },
+      'for': burn['for'],
+      severity: if severity == null then burn.severity else severity,
+    }
+    for burn in objectives.burn
+  ],
+
+  KronosErrorBudgetBurn: burns(rules.availability, 'availability', null),
+  KronosLatencyBudgetBurn: burns(rules.latency, 'latency', config.alerts.KronosLatencyBudgetBurn.severity),
+}

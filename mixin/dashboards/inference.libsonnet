@@ -1,0 +1,139 @@
+// Why is it slow? From the queue through the stages of the model to the answer, then instance by instance.
+local dashboard = import '../lib/dashboard.libsonnet';
+local panel = import '../lib/panel.libsonnet';
+local query = import '../lib/query.libsonnet';
+local shown = import '../lib/shown.libsonnet';
+local style = import '../lib/style.libsonnet';
+
+function(config, rules)
+  local q = query(config);
+  local show = shown(config);
+
+  local rawQuantile(metric, by, legend) =
+    local buckets = 'rate(' + q.buckets(metric, show.chosen(['instance'])) + '[$__rate_interval])';
+    panel.query(
+      'histogram_quantile(0.95, ' + show.sum(by + ['le'], buckets) + ')' +
+      ' and ' + show.sum(by, 'rate(' + q.buckets(metric, show.chosen(['instance']) + { le: '+Inf' }) +
+                             '[$__rate_interval])') + ' > 0',
+      legend
+    );
+
+  local panels = [
+    show.timeseries({
+      title: 'Latency p50, p95, p99' + show.window,
+      description: 'Time from the first byte of an admitted request to the last byte of its answer, by route.',
+      unit: 's',
+      queries: show.quantiles(rules.durations, ['route'], ['route']),
+      overrides: style.quantiles + style.routes,
+    }),
+    show.timeseries({
+      title: 'Slow requests' + show.window,
+      description: 'Share of requests over the latency objective of their route, and of those for which the model ' +
+                   'alone took longer than that.',
+      unit: 'percentunit',
+      queries: [
+        show.share(rules.slow.rate, rules.timed, 'slow {{route}}'),
+        show.share(rules.slowInference.rate, rules.inferences, 'model {{route}}'),
+      ],
+      overrides: style.routes,
+    }),
+    show.timeseries({
+      title: 'Queue wait p50, p95, p99' + show.window,
+      description: 'Time of one series from admission to its first model step.',
+      unit: 's',
+      queries: show.quantiles(rules.queueWait, [], []),
+      overrides: style.quantiles,
+    }),
+    show.rawTimeseries({
+      title: 'Queue utilisation',
+      description: 'Share of the queue that is taken, by instance, and the fullest queue of each job as recorded.',
+      unit: 'percentunit',
+      queries: [
+        panel.query(q.ratio(show.raw('kronos_queue_depth'), show.raw('kronos_queue_capacity')), '{{instance}}'),
+        panel.query('max by (job) (' + show.highest(rules.queueUtilisation, []) + ')', 'fullest of {{job}}'),
+      ],
+    }),
+    show.timeseries({
+      title: 'Model stages p95' + show.window,
+      description: 'Time of each stage of a model call: candles to tokens, first pass over the window, all further ' +
+                   'steps, tokens back to candles.',
+      unit: 's',
+      queries: show.quantiles(rules.stages, [], ['stage'], ['p95']),
+    }),
+    show.timeseries({
+      title: 'Before and after the model p95' + show.window,
+      description: 'Time to check a request and build its arrays, and to mend candles and build the answer.',
+      unit: 's',
+      queries: show.quantiles(rules.processing, [], ['stage'], ['p95']),
+    }),
+    show.timeseries({
+      title: 'Model inference time' + show.window,
+      description: 'Time that the model alone needed for a request, by route, without queueing.',
+      unit: 's',
+      queries: show.quantiles(rules.inference, ['route'], ['route']),
+      overrides: style.quantiles + style.routes,
+    }),
+    show.timeseries({
+      title: 'Series per model call' + show.window,
+      description: 'How many series were decoded together.',
+      unit: 'short',
+      queries: show.quantiles(rules.batch, [], [], ['p50', 'p95']),
+      overrides: style.quantiles,
+    }),
+    show.timeseries({
+      title: 'Input candles and horizon p95' + show.window,
+      description: 'Size of the work: candles that came in with each series, and candles asked for.',
+      unit: 'short',
+      queries: show.quantiles(rules.inputCandles, ['route'], ['route'], ['p95'], 'input ') +
+               show.quantiles(rules.horizon, ['route'], ['route'], ['p95'], 'horizon '),
+      overrides: style.routes,
+    }),
+    show.timeseries({
+      title: 'Forecast candles' + show.window,
+      description: 'Left: candles forecast per second. Right: share of them whose low or high had to be mended.',
+      unit: 'cps',
+      queries: [
+        panel.query(show.sum(['route'], show.averaged(rules.forecast, ['route'])), 'forecast {{route}}'),
+        show.share(rules.inconsistent, rules.forecast, 'mended {{route}}'),
+      ],
+      overrides: style.routes + style.rightAxis('/^mended/', 'percentunit'),
+    }),
+    show.timeseries({
+      title: 'Body size p95' + show.window,
+      description: 'Size of request and response bodies, by route.',
+      unit: 'bytes',
+      queries: show.quantiles(rules.requestSize, ['route'], ['route'], ['p95'], 'request ') +
+               show.quantiles(rules.responseSize, ['route'], ['route'], ['p95'], 'response '),
+      overrides: style.routes,
+    }),
+    show.timeseries({
+      title: 'Stopped requests' + show.window,
+      description: 'Admitted requests that were stopped before the model had finished, per second, by cause.',
+      unit: 'reqps',
+      queries: [panel.query(show.sum(['cause'], show.averaged(rules.cancellations, [])), '{{cause}}')],
+    }),
+    show.rawTimeseries({
+      title: 'Latency p95 by instance, with exemplars',
+      description: 'The slowest instance stands out here. Dots are single requests: their request id leads to the log.',
+      unit: 's',
+      queries: [
+        rawQuantile('kronos_request_duration_seconds', ['instance'], '{{instance}}') { exemplar: true },
+      ],
+    }),
+    show.rawTimeseries({
+      title: 'Model inference time p95 by instance',
+      description: 'One instance above the others has a slower machine, or a busy neighbour.',
+      unit: 's',
+      queries: [rawQuantile('kronos_model_inference_seconds', ['instance'], '{{instance}}')],
+    }),
+  ];
+
+  dashboard.new(config, {
+    uid: config.dashboards.inference.uid,
+    title: 'Kronos / Inference',
+    description: 'Why is Kronos slow? Where the time of a request goes. The instance filter applies to the panels by ' +
+                 'instance, the route filter to those by route.',
+    variables: ['route', 'instance'],
+    source: rules.requests,
+    rows: dashboard.pairs(8, panels),
+  })

@@ -1,0 +1,59 @@
+// What panels ask: series under the variables that are chosen. Labels are those of the dashboard's variables that the
+// series has, beside the target's.
+local panel = import 'panel.libsonnet';
+local query = import 'query.libsonnet';
+
+function(config) {
+  local q = query(config),
+  local shown = self,
+
+  chosen(labels): { [label]: ['$' + label] for label in q.targetLabels + labels },
+
+  sum(by, expr): 'sum by (' + std.join(', ', by) + ') (' + expr + ')',
+
+  // A recorded series averaged over each step of the panel, so that a wide step keeps what happened between two of
+  // its points; of what saturates, the highest.
+  averaged(rule, labels, matchers={}, window='$__interval'):
+    'avg_over_time(' + q.read(rule, shown.chosen(labels) + matchers) + '[' + window + '])',
+  highest(rule, labels): 'max_over_time(' + q.read(rule, shown.chosen(labels)) + '[$__interval])',
+
+  // A metric of single instances, as it is scraped.
+  raw(metric, labels=['instance'], matchers={}): q.raw(metric, shown.chosen(labels) + matchers),
+  rawRate(metric): 'rate(' + shown.raw(metric) + '[$__rate_interval])',
+
+  // Quantiles of a recorded histogram by some of its labels. Empty, not NaN, while nothing was observed.
+  quantiles(rule, labels, by, names=['p50', 'p95', 'p99'], prefix=''):
+    local buckets = shown.sum(by + ['le'], shown.averaged(rule, labels));
+    local observed = shown.sum(by, shown.averaged(rule, labels, { le: '+Inf' }));
+    [
+      panel.query(
+        'histogram_quantile(0.' + name[1:] + ', ' + buckets + ') and ' + observed + ' > 0',
+        std.join(' ', [prefix + name] + ['{{' + label + '}}' for label in by])
+      )
+      for name in names
+    ],
+
+  // The share of bad requests per route.
+  share(badRate, whole, legend): panel.query(
+    q.ratio(
+      shown.sum(['route'], shown.averaged(badRate, ['route'])),
+      shown.sum(['route'], shown.averaged(whole, ['route']))
+    ),
+    legend
+  ),
+
+  // Panels over recorded series, and over raw ones, which may be drawn at any step.
+  timeseries(knobs): panel.timeseries(knobs { interval: config.evaluationInterval }),
+  rawTimeseries(knobs): panel.timeseries(knobs { interval: config.scrape.interval }),
+
+  // The window of the recorded rates, for titles.
+  window: ' (' + config.rateWindow + ')',
+
+  // A link to another dashboard, with the variables that both have, and the time range. None while that is off.
+  linkTo(name, title, labels): if !config.dashboards[name].enabled then [] else [{
+    title: title,
+    url: '/d/' + config.dashboards[name].uid + '?${__url_time_range}' +
+         std.join('', ['&${' + label + ':queryparam}' for label in ['datasource'] + q.targetLabels + labels]),
+    targetBlank: false,
+  }],
+}
