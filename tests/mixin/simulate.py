@@ -7,41 +7,46 @@ against series made up to suit a rule.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kronos_mixin.contract import load_contract
 
 SINGLE, BATCH = "/v1/predict/single", "/v1/predict/batch"
-STEP = 15  # seconds between scrapes
 MINUTE, HOUR = 60, 3600
 
 CONTRACT = load_contract()
 
+# What an instance that is well shows, and may be told otherwise: a number, or a number for each second.
+WELL = {
+    "kronos_model_ready": 1,
+    "kronos_draining": 0,
+    "kronos_queue_depth": 0,
+    "kronos_queue_capacity": 100,
+    "kronos_event_loop_lag_seconds": 0.01,
+    "process_resident_memory_bytes": 500,
+    "kronos_memory_limit_bytes": 1000,
+}
+
+Value = float | Callable[[float], float]
+
 
 @dataclass(frozen=True)
 class Request:
-    """One request: when it ended (seconds from the start), and how."""
+    """One request: when it ended (seconds from the start), and how; `model` is the share of its time in the model."""
 
     at: float
     status: str = "success"
     route: str = SINGLE
     seconds: float = 0.1
     client: str = "anonymous"
+    model: float = 1.0
 
 
-def every(
-    period: float,
-    *,
-    start: float = 1,
-    stop: float = 2 * HOUR,
-    status: str = "success",
-    route: str = SINGLE,
-    seconds: float = 0.1,
-) -> list[Request]:
+def every(period: float, *, start: float = 1, stop: float = 2 * HOUR, **fields: object) -> list[Request]:
     """Requests at a steady pace, `period` seconds apart."""
     count = int((stop - start) / period) + 1
-    return [Request(start + i * period, status, route, seconds) for i in range(count)]
+    return [Request(start + i * period, **fields) for i in range(count)]  # type: ignore[arg-type]
 
 
 @dataclass
@@ -52,27 +57,38 @@ class Instance:
     requests: list[Request] = field(default_factory=list)
     start: float = 0
     stop: float = float("inf")
-    memory: float = 0.5
-    memory_limit: float = 1000.0
-    labels: dict[str, str] = field(default_factory=dict)
-    # While it is down, Prometheus still knows the target: `up` is 0 and nothing else is there.
+    labels: Mapping[str, str] = field(default_factory=dict)
+    # While it is down, Prometheus still knows the target: `up` is 0 and nothing else is there. Each end is a start.
     down: tuple[tuple[float, float], ...] = ()
+    gauges: Mapping[str, Value] = field(default_factory=dict)
+    version: str = "1.0.0"
+    # Another program that answers on the port of ours.
+    foreign: bool = False
 
-    def series(self, end: float) -> Iterator[tuple[str, dict[str, str], list[float | None]]]:
-        """Name, labels and one value per scrape; None where the scrape found nothing."""
-        times = [step * STEP for step in range(int(end / STEP) + 1)]
+    def series(self, end: float, step: int) -> Iterator[tuple[str, dict[str, str], list[float | None]]]:
+        """Name, labels and one value per scrape, `step` seconds apart; None where the scrape found nothing."""
+        times = [n * step for n in range(int(end / step) + 1)]
         known = [self.start <= time < self.stop for time in times]
-        alive = [here and not self._is_down(time) for here, time in zip(known, times, strict=True)]
+        alive = [
+            here and not any(begin <= time < stop for begin, stop in self.down)
+            for here, time in zip(known, times, strict=True)
+        ]
         yield "up", {}, [float(up) if here else None for here, up in zip(known, alive, strict=True)]
+        if self.foreign:
+            return
         for name, labels, events in self._counters():
             yield name, labels, self._count(times, alive, sorted(events))
         for name, labels, value in self._gauges():
-            yield name, labels, [value if up else None for up in alive]
+            yield (
+                name,
+                labels,
+                [
+                    (value(time) if callable(value) else value) if up else None
+                    for up, time in zip(alive, times, strict=True)
+                ],
+            )
 
-    def _is_down(self, time: float) -> bool:
-        return any(begin <= time < stop for begin, stop in self.down)
-
-    def _count(self, times: list[float], alive: list[bool], events: list[float]) -> list[float | None]:
+    def _count(self, times: list[int], alive: list[bool], events: list[float]) -> list[float | None]:
         """A counter's value at each scrape; a process that comes back starts at 0."""
         values: list[float | None] = []
         born = 0
@@ -83,42 +99,46 @@ class Instance:
         return values
 
     def _counters(self) -> Iterator[tuple[str, dict[str, str], list[float]]]:
-        def times(**wanted: str) -> list[float]:
-            return [r.at for r in self.requests if all(getattr(r, key) == value for key, value in wanted.items())]
-
+        by_status: dict[tuple[str, str], list[Request]] = {}
+        for request in self.requests:
+            by_status.setdefault((request.route, request.status), []).append(request)
         for route in CONTRACT.label_values["route"]:
             for status in CONTRACT.label_values["status"]:
-                yield "kronos_requests_total", {"route": route, "status": status}, times(route=route, status=status)
-        buckets = [*CONTRACT.metrics["kronos_request_duration_seconds"].buckets, "+Inf"]
+                times = [r.at for r in by_status.get((route, status), [])]
+                yield "kronos_requests_total", {"route": route, "status": status}, times
+        buckets = [*CONTRACT.buckets["latency"], "+Inf"]
         for route in CONTRACT.label_values["api_route"]:
-            for status in CONTRACT.label_values["admitted_status"]:
-                for le in buckets:
-                    yield (
-                        "kronos_request_duration_seconds_bucket",
-                        {"route": route, "status": status, "le": le},
-                        [
-                            r.at
-                            for r in self.requests
-                            if (r.route, r.status) == (route, status) and r.seconds <= float(le)
-                        ],
-                    )
+            inferred = [r for (where, status), found in by_status.items() for r in found if where == route]
+            inferred = [r for r in inferred if r.status in ("success", "timeout", "cancelled")]
+            for le in buckets:
+                times = [r.at for r in inferred if r.seconds * r.model <= float(le)]
+                yield "kronos_model_inference_seconds_bucket", {"route": route, "le": le}, times
+                for status in CONTRACT.label_values["admitted_status"]:
+                    times = [r.at for r in by_status.get((route, status), []) if r.seconds <= float(le)]
+                    labels = {"route": route, "status": status, "le": le}
+                    yield "kronos_request_duration_seconds_bucket", labels, times
         for client in ("anonymous", "greedy"):
-            yield "kronos_rate_limited_total", {"client": client}, times(status="rate_limited", client=client)
+            times = [r.at for r in self.requests if r.status == "rate_limited" and r.client == client]
+            yield "kronos_rate_limited_total", {"client": client}, times
 
-    def _gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
-        yield "process_resident_memory_bytes", {}, self.memory * 1000
-        yield "kronos_memory_limit_bytes", {}, self.memory_limit
+    def _gauges(self) -> Iterator[tuple[str, dict[str, str], Value]]:
+        for name, value in {**WELL, **self.gauges}.items():
+            yield name, {}, value
+        yield "process_start_time_seconds", {}, lambda time: max([0, *(end for _, end in self.down if end <= time)])
+        yield "kronos_build_info", {"version": self.version, "python": "3.11", "torch": "2.13"}, 1
+        model = {"model": "small", "revision": "local", "tokenizer": "base", "device": "cpu", "dtype": "float32"}
+        yield "kronos_model_info", model, 1
 
 
-def input_series(instances: Iterable[Instance], end: float) -> list[dict[str, str]]:
-    """promtool's `input_series`, up to `end` seconds."""
+def input_series(instances: Iterable[Instance], end: float, step: int) -> list[dict[str, str]]:
+    """promtool's `input_series`, up to `end` seconds, scraped every `step` seconds."""
     return [
         {
-            "series": _selector(name, {"job": "kronos-api", "instance": i.name} | i.labels | labels),
+            "series": _selector(name, {"job": "kronos-api", "instance": i.name, **i.labels, **labels}),
             "values": _values(values),
         }
         for i in instances
-        for name, labels, values in i.series(end)
+        for name, labels, values in i.series(end, step)
     ]
 
 
@@ -141,6 +161,6 @@ def _values(values: list[float | None]) -> str:
             stale = before is not None
             words += (["stale"] if stale else []) + ([f"_x{count - stale}"] if count - stale else [])
         else:
-            words.append(f"{value:g}x{count - 1}" if count > 1 else f"{value:g}")
+            words.append(f"{value:.10g}x{count - 1}" if count > 1 else f"{value:.10g}")
         before = value
     return " ".join(words)

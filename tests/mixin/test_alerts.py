@@ -1,18 +1,26 @@
 """Every alert fires when it should, stays silent when it should, and resolves, on every Prometheus there is.
 
-Each check names ALL alerts that fire at that minute, so a misspelt name can't pass, and a silence is only worth
-something beside the scenario that differs in one number and fires.
+Each check names ALL alerts that fire at that minute (those of the error budgets have scenarios of their own), so a
+misspelt name can't pass, and a silence is only worth something beside the scenario that differs in one number and
+fires.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 import yaml
 from simulate import BATCH, HOUR, MINUTE, Instance, Request, every, input_series
 
+from kronos_mixin.contract import mixin_path
+from kronos_mixin.jsonnet import evaluate
 from proof import promtool
+
+Firing = dict[str, int]
 
 
 @dataclass
@@ -21,27 +29,47 @@ class Scenario:
 
     name: str
     instances: list[Instance]
-    firing: dict[float, dict[str, int]]
-    labels: dict[float, list[str]] = field(default_factory=dict)
+    firing: dict[float, Firing]
+    # Routes (or other labels, "label=value") that fire, at which minutes.
+    where: dict[float, list[str]] = field(default_factory=dict)
+    # Firing budget burns at which minutes, as "alert long-window".
+    burning: dict[float, list[str]] = field(default_factory=dict)
+    step: int = 15
 
 
 def one(*requests: list[Request], **knobs: object) -> list[Instance]:
     return [Instance(requests=[r for part in requests for r in part], **knobs)]  # type: ignore[arg-type]
 
 
-def instances(count: int, **differences: Instance) -> list[Instance]:
-    names = [f"i{n}" for n in range(count)]
-    return [differences.get(name, Instance(name=name, requests=every(10))) for name in names]
+def many(count: int, *different: Instance, **knobs: object) -> list[Instance]:
+    """Instances i0, i1, ... that are well, but for those given."""
+    others = {instance.name: instance for instance in different}
+    return [others.get(f"i{n}") or Instance(f"i{n}", every(10), **knobs) for n in range(count)]  # type: ignore[arg-type]
+
+
+def silent(*minutes: float) -> dict[float, Firing]:
+    return {minute: {} for minute in minutes}
+
+
+def always(firing: Firing, *minutes: float) -> dict[float, Firing]:
+    return dict.fromkeys(minutes, firing)
 
 
 OUTAGE = 30 * MINUTE
 ERRORS = {"KronosHighErrorRate": 1}
 SLOW = {"KronosHighLatency": 1}
+MODEL = {"KronosSlowInference": 1}
+TIMEOUTS = {"KronosHighTimeoutRate": 1}
+DOWN = {"KronosServiceDown": 1}
+HALF_HOURS = (20, 50, 80, 110)
 
-SCENARIOS = [
-    Scenario("nothing ever comes in", one(), {1: {}, 30: {}, 119: {}}),
-    Scenario("all is well", one(every(1)), {30: {}, 119: {}}),
-    # Errors.
+AT_REST = [
+    Scenario("nothing ever comes in", one(), silent(1, 5, 30, 119)),
+    Scenario("all is well", one(every(1)), silent(30, 119)),
+    Scenario("one request in five minutes", one(every(300)), silent(30, 60, 119)),
+]
+
+ERROR_RATE = [
     *(
         Scenario(
             f"every request fails, one in {spacing} s",
@@ -51,40 +79,32 @@ SCENARIOS = [
         for spacing in (300, 305, 310)
     ),
     Scenario(
-        "one odd request an hour fails",
+        "one odd request in an hour",
         one(every(300), every(HOUR, start=600, status="error")),
-        {m: {} for m in range(5, 120, 5)},
+        silent(*range(5, 120, 5)),
     ),
     Scenario(
-        "two odd requests",
-        one(every(300), every(60, start=600, stop=660, status="error")),
-        {m: {} for m in range(5, 60, 5)},
+        "two odd requests", one(every(300), every(60, start=600, stop=660, status="error")), silent(*range(5, 60, 5))
     ),
     Scenario(
-        "four requests in a row fail",
-        one(every(300), every(300, start=610, stop=1510, status="error")),
-        {24: {}, 29: ERRORS},
+        "four in a row", one(every(300), every(300, start=610, stop=1510, status="error")), {24: {}, 29: ERRORS}
     ),
-    Scenario("0.9 % fail", one(every(1), every(111, status="error")), {m: {} for m in range(20, 120, 10)}),
-    Scenario("1.2 % fail", one(every(1), every(82, status="error")), dict.fromkeys(range(20, 120, 10), ERRORS)),
+    Scenario("0.9 %", one(every(1), every(111, status="error")), silent(*HALF_HOURS)),
+    Scenario("1.2 %", one(every(1), every(82, status="error")), always(ERRORS, *HALF_HOURS)),
     Scenario("the queue is full", one(every(1), every(20, status="overloaded")), {20: ERRORS}),
     Scenario(
-        "callers' faults", one(every(10), every(1, status="invalid"), every(1, status="too_large")), {20: {}, 60: {}}
+        "callers' faults", one(every(10), every(1, status="invalid"), every(1, status="too_large")), silent(20, 60)
     ),
-    Scenario("only callers' faults", one(every(1, status="unauthorized")), {20: {}, 60: {}}),
+    Scenario("only callers' faults", one(every(1, status="unauthorized")), silent(20, 60)),
     Scenario(
         "the bad route of two is the quiet one",
         one(every(0.5), every(60, route=BATCH, status="error")),
         {20: ERRORS},
-        {20: [BATCH]},
+        where={20: [f"route={BATCH}"]},
     ),
+    Scenario("one bad instance of ten", many(10, Instance("i3", every(10, status="error"))), {20: ERRORS}),
     Scenario(
-        "one bad instance of ten",
-        instances(10, i3=Instance(name="i3", requests=every(10, status="error"))),
-        {20: ERRORS},
-    ),
-    Scenario(
-        "errors end, the alert resolves",
+        "it ends, the alert resolves",
         one(every(10), every(10, start=600, stop=1800, status="error")),
         {9: {}, 25: ERRORS, 30: ERRORS, 45: {}},
     ),
@@ -93,65 +113,109 @@ SCENARIOS = [
         [*one(every(60, stop=600), stop=600), Instance("b", every(60, start=615, status="error"), start=600)],
         {9: {}, 30: ERRORS},
     ),
-    # Latency.
-    Scenario("4 % are slow", one(every(1), every(24, seconds=6)), {m: {} for m in range(20, 120, 10)}),
-    Scenario("6 % are slow", one(every(1), every(16, seconds=6)), dict.fromkeys(range(30, 120, 10), SLOW)),
-    Scenario("exactly on the objective is not slow", one(every(1, seconds=5)), {60: {}}),
-    Scenario("a batch may take longer", one(every(1, route=BATCH, seconds=20)), {60: {}}),
-    Scenario("a batch may not take this long", one(every(1, route=BATCH, seconds=40)), {60: SLOW}, {60: [BATCH]}),
     Scenario(
-        "one slow request at low traffic",
-        one(every(300), every(HOUR, start=600, seconds=50)),
-        {m: {} for m in range(5, 120, 5)},
+        "two clusters, one of them bad",
+        [
+            Instance("a", every(10), labels={"cluster": "x"}),
+            Instance("a", every(10, status="error"), labels={"cluster": "y"}),
+        ],
+        {20: ERRORS},
+        where={20: ["cluster=y"]},
     ),
-    Scenario("all slow, one in 305 s", one(every(305, seconds=50)), {60: SLOW, 119: SLOW}),
-    Scenario("a hang, and every caller gives up", one(every(60, status="cancelled", seconds=20)), {60: SLOW}),
+]
+
+LATENCY = [
+    Scenario("4 % are slow", one(every(1), every(24, seconds=6, model=0.1)), silent(*HALF_HOURS)),
+    Scenario("6 % are slow", one(every(1), every(16, seconds=6, model=0.1)), always(SLOW, *HALF_HOURS)),
+    Scenario("exactly on the objective", one(every(1, seconds=5)), {60: {}}),
+    Scenario("a batch may take longer", one(every(1, route=BATCH, seconds=20)), {60: {}}),
+    Scenario(
+        "but not this long",
+        one(every(1, route=BATCH, seconds=40, model=0.1)),
+        {60: SLOW},
+        where={60: [f"route={BATCH}"]},
+    ),
+    Scenario("one odd request", one(every(300), every(HOUR, start=600, seconds=50)), silent(*range(5, 120, 5))),
+    Scenario("all of them, one in 305 s", one(every(305, seconds=50, model=0.05)), always(SLOW, 60, 119)),
+    Scenario(
+        "a hang, and every caller gives up", one(every(60, status="cancelled", seconds=20, model=0.1)), {60: SLOW}
+    ),
     Scenario(
         "callers give up before the objective", one(every(60), every(60, status="cancelled", seconds=2)), {60: {}}
     ),
     Scenario("slow errors are errors", one(every(60), every(6, status="error", seconds=20)), {60: ERRORS}),
-    # Timeouts.
+    Scenario("stopped by a shutdown", one(every(60), every(6, status="unavailable", seconds=20)), {60: {}}),
     Scenario(
-        "0.4 % time out",
-        one(every(1), every(250, status="timeout", seconds=120)),
-        {m: {} for m in range(30, 120, 10)},
+        "it ends, the alert resolves",
+        one(every(10), every(10, start=600, stop=1800, seconds=6, model=0.1)),
+        {9: {}, 29: SLOW, 45: {}},
     ),
+    # The model itself, or the queue in front of it?
+    Scenario("6 % are slow in the model", one(every(1), every(16, seconds=6)), {60: MODEL | SLOW}),
+    Scenario("4 % are slow in the model", one(every(1), every(24, seconds=6)), {60: {}}),
+    Scenario("one odd inference", one(every(300), every(HOUR, start=600, seconds=6)), silent(*range(5, 120, 15))),
     Scenario(
-        "0.7 % time out",
-        one(every(1), every(140, status="timeout", seconds=120)),
-        {m: {"KronosHighTimeoutRate": 1} for m in range(30, 120, 10)},
+        "slow in the model, but the queue is long",
+        one(every(1), every(16, seconds=6), gauges={"kronos_queue_depth": 30}),
+        {60: SLOW},
     ),
+]
+
+TIME_LIMIT = [
+    Scenario("0.4 %", one(every(1), every(250, status="timeout", seconds=120)), silent(*HALF_HOURS)),
+    Scenario("0.7 %", one(every(1), every(140, status="timeout", seconds=120)), always(TIMEOUTS, *HALF_HOURS)),
     Scenario(
-        "one odd timeout",
+        "one odd request",
         one(every(300), every(HOUR, start=600, status="timeout", seconds=120)),
-        {m: {} for m in range(5, 120, 5)},
+        silent(*range(5, 120, 5)),
     ),
     Scenario(
-        "everything times out, one in 310 s",
+        "everything, one in 310 s",
         one(every(310, status="timeout", seconds=120)),
-        {75: {"KronosHighTimeoutRate": 1} | ERRORS | SLOW},
-    ),
-    # Is it there?
-    Scenario(
-        "the only instance is down",
-        one(every(10), down=((600, 3000),)),
-        {9: {}, 16: {"KronosServiceDown": 1}, 60: {}},
-    ),
-    Scenario("a restart of the only instance", one(every(10), down=((600, 690),)), {m: {} for m in range(9, 20)}),
-    Scenario(
-        "one instance of ten is down",
-        instances(10, i3=Instance("i3", every(10), down=((600, 3000),))),
-        {m: {} for m in range(9, 60, 5)},
+        {75: TIMEOUTS | ERRORS | SLOW | MODEL},
     ),
     Scenario(
-        "six instances of ten are down",
-        instances(10, **{f"i{n}": Instance(f"i{n}", every(10), down=((600, 3000),)) for n in range(6)}),
-        {9: {}, 20: {"KronosServiceDown": 1}, 60: {}},
+        "it ends, the alert resolves",
+        one(every(1), every(100, start=600, stop=2400, status="timeout", seconds=120, model=0.01)),
+        {9: {}, 35: TIMEOUTS, 55: {}},
+    ),
+]
+
+AVAILABILITY = [
+    Scenario("the only instance is down", one(every(10), down=((600, 3000),)), {9: {}, 16: DOWN, 60: {}}),
+    Scenario("a restart of the only instance", one(every(10), down=((600, 690),)), silent(*range(9, 20))),
+    Scenario(
+        "one of ten is down",
+        many(10, Instance("i3", every(10), down=((600, 3000),))),
+        {9: {}, 30: {"KronosTargetDown": 1}, 60: {}},
+        where={30: ["instance=i3"]},
+    ),
+    Scenario(
+        "six of ten are down",
+        many(10, *(Instance(f"i{n}", every(10), down=((600, 3000),)) for n in range(6))),
+        {9: {}, 30: DOWN, 60: {}},
     ),
     Scenario(
         "a rolling restart",
         [Instance(f"i{n}", every(10), down=((600 + 90 * n, 690 + 90 * n),)) for n in range(3)],
-        {m: {} for m in range(5, 30)},
+        silent(*range(5, 30)),
+    ),
+    Scenario(
+        "a rolling restart with new addresses",
+        [
+            instance
+            for n in range(3)
+            for instance in (
+                Instance(f"old{n}", every(10), stop=600 + 90 * n),
+                Instance(
+                    f"new{n}",
+                    every(10),
+                    start=570 + 90 * n,
+                    gauges={"kronos_model_ready": lambda t, n=n: t > 660 + 90 * n},
+                ),
+            )
+        ],
+        silent(*range(5, 40)),
     ),
     Scenario(
         "the same service in two namespaces, one down",
@@ -159,54 +223,265 @@ SCENARIOS = [
             Instance("a", every(10), labels={"namespace": "prod"}, down=((600, 3000),)),
             Instance("a", every(10), labels={"namespace": "test"}),
         ],
-        {20: {"KronosServiceDown": 1}},
+        {20: DOWN},
+        where={20: ["namespace=prod"]},
     ),
-    # Resources.
-    Scenario("89 % of the memory", one(every(10), memory=0.89), {30: {}}),
-    Scenario("91 % of the memory", one(every(10), memory=0.91), {10: {}, 30: {"KronosHighMemoryUsage": 1}}),
-    Scenario("no limit is no limit", one(every(10), memory=0.91, memory_limit=0), {30: {}}),
-    # Callers.
+    Scenario("gone from discovery", one(every(10), stop=600), {9: {}, 18: {}, 22: {"KronosTargetMissing": 1}}),
     Scenario(
-        "a client that does not back off",
-        one(every(10), [Request(r.at, "rate_limited", client="greedy") for r in every(0.8)]),
-        {30: {"KronosExcessiveRateLimiting": 1}},
+        "there again",
+        [*one(every(10), stop=600), Instance("b", start=2400)],
+        {30: {"KronosTargetMissing": 1}, 45: {}},
+    ),
+    # The model.
+    Scenario("a long load", one(gauges={"kronos_model_ready": lambda t: t > 500}), silent(*range(1, 30))),
+    Scenario(
+        "a long load under load",
+        one(
+            every(1, status="unavailable", stop=500),
+            every(1, start=501),
+            gauges={"kronos_model_ready": lambda t: t > 500},
+        ),
+        silent(*range(1, 30)),
     ),
     Scenario(
-        "clients that do",
-        one(every(10), [Request(r.at, "rate_limited", client="greedy") for r in every(1.3)]),
-        {30: {}},
+        "a load that never ends",
+        one(gauges={"kronos_model_ready": lambda t: t > 3000}),
+        {9: {}, 12: {"KronosModelNotReady": 1}, 55: {}},
+    ),
+    Scenario(
+        "one instance of three does not get ready",
+        many(3, Instance("i1", gauges={"kronos_model_ready": 0})),
+        {9: {}, 20: {"KronosInstanceNotReady": 1}},
+        where={20: ["instance=i1"]},
+    ),
+    Scenario(
+        "it is draining",
+        many(3, Instance("i1", gauges={"kronos_model_ready": 0, "kronos_draining": 1})),
+        silent(20, 60),
     ),
 ]
 
+RESOURCES = [
+    Scenario("89 % of the memory", one(gauges={"process_resident_memory_bytes": 890}), {30: {}}),
+    Scenario(
+        "91 % of the memory",
+        one(gauges={"process_resident_memory_bytes": 910}),
+        {10: {}, 30: {"KronosHighMemoryUsage": 1}},
+    ),
+    Scenario(
+        "no limit", one(gauges={"process_resident_memory_bytes": 910, "kronos_memory_limit_bytes": 0}), {30: {}}
+    ),
+    Scenario(
+        "memory is freed, the alert resolves",
+        one(gauges={"process_resident_memory_bytes": lambda t: 910 if t < 2400 else 500}),
+        {30: {"KronosHighMemoryUsage": 1}, 50: {}},
+    ),
+    Scenario("the queue is 79 % full", one(gauges={"kronos_queue_depth": 79}), {30: {}}),
+    Scenario("the queue is 81 % full", one(gauges={"kronos_queue_depth": 81}), {30: {"KronosQueueSaturated": 1}}),
+    Scenario("no queue", one(gauges={"kronos_queue_depth": 81, "kronos_queue_capacity": 0}), {30: {}}),
+    Scenario(
+        "bursts that drain again",
+        one(gauges={"kronos_queue_depth": lambda t: 100 if t % 300 < 120 else 0}),
+        silent(*range(10, 60, 5)),
+    ),
+    Scenario("0.9 s of lag", one(gauges={"kronos_event_loop_lag_seconds": 0.9}), {30: {}}),
+    Scenario(
+        "1.1 s of lag", one(gauges={"kronos_event_loop_lag_seconds": 1.1}), {3: {}, 30: {"KronosEventLoopBlocked": 1}}
+    ),
+    Scenario(
+        "one hiccup",
+        one(gauges={"kronos_event_loop_lag_seconds": lambda t: 3 if 600 <= t < 660 else 0}),
+        silent(10, 11, 12, 20),
+    ),
+    Scenario(
+        "one of three starts three times in an hour",
+        many(3, Instance("i1", every(10), down=((600, 660), (1200, 1260), (1800, 1860)))),
+        {30: {}, 33: {"KronosRestarting": 1}, 65: {"KronosRestarting": 1}, 115: {}},
+    ),
+    Scenario(
+        "one of three starts twice",
+        many(3, Instance("i1", every(10), down=((600, 660), (1200, 1260)))),
+        silent(20, 30, 60),
+    ),
+    Scenario(
+        "two of three start three times",
+        many(3, *(Instance(f"i{n}", every(10), down=((600, 660), (1200, 1260), (1800, 1860))) for n in range(2))),
+        {33: {"KronosRestarting": 2, "KronosRestartingEverywhere": 1}, 115: {}},
+    ),
+]
+
+CALLERS = [
+    Scenario(
+        "a client that does not back off",
+        one(every(10), every(0.8, status="rate_limited", client="greedy", stop=2400)),
+        {30: {"KronosExcessiveRateLimiting": 1}, 60: {}},
+        where={30: ["client=greedy"]},
+    ),
+    Scenario("one that does", one(every(10), every(1.3, status="rate_limited", client="greedy")), {30: {}}),
+]
+
+MONITORING = [
+    Scenario(
+        "another program on the port",
+        one(foreign=True),
+        {9: {}, 20: {"KronosMetricsMissing": 1, "KronosRulesMissing": 1}},
+    ),
+    Scenario(
+        "another program on one of the ports",
+        many(3, Instance("i1", foreign=True)),
+        {20: {"KronosMetricsMissing": 1}},
+        where={20: ["instance=i1"]},
+    ),
+    Scenario(
+        "two versions for ever", many(3, Instance("i1", version="2.0.0")), {50: {}, 65: {"KronosVersionSkew": 1}}
+    ),
+    Scenario(
+        "a rollout", many(3, Instance("i1", version="2.0.0", stop=1800), Instance("i2", stop=1800)), silent(20, 65)
+    ),
+]
+
+# Error budgets. The guard counts recorded points, so that the pace of scrapes may be slower here.
+BOTH_PAGES = ["KronosErrorBudgetBurn 1h", "KronosErrorBudgetBurn 6h"]
+BUDGETS = [
+    Scenario("nothing fails", one(every(10)), {}, burning={60: [], 119: []}),
+    Scenario(
+        "an outage at one request in 305 s", one(every(305, status="error")), {}, burning={10: [], 45: BOTH_PAGES}
+    ),
+    Scenario(
+        "one odd error in a fresh service",
+        one(every(300), every(HOUR, start=100, status="error")),
+        {},
+        burning={m: [] for m in range(5, 60, 5)},
+    ),
+    # 14.4 times 0.5 % is 7.2 %, 6 times is 3 %.
+    Scenario(
+        "6.5 % fail", one(every(1), every(14.3, status="error")), {}, burning={40: ["KronosErrorBudgetBurn 6h"]}
+    ),
+    Scenario(
+        "8 % fail",
+        one(every(1), every(11.4, status="error")),
+        {},
+        burning={15: ["KronosErrorBudgetBurn 1h"], 40: BOTH_PAGES},
+    ),
+    Scenario(
+        "a shutdown that breaks requests counts",
+        one(every(1), every(11.4, status="unavailable")),
+        {},
+        burning={40: BOTH_PAGES},
+    ),
+    Scenario(
+        "it is over: pages resolve before the hour has passed",
+        one(every(1), every(5, stop=1800, status="error")),
+        {},
+        burning={29: BOTH_PAGES, 50: ["KronosErrorBudgetBurn 6h"], 75: ["KronosErrorBudgetBurn 1d"]},
+    ),
+    Scenario(
+        "2 % fail: tickets",
+        one(every(1, stop=5 * HOUR), every(50, status="error", stop=5 * HOUR)),
+        {},
+        burning={
+            50: [],
+            100: ["KronosErrorBudgetBurn 1d"],
+            240: ["KronosErrorBudgetBurn 1d", "KronosErrorBudgetBurn 3d"],
+        },
+        step=60,
+    ),
+    Scenario(
+        "0.4 % fail: within the objective",
+        one(every(1, stop=5 * HOUR), every(250, status="error", stop=5 * HOUR)),
+        {},
+        burning={240: []},
+        step=60,
+    ),
+    # Latency: 14.4 times 5 % is 72 %, 6 times is 30 %.
+    Scenario(
+        "80 % are slow",
+        one(every(5), every(1.2, seconds=6)),
+        {},
+        burning={40: ["KronosLatencyBudgetBurn 1h", "KronosLatencyBudgetBurn 6h"]},
+    ),
+    Scenario("40 % are slow", one(every(5), every(7, seconds=6)), {}, burning={40: ["KronosLatencyBudgetBurn 6h"]}),
+    Scenario("25 % are slow", one(every(5), every(15, seconds=6)), {}, burning={40: []}),
+]
+
+GROUPS = {
+    "rest": AT_REST,
+    "errors": ERROR_RATE,
+    "latency": LATENCY,
+    "time limit": TIME_LIMIT,
+    "availability": AVAILABILITY,
+    "resources": RESOURCES,
+    "callers": CALLERS,
+    "monitoring": MONITORING,
+    "budgets": BUDGETS,
+}
+SCENARIOS = [replace(s, name=f"{group}: {s.name}") for group, scenarios in GROUPS.items() for s in scenarios]
+
+
+def samples(counts: dict[str, int]) -> list[dict[str, object]]:
+    return [{"labels": "{" + labels + "}", "value": count} for labels, count in counts.items()]
+
+
+def checks(scenario: Scenario) -> list[dict[str, object]]:
+    """promtool's `promql_expr_test` for everything that the scenario says."""
+    firing, burning = (
+        'ALERTS{alertstate="firing", alertname!~".*Burn"}',
+        'ALERTS{alertstate="firing", alertname=~".*Burn"}',
+    )
+    found = [
+        (minute, f"count by (alertname) ({firing})", {f'alertname="{name}"': n for name, n in expected.items()})
+        for minute, expected in scenario.firing.items()
+    ]
+    for minute, places in scenario.where.items():
+        label = places[0].partition("=")[0]
+        values = [place.partition("=")[2] for place in places]
+        found.append((minute, f"count by ({label}) ({firing})", {f'{label}="{value}"': 1 for value in values}))
+    for minute, burns in scenario.burning.items():
+        pairs = [burn.split() for burn in burns]
+        expected = {f'alertname="{name}", long="{long}"': 1 for name, long in pairs}
+        found.append((minute, f"count by (alertname, long) ({burning})", expected))
+    return [
+        {"expr": expr, "eval_time": f"{minute:g}m", "exp_samples": samples(expected)}
+        for minute, expr, expected in found
+    ]
+
+
+def promtool_test(scenario: Scenario, rule_files: list[Path]) -> str:
+    end = max([*scenario.firing, *scenario.burning]) * MINUTE
+    test = {
+        "interval": f"{scenario.step}s",
+        "input_series": input_series(scenario.instances, end, scenario.step),
+        "promql_expr_test": checks(scenario),
+    }
+    file = {"rule_files": [str(path) for path in rule_files], "evaluation_interval": "30s", "tests": [test]}
+    return yaml.dump(file, Dumper=yaml.CSafeDumper, width=1_000_000)
+
+
+@pytest.fixture(scope="session")
+def verdicts(request, compiled, tmp_path_factory):
+    """The verdict on each scenario by each Prometheus, as a future: all that were selected run on all cores."""
+    folder = tmp_path_factory.mktemp("scenarios")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        futures, paths = {}, {}
+        for item in request.session.items:
+            if getattr(item, "originalname", "") == test_alerts.__name__:
+                scenario, tools = item.callspec.params["scenario"], item.callspec.params["tools"]
+                if scenario.name not in paths:
+                    paths[scenario.name] = folder / f"{len(paths)}.yml"
+                    paths[scenario.name].write_text(promtool_test(scenario, compiled.rule_files))
+                futures[scenario.name, tools] = pool.submit(promtool.test_rules, tools, paths[scenario.name])
+        yield futures
+        pool.shutdown(cancel_futures=True)
+
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_alerts(scenario, compiled, tools, tmp_path):
-    # One test per minute that is checked: promtool evaluates the rules anew for each.
-    end = max(scenario.firing) * MINUTE
-    checks = [
-        {
-            "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
-            "eval_time": f"{minute:g}m",
-            "exp_samples": [
-                {"labels": f'{{alertname="{name}"}}', "value": count} for name, count in firing.items() if count
-            ],
-        }
-        for minute, firing in scenario.firing.items()
-    ] + [
-        {
-            "expr": 'count by (route) (ALERTS{alertstate="firing"})',
-            "eval_time": f"{minute:g}m",
-            "exp_samples": [{"labels": f'{{route="{route}"}}', "value": 1} for route in routes],
-        }
-        for minute, routes in scenario.labels.items()
-    ]
-    test = {
-        "rule_files": [str(path) for path in compiled.rule_files],
-        "evaluation_interval": "30s",
-        "tests": [
-            {"interval": "15s", "input_series": input_series(scenario.instances, end), "promql_expr_test": checks}
-        ],
-    }
-    file = tmp_path / "test.yml"
-    file.write_text(yaml.safe_dump(test, width=1_000_000))
-    promtool.test_rules(tools, file)
+def test_alerts(scenario, tools, verdicts):
+    verdicts[scenario.name, tools].result()
+
+
+def test_every_alert_is_named_in_a_scenario_that_fires():
+    mixin = evaluate(mixin_path())
+    alerts = {rule["alert"] for group in mixin.alerts for rule in group["rules"]}
+    fired = {name for s in SCENARIOS for firing in s.firing.values() for name in firing}
+    fired |= {burn.split()[0] for s in SCENARIOS for burns in s.burning.values() for burn in burns}
+    assert alerts == fired

@@ -1,0 +1,236 @@
+"""The metric contract: a typed, frozen view of ``mixin/metrics.json``.
+
+One file defines every metric of the service. The service builds its collectors from it, the Jsonnet imports
+it, the metrics reference is generated from it and the checks hold expressions against it. This module is
+the only reader on the Python side; it needs nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+MetricType = Literal["counter", "gauge", "histogram"]
+Condition = Literal["model_loaded", "gpu"]
+
+_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+class ContractError(ValueError):
+    """The contract file is missing, is not JSON, or contradicts itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric of the service.
+
+    ``labels`` maps each label to the name of its value set, which is in ``Contract.label_values`` (closed)
+    or in ``Contract.open_labels``. ``buckets`` are the upper bounds as the service exposes them in ``le``,
+    without ``+Inf``; empty for anything but a histogram. ``when`` names the condition under which the metric
+    exists at all; None means always.
+    """
+
+    name: str
+    type: MetricType
+    unit: str
+    help: str
+    labels: Mapping[str, str]
+    buckets: tuple[str, ...] = ()
+    when: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalMetric:
+    """A metric that somebody else defines: prometheus-client's collectors, or Prometheus itself."""
+
+    name: str
+    type: MetricType
+    source: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """Everything that ``metrics.json`` says.
+
+    ``label_values`` holds the closed sets, value to meaning; ``open_labels`` the sets whose values are not
+    known beforehand, name to meaning; ``target_labels`` what Prometheus adds to every scraped series.
+    """
+
+    job: str
+    metrics_path: str
+    target_labels: tuple[str, ...]
+    label_values: Mapping[str, Mapping[str, str]]
+    open_labels: Mapping[str, str]
+    buckets: Mapping[str, tuple[str, ...]]
+    metrics: Mapping[str, Metric]
+    external: Mapping[str, ExternalMetric]
+
+    def values(self, metric: str, label: str) -> tuple[str, ...] | None:
+        """The closed set of values that ``label`` takes on ``metric``; None where the set is open."""
+        closed = self.label_values.get(self.metrics[metric].labels[label])
+        return None if closed is None else tuple(closed)
+
+    def exposed_series(self, metric: str) -> Mapping[str, tuple[str, ...]]:
+        """The names under which ``metric`` is scraped, each with its labels (``le`` of a bucket included).
+
+        A counter or gauge is exposed under its own name, a histogram as ``_bucket``, ``_sum`` and
+        ``_count``. Works for external metrics too. The labels that Prometheus adds are not among them.
+        """
+        own = self.metrics.get(metric)
+        if own is None:
+            return {metric: self.external[metric].labels}
+        labels = tuple(own.labels)
+        if own.type != "histogram":
+            return {metric: labels}
+        return {f"{metric}_bucket": (*labels, "le"), f"{metric}_sum": labels, f"{metric}_count": labels}
+
+    def all_exposed_series(self) -> Mapping[str, tuple[str, ...]]:
+        """``exposed_series`` of every metric, the external ones included, in one mapping."""
+        return {
+            name: labels
+            for metric in (*self.metrics, *self.external)
+            for name, labels in self.exposed_series(metric).items()
+        }
+
+
+def mixin_path() -> Path:
+    """The folder of the Jsonnet package: package data when installed, else the checkout's ``mixin/``."""
+    package = Path(__file__).resolve().parent
+    candidates = (package / "mixin", package.parent / "mixin")
+    for folder in candidates:
+        if (folder / "metrics.json").is_file():
+            return folder
+    tried = " nor ".join(str(folder) for folder in candidates)
+    raise ContractError(
+        f"metrics.json is neither in {tried}: install the distribution again, or run from a whole checkout"
+    )
+
+
+def load_contract(path: Path | None = None) -> Contract:
+    """Read and check the contract.
+
+    ``path`` is a metrics.json; default: the one in ``mixin_path()``. Raises ContractError, which names the
+    file and every contradiction found in it.
+    """
+    file = path if path is not None else mixin_path() / "metrics.json"
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ContractError(f"cannot read the metric contract {file}: {error.strerror}") from error
+    except ValueError as error:
+        raise ContractError(f"the metric contract {file} is not JSON: {error}") from error
+    return parse_contract(raw, source=str(file))
+
+
+def parse_contract(raw: Any, source: str = "the metric contract") -> Contract:
+    """Build a Contract from parsed JSON; raises ContractError with every contradiction, prefixed ``source``."""
+    try:
+        contract = _build(raw)
+    except (KeyError, TypeError, AttributeError) as error:
+        # Only a file of a wholly different shape gets here: what the checks below report needs the shape.
+        raise ContractError(f"{source} has not the expected shape: {error!r}") from error
+    problems = _contradictions(contract)
+    if problems:
+        raise ContractError(f"{source} contradicts itself:\n" + "\n".join(f"- {line}" for line in problems))
+    return contract
+
+
+def _build(raw: Any) -> Contract:
+    buckets = {name: tuple(bounds) for name, bounds in raw["buckets"].items()}
+    unknown = [
+        f"{name} uses the unknown buckets {spec['buckets']!r}"
+        for name, spec in raw["metrics"].items()
+        if spec.get("buckets", next(iter(buckets))) not in buckets
+    ]
+    if unknown:
+        raise ContractError("; ".join(unknown) + f": known are {', '.join(buckets)}")
+    metrics = {
+        name: Metric(
+            name=name,
+            type=spec["type"],
+            unit=spec["unit"],
+            help=spec["help"],
+            labels=MappingProxyType(dict(spec["labels"])),
+            buckets=buckets[spec["buckets"]] if "buckets" in spec else (),
+            when=spec.get("when"),
+        )
+        for name, spec in raw["metrics"].items()
+    }
+    external = {
+        name: ExternalMetric(name, spec["type"], spec["source"], tuple(spec["labels"]))
+        for name, spec in raw["external"].items()
+    }
+    return Contract(
+        job=raw["scrape"]["job"],
+        metrics_path=raw["scrape"]["metrics_path"],
+        target_labels=tuple(raw["scrape"]["target_labels"]),
+        label_values=MappingProxyType(
+            {name: MappingProxyType(dict(values)) for name, values in raw["label_values"].items()}
+        ),
+        open_labels=MappingProxyType(dict(raw["open_labels"])),
+        buckets=MappingProxyType(buckets),
+        metrics=MappingProxyType(metrics),
+        external=MappingProxyType(external),
+    )
+
+
+def _contradictions(contract: Contract) -> list[str]:
+    problems = [
+        f"{name} is both a closed and an open label set"
+        for name in sorted(contract.label_values.keys() & contract.open_labels.keys())
+    ]
+    problems += [
+        f"{name} is both a metric of the service and an external one"
+        for name in sorted(contract.metrics.keys() & contract.external.keys())
+    ]
+    problems += [f"label set {name} is empty" for name, values in contract.label_values.items() if not values]
+    for name, bounds in contract.buckets.items():
+        problems += _bucket_problems(name, bounds)
+    for metric in contract.metrics.values():
+        problems += _metric_problems(contract, metric)
+    types = get_args(MetricType)
+    problems += [
+        f"{external.name} has the type {external.type!r}: not one of {', '.join(types)}"
+        for external in contract.external.values()
+        if external.type not in types
+    ]
+    return problems
+
+
+def _metric_problems(contract: Contract, metric: Metric) -> list[str]:
+    problems = []
+    name = metric.name
+    if not _METRIC_NAME.fullmatch(name):
+        problems.append(f"{name!r} is not a valid metric name")
+    if metric.type not in get_args(MetricType):
+        problems.append(f"{name} has the type {metric.type!r}: not one of {', '.join(get_args(MetricType))}")
+    if metric.when is not None and metric.when not in get_args(Condition):
+        problems.append(f"{name} exists when {metric.when!r}: not one of {', '.join(get_args(Condition))}")
+    if (metric.type == "counter") != name.endswith("_total"):
+        problems.append(f"{name} is a {metric.type}: counters, and only they, end in _total")
+    if (metric.type == "histogram") != bool(metric.buckets):
+        problems.append(f"{name} is a {metric.type}: histograms, and only they, have buckets")
+    for label, values in metric.labels.items():
+        if not _LABEL_NAME.fullmatch(label) or label == "le" or label in contract.target_labels:
+            problems.append(f"{name} has the label {label!r}, which is reserved or not a valid name")
+        if values not in contract.label_values and values not in contract.open_labels:
+            problems.append(f"label {label} of {name} uses the unknown label set {values!r}")
+    return problems
+
+
+def _bucket_problems(name: str, bounds: tuple[str, ...]) -> list[str]:
+    try:
+        numbers = [float(bound) for bound in bounds]
+    except (TypeError, ValueError):
+        return [f"buckets {name} are not all numbers written as strings: {bounds!r}"]
+    if not numbers or numbers != sorted(set(numbers)) or not all(map(math.isfinite, numbers)):
+        return [f"buckets {name} are not finite and strictly increasing: {', '.join(bounds)}"]
+    return []

@@ -1,0 +1,103 @@
+"""The application: wiring only."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kronos_mixin import __version__
+from kronos_mixin.contract import ContractError, load_contract
+from kronos_service.exchange import API_PATHS, DOCS_PATH, METRICS_PATH, OPENAPI_PATH, Exchange
+from kronos_service.forecaster import Forecaster
+from kronos_service.lifecycle import Lifecycle
+from kronos_service.limits import Gate
+from kronos_service.loop_lag import LoopLag
+from kronos_service.metrics import Metrics
+from kronos_service.middleware import Observation, answer
+from kronos_service.routes import Service, build_router
+from kronos_service.schemas import BatchRequest, SingleRequest
+from kronos_service.schemas import Problem as ProblemSchema
+from kronos_service.settings import Settings, parse_api_keys, read_settings
+
+
+def create_app(
+    settings: Settings | None = None,
+    forecaster: Forecaster | None = None,
+    registry: CollectorRegistry | None = None,
+) -> FastAPI:
+    """Build the application.
+
+    ``settings`` default to the environment's; ``forecaster`` to a new one, which the application loads, with the
+    metrics as its observer; ``registry`` to a new one. A forecaster that is handed in and ready is not loaded
+    again. ``app.state.lifecycle`` is what a server drains and stops.
+    """
+    settings = settings or read_settings().settings
+    contract = load_contract()
+    if set(contract.label_values["api_route"]) != API_PATHS or contract.metrics_path != METRICS_PATH:
+        raise ContractError("the paths of the service are not those of the contract: api_route, metrics_path")
+    clients = parse_api_keys(settings.api_keys) if settings.api_keys else {}
+    metrics = Metrics(registry or CollectorRegistry(), contract, clients)
+    forecaster = forecaster or Forecaster(
+        capacity=settings.queue_capacity, threads=settings.torch_threads, observer=metrics
+    )
+    metrics.queue_depth.set_function(lambda: forecaster.depth)
+    metrics.queue_capacity.set_function(lambda: forecaster.capacity)
+    lifecycle = Lifecycle(settings, forecaster, metrics)
+    lag = LoopLag()
+    metrics.event_loop_lag.set_function(lag.largest_seconds)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        sampling = asyncio.create_task(lag.sample_forever())
+        lifecycle.start()
+        yield
+        sampling.cancel()
+        await asyncio.to_thread(lifecycle.stop)
+
+    app = FastAPI(
+        title="Kronos forecasting service",
+        description="Forecasts candles with Kronos. Errors are application/problem+json (RFC 9457).",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=DOCS_PATH,
+        redoc_url=None,
+        openapi_url=OPENAPI_PATH,
+        swagger_ui_oauth2_redirect_url=None,
+        # /v1/predict/single/ is no path of the contract: a redirect would be counted as one that does not exist.
+        redirect_slashes=False,
+    )
+    app.include_router(build_router(Service(settings, forecaster, metrics, lifecycle)))
+    # Only these: Starlette would answer them itself. All other exceptions rise to Observation.
+    app.add_exception_handler(HTTPException, _handle)
+    # The last one added is the outermost.
+    app.add_middleware(Gate, settings=settings, lifecycle=lifecycle)
+    app.add_middleware(Observation, metrics=metrics, lifecycle=lifecycle)
+    app.state.lifecycle = lifecycle
+    app.openapi = functools.partial(_openapi, app)  # type: ignore[method-assign]
+    return app
+
+
+async def _handle(request: Request, error: Exception) -> Response:
+    return answer(Exchange.of(request.scope), error)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, with the schemas that no handler's signature mentions."""
+    if app.openapi_schema is None:
+        document = FastAPI.openapi(app)
+        _, definitions = models_json_schema(
+            [(SingleRequest, "validation"), (BatchRequest, "validation"), (ProblemSchema, "serialization")],
+            ref_template="#/components/schemas/{model}",
+        )
+        document["components"]["schemas"].update(definitions["$defs"])
+    return app.openapi_schema or {}

@@ -1,0 +1,304 @@
+"""Errors as callers see them: RFC 9457 ``application/problem+json``, every kind of them, made in this one place.
+
+Whatever goes wrong, at whichever layer, ends as a ``Problem``: the layers raise one, or raise their own
+exception that ``to_problem`` translates. A problem also carries how the contract counts it, so that the
+answer and the metrics cannot disagree.
+
+``type`` is a URN (``urn:kronos:problem:<slug>``): it identifies the kind of problem without pretending that
+there is a page to fetch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from kronos_service.forecaster import (
+    ForecasterError,
+    ForecastInvalid,
+    InvalidOutput,
+    NotReady,
+    OutOfMemory,
+    QueueFull,
+    Stopped,
+)
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:kronos:problem:"
+
+MAX_ERRORS = 100
+"""Most places that one answer lists; a body of megabytes can be wrong in millions of places."""
+
+
+QUEUE_RETRY_SECONDS = 1
+"""What Retry-After says when the queue is full."""
+
+LOADING_RETRY_SECONDS = 5
+"""What Retry-After says while the model loads."""
+
+
+class InvalidPlace(NamedTuple):
+    """One wrong place of a request body: a JSON pointer (RFC 6901; empty for the whole body), and why."""
+
+    pointer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What all problems of one kind share.
+
+    ``outcome`` is the ``status`` label of the contract, ``rejection`` the reason in kronos_rejections_total
+    if the request was turned away before any work, ``error_type`` the type in kronos_errors_total.
+    """
+
+    slug: str
+    status: int
+    title: str
+    example: str
+    outcome: str = "invalid"
+    rejection: str | None = None
+    error_type: str | None = None
+
+
+class Kinds:
+    """Every kind of problem that the service answers with."""
+
+    malformed = Kind(
+        "malformed-json", 400, "The body is not JSON", "expected value at line 1 column 12; send UTF-8 JSON"
+    )
+    unauthorized = Kind(
+        "unauthorized",
+        401,
+        "No valid API key",
+        "send a key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'",
+        outcome="unauthorized",
+        rejection="unauthorized",
+    )
+    not_found = Kind("not-found", 404, "No such path", "GET /v1/forecast: see /docs for the paths there are")
+    method = Kind("method-not-allowed", 405, "Method not allowed", "PUT is not possible here: use POST")
+    slow_body = Kind(
+        "slow-body", 408, "The body took too long", "the body was not complete after 10 s: send it faster"
+    )
+    too_large = Kind(
+        "body-too-large",
+        413,
+        "The body is too large",
+        "the body is over 16777216 bytes: send fewer or shorter series per request",
+        outcome="too_large",
+        rejection="too_large",
+    )
+    encoding = Kind(
+        "unsupported-encoding",
+        415,
+        "Compressed bodies are not supported",
+        "Content-Encoding is set: send the body uncompressed",
+        rejection="unsupported_encoding",
+    )
+    media_type = Kind("unsupported-media-type", 415, "The body must be JSON", "send 'Content-Type: application/json'")
+    invalid = Kind("invalid-request", 422, "The request is not valid", "2 places are wrong: see errors")
+    rate_limited = Kind(
+        "rate-limited",
+        429,
+        "Too many requests",
+        "over 120 per 1 minute: wait 13 s",
+        outcome="rate_limited",
+        rejection="rate_limited",
+    )
+    not_http = Kind("not-http", 400, "This is no HTTP request", "Invalid HTTP request received.")
+    client = Kind("client-error", 400, "The request is not valid", "Bad Request")
+    client_left = Kind("client-left", 499, "The client left", "the connection was closed", outcome="cancelled")
+    inference = Kind(
+        "inference",
+        500,
+        "The model failed",
+        "nothing is wrong with the request: try again, and report the request id if it stays",
+        outcome="error",
+        error_type="inference",
+    )
+    out_of_memory = Kind(
+        "out-of-memory",
+        500,
+        "Out of memory",
+        "the model ran out of memory: send fewer series, candles or samples at once",
+        outcome="error",
+        error_type="out_of_memory",
+    )
+    invalid_output = Kind(
+        "invalid-output",
+        500,
+        "The model gave no valid forecast",
+        "the forecast was not finite: try another seed or a lower temperature",
+        outcome="error",
+        error_type="invalid_output",
+    )
+    internal = Kind(
+        "internal",
+        500,
+        "Internal error",
+        "an error of the service, not of the request: report the request id",
+        outcome="error",
+        error_type="internal",
+    )
+    overloaded = Kind(
+        "overloaded",
+        503,
+        "Too much to do",
+        "the queue holds 256 of 256 series: try again in 1 s",
+        outcome="overloaded",
+        rejection="queue_full",
+    )
+    not_ready = Kind(
+        "not-ready",
+        503,
+        "The model is not ready",
+        "the model is loading: try again in 5 s",
+        outcome="unavailable",
+        rejection="not_ready",
+    )
+    draining = Kind(
+        "draining",
+        503,
+        "The service is shutting down",
+        "send the request to another instance",
+        outcome="unavailable",
+        rejection="draining",
+    )
+    stopped = Kind(
+        "stopped",
+        503,
+        "The service was stopped",
+        "a shutdown stopped this request: send it to another instance",
+        outcome="unavailable",
+    )
+    timeout = Kind(
+        "timeout",
+        504,
+        "The time limit struck",
+        "no forecast after 120 s: send fewer series, a shorter horizon or fewer samples",
+        outcome="timeout",
+    )
+
+
+class Problem(Exception):  # noqa: N818 - the word of RFC 9457
+    """An error answer: its kind, what happened here, and where.
+
+    ``errors`` are the wrong places of the body; only the first ``MAX_ERRORS`` are sent.
+    ``retry_after_seconds`` becomes the Retry-After header.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str,
+        *,
+        errors: Sequence[InvalidPlace] = (),
+        retry_after_seconds: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        status: int | None = None,
+        more_errors: bool = False,
+    ) -> None:
+        """``more_errors``: the search for wrong places stopped before the end of the body."""
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.errors = errors[:MAX_ERRORS]
+        self.status = status or kind.status
+        self.headers = dict(headers or {})
+        if retry_after_seconds is not None:
+            self.headers["Retry-After"] = str(retry_after_seconds)
+        if more_errors or len(errors) > MAX_ERRORS:
+            self.detail += f" (the first {len(self.errors)} are listed, there may be more)"
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        """The members of the problem document."""
+        return {
+            "type": TYPE_PREFIX + self.kind.slug,
+            "title": self.kind.title,
+            "status": self.status,
+            "detail": self.detail,
+            "errors": [place._asdict() for place in self.errors],
+            "request_id": request_id,
+        }
+
+    def response(self, request_id: str) -> Response:
+        """The HTTP answer."""
+        return Response(orjson.dumps(self.body(request_id)), self.status, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+def invalid(errors: Sequence[InvalidPlace], *, more: bool = False) -> Problem:
+    """The 422 for ``errors``, which must not be empty. ``more``: the check stopped before the end."""
+    count = len(errors)
+    detail = "1 place is wrong: see errors" if count == 1 else f"{count} places are wrong: see errors"
+    return Problem(Kinds.invalid, detail, errors=errors, more_errors=more)
+
+
+def to_problem(error: Exception) -> Problem:
+    """Translate any exception; what is not known is an internal error, whose text stays in the log."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, ForecasterError):
+        return _forecaster_problem(error)
+    if isinstance(error, HTTPException):
+        return _http_problem(error)
+    if isinstance(error, MemoryError):
+        return Problem(Kinds.out_of_memory, Kinds.out_of_memory.example)
+    return Problem(Kinds.internal, Kinds.internal.example)
+
+
+def _forecaster_problem(error: ForecasterError) -> Problem:
+    if isinstance(error, ForecastInvalid):
+        return invalid([InvalidPlace("", str(error))])
+    if isinstance(error, QueueFull):
+        detail = (
+            f"the queue holds {error.depth} of {error.capacity} series and {error.asked} more were sent: "
+            "try again later"
+        )
+        return Problem(Kinds.overloaded, detail, retry_after_seconds=QUEUE_RETRY_SECONDS)
+    if isinstance(error, NotReady):
+        return Problem(Kinds.not_ready, Kinds.not_ready.example, retry_after_seconds=LOADING_RETRY_SECONDS)
+    if isinstance(error, Stopped):
+        return Problem(Kinds.stopped, Kinds.stopped.example, retry_after_seconds=QUEUE_RETRY_SECONDS)
+    if isinstance(error, OutOfMemory):
+        return Problem(Kinds.out_of_memory, Kinds.out_of_memory.example)
+    if isinstance(error, InvalidOutput):
+        return Problem(Kinds.invalid_output, Kinds.invalid_output.example)
+    return Problem(Kinds.inference, Kinds.inference.example)
+
+
+def _http_problem(error: HTTPException) -> Problem:
+    headers = error.headers
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return Problem(Kinds.not_found, "no such path: /docs shows the paths there are", headers=headers)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (headers or {}).get("Allow", "another method")
+        return Problem(Kinds.method, f"this path takes {allowed}", headers=headers)
+    if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Problem(Kinds.internal, Kinds.internal.example)
+    return Problem(Kinds.client, str(error.detail), headers=headers, status=error.status_code)
+
+
+def openapi_responses(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` of a route that may answer with ``kinds``, an example each."""
+    by_status: dict[int, list[Kind]] = {}
+    for kind in kinds:
+        by_status.setdefault(kind.status, []).append(kind)
+    return {status: _openapi_response(group) for status, group in sorted(by_status.items())}
+
+
+def _openapi_response(kinds: list[Kind]) -> dict[str, Any]:
+    examples = {}
+    for kind in kinds:
+        places = [InvalidPlace("/candles/7/high", "is below open or close")] if kind is Kinds.invalid else []
+        problem = Problem(kind, kind.example, errors=places)
+        examples[kind.slug] = {"summary": kind.title, "value": problem.body("3f2b8c0e5d6a4b7c9e1f2a3b4c5d6e7f")}
+    return {
+        "description": " / ".join(kind.title for kind in kinds),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}},
+    }

@@ -1,0 +1,262 @@
+"""Each recorded series has a value that was worked out by hand, on every Prometheus there is.
+
+Inputs are scraped every 15 s: `0+15x40` is one a second. Instances a and b are of one job and must be added up.
+"""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from simulate import BATCH, SINGLE
+
+from kronos_mixin.contract import mixin_path
+from kronos_mixin.jsonnet import evaluate
+from proof import promtool
+
+AT = 40  # minutes
+STEPS = AT * 4
+
+
+def counter(name: str, per_second: float, **labels: str) -> dict[str, str]:
+    """A counter that grows steadily on two instances, half of it on each."""
+    return {
+        selector(name, instance=instance, **labels): f"0+{per_second * 15 / 2:g}x{STEPS}" for instance in ("a", "b")
+    }
+
+
+def gauge(name: str, a: float, b: float, **labels: str) -> dict[str, str]:
+    values = {"a": a, "b": b}
+    return {selector(name, instance=instance, **labels): f"{values[instance]:g}x{STEPS}" for instance in values}
+
+
+def histogram(name: str, buckets: dict[str, float], **labels: str) -> dict[str, str]:
+    """Cumulative observations per second by `le`."""
+    series: dict[str, str] = {}
+    for le, per_second in buckets.items():
+        series |= counter(f"{name}_bucket", per_second, le=le, **labels)
+    return series
+
+
+def selector(name: str, **labels: str) -> str:
+    pairs = {"job": "kronos-api", **labels}
+    return name + "{" + ", ".join(f'{key}="{value}"' for key, value in sorted(pairs.items())) + "}"
+
+
+def requests(**per_second: float) -> dict[str, str]:
+    series: dict[str, str] = {}
+    for status, rate in per_second.items():
+        series |= counter("kronos_requests_total", rate, route=SINGLE, status=status)
+    return series
+
+
+# Of 10 a second: 6 in time, 1 in 8 s, 1 times out, 1 is given up at once, 1 after 20 s. Errors do not count.
+DURATIONS = {
+    **histogram("kronos_request_duration_seconds", {"5.0": 6, "10.0": 7, "+Inf": 7}, route=SINGLE, status="success"),
+    **histogram("kronos_request_duration_seconds", {"5.0": 0, "10.0": 0, "+Inf": 1}, route=SINGLE, status="timeout"),
+    **histogram(
+        "kronos_request_duration_seconds", {"5.0": 1, "10.0": 1, "+Inf": 2}, route=SINGLE, status="cancelled"
+    ),
+    **histogram("kronos_request_duration_seconds", {"5.0": 4, "10.0": 4, "+Inf": 4}, route=SINGLE, status="error"),
+    **histogram(
+        "kronos_request_duration_seconds", {"5.0": 0, "10.0": 0, "+Inf": 1}, route=SINGLE, status="unavailable"
+    ),
+}
+# The batch route may take 30 s: 1 a second of 4 is too slow.
+BATCHES = histogram(
+    "kronos_request_duration_seconds", {"5.0": 0, "30.0": 3, "+Inf": 4}, route=BATCH, status="success"
+)
+BOTH = DURATIONS | BATCHES
+MODEL = histogram("kronos_model_inference_seconds", {"5.0": 3, "10.0": 4, "+Inf": 4}, route=SINGLE)
+
+ENDED = requests(success=6, error=1, overloaded=0.5, timeout=0.5, unavailable=2, invalid=100, cancelled=100)
+ROUTE = {"route": SINGLE}
+BURN_WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
+
+
+# Name: what comes in, and the value of each series by its labels beside the job.
+RECORDS: dict[str, tuple[dict[str, str], list[tuple[dict[str, str], float]]]] = {
+    "job_route_status:kronos_requests:rate5m": (
+        counter("kronos_requests_total", 3, route=SINGLE, status="success"),
+        [({**ROUTE, "status": "success"}, 3)],
+    ),
+    "job_route:kronos_requests_eligible:rate5m": (ENDED, [(ROUTE, 8)]),
+    "job_route:kronos_requests_failed:rate5m": (ENDED, [(ROUTE, 2)]),
+    "job_route:kronos_requests_failed:ratio_rate5m": (ENDED, [(ROUTE, 0.25)]),
+    "job_route:kronos_requests_failed:ratio_rate30m": (ENDED, [(ROUTE, 0.25)]),
+    # 2 a second for 40 minutes; `increase` carries the rate on to the start of the series and no further.
+    "job_route:kronos_requests_failed:increase1h": (ENDED, [(ROUTE, 4800)]),
+    "job_route:kronos_requests_timed_out:rate5m": (ENDED, [(ROUTE, 0.5)]),
+    "job_route:kronos_requests_timed_out:ratio_rate5m": (ENDED, [(ROUTE, 0.0625)]),
+    "job_route:kronos_requests_timed_out:ratio_rate30m": (ENDED, [(ROUTE, 0.0625)]),
+    "job_route:kronos_requests_timed_out:increase1h": (ENDED, [(ROUTE, 1200)]),
+    "job_route_status_le:kronos_request_duration_seconds_bucket:rate5m": (
+        histogram("kronos_request_duration_seconds", {"5.0": 1, "+Inf": 2}, route=SINGLE, status="success"),
+        [({**ROUTE, "status": "success", "le": "5.0"}, 1), ({**ROUTE, "status": "success", "le": "+Inf"}, 2)],
+    ),
+    # 10, less the one that was given up at once.
+    "job_route:kronos_requests_timed:rate5m": (DURATIONS, [(ROUTE, 9)]),
+    "job_route:kronos_requests_slow:rate5m": (BOTH, [(ROUTE, 3), ({"route": BATCH}, 1)]),
+    "job_route:kronos_requests_slow:ratio_rate5m": (BATCHES, [({"route": BATCH}, 0.25)]),
+    "job_route:kronos_requests_slow:ratio_rate30m": (BATCHES, [({"route": BATCH}, 0.25)]),
+    "job_route:kronos_requests_slow:increase1h": (BATCHES, [({"route": BATCH}, 2400)]),
+    "job:kronos_availability_bad:rate5m": (ENDED, [({}, 4)]),
+    "job:kronos_availability_valid:rate5m": (ENDED, [({}, 10)]),
+    **{f"job:kronos_availability_bad:ratio_rate{window}": (ENDED, [({}, 0.4)]) for window in BURN_WINDOWS},
+    # 40 % were bad where 0.5 % may be: 80 times the budget.
+    "job:kronos_availability_budget_left:ratio": (ENDED, [({}, -79)]),
+    "job:kronos_latency_bad:rate5m": (BOTH, [({}, 4)]),
+    "job:kronos_latency_valid:rate5m": (BOTH, [({}, 13)]),
+    **{f"job:kronos_latency_bad:ratio_rate{window}": (BATCHES, [({}, 0.25)]) for window in BURN_WINDOWS},
+    "job:kronos_latency_budget_left:ratio": (BATCHES, [({}, -4)]),
+    "job_route_le:kronos_model_inference_seconds_bucket:rate5m": (
+        histogram("kronos_model_inference_seconds", {"0.1": 2}, route=BATCH),
+        [({"route": BATCH, "le": "0.1"}, 2)],
+    ),
+    "job_route:kronos_model_inferences:rate5m": (MODEL, [(ROUTE, 4)]),
+    "job_route:kronos_model_inferences_slow:rate5m": (MODEL, [(ROUTE, 1)]),
+    "job_route:kronos_model_inferences_slow:ratio_rate5m": (MODEL, [(ROUTE, 0.25)]),
+    "job_route:kronos_model_inferences_slow:ratio_rate30m": (MODEL, [(ROUTE, 0.25)]),
+    "job_route:kronos_model_inferences_slow:increase1h": (MODEL, [(ROUTE, 2400)]),
+    "job_stage_le:kronos_model_stage_seconds_bucket:rate5m": (
+        histogram("kronos_model_stage_seconds", {"1.0": 2}, stage="decode"),
+        [({"stage": "decode", "le": "1.0"}, 2)],
+    ),
+    "job_stage_le:kronos_processing_seconds_bucket:rate5m": (
+        histogram("kronos_processing_seconds", {"0.001": 2}, stage="preprocess"),
+        [({"stage": "preprocess", "le": "0.001"}, 2)],
+    ),
+    "job_le:kronos_queue_wait_seconds_bucket:rate5m": (
+        histogram("kronos_queue_wait_seconds", {"0.5": 2}),
+        [({"le": "0.5"}, 2)],
+    ),
+    # The fuller of two queues; one without capacity does not count.
+    "job:kronos_queue_utilisation:max": (
+        gauge("kronos_queue_depth", 10, 30) | gauge("kronos_queue_capacity", 100, 60),
+        [({}, 0.5)],
+    ),
+    "job_le:kronos_batch_series_bucket:rate5m": (histogram("kronos_batch_series", {"8.0": 2}), [({"le": "8.0"}, 2)]),
+    "job_route:kronos_concurrent_requests:sum": (
+        gauge("kronos_concurrent_requests", 2, 3, route=SINGLE),
+        [(ROUTE, 5)],
+    ),
+    "job_route_le:kronos_prediction_input_candles_bucket:rate5m": (
+        histogram("kronos_prediction_input_candles", {"400.0": 2}, route=SINGLE),
+        [({**ROUTE, "le": "400.0"}, 2)],
+    ),
+    "job_route_le:kronos_prediction_horizon_candles_bucket:rate5m": (
+        histogram("kronos_prediction_horizon_candles", {"24.0": 2}, route=SINGLE),
+        [({**ROUTE, "le": "24.0"}, 2)],
+    ),
+    "job_route_le:kronos_request_size_bytes_bucket:rate5m": (
+        histogram("kronos_request_size_bytes", {"1024.0": 2}, route=SINGLE),
+        [({**ROUTE, "le": "1024.0"}, 2)],
+    ),
+    "job_route_le:kronos_response_size_bytes_bucket:rate5m": (
+        histogram("kronos_response_size_bytes", {"1024.0": 2}, route=SINGLE),
+        [({**ROUTE, "le": "1024.0"}, 2)],
+    ),
+    "job_route:kronos_forecast_candles:rate5m": (
+        counter("kronos_forecast_candles_total", 24, route=SINGLE),
+        [(ROUTE, 24)],
+    ),
+    "job_route:kronos_inconsistent_candles:rate5m": (
+        counter("kronos_inconsistent_candles_total", 16, route=SINGLE),
+        [(ROUTE, 16)],
+    ),
+    "job_route_type:kronos_errors:rate5m": (
+        counter("kronos_errors_total", 2, route=SINGLE, type="inference"),
+        [({**ROUTE, "type": "inference"}, 2)],
+    ),
+    "job_route_stage:kronos_timeouts:rate5m": (
+        counter("kronos_timeouts_total", 2, route=SINGLE, stage="queue"),
+        [({**ROUTE, "stage": "queue"}, 2)],
+    ),
+    "job_cause:kronos_cancellations:rate5m": (
+        counter("kronos_cancellations_total", 2, cause="shutdown"),
+        [({"cause": "shutdown"}, 2)],
+    ),
+    "job_reason:kronos_rejections:rate5m": (
+        counter("kronos_rejections_total", 2, reason="draining"),
+        [({"reason": "draining"}, 2)],
+    ),
+    "job_client:kronos_rate_limited:rate5m": (
+        counter("kronos_rate_limited_total", 2, client="anonymous"),
+        [({"client": "anonymous"}, 2)],
+    ),
+}
+
+
+def metrics(inputs: dict[str, str]) -> set[str]:
+    return {series.partition("{")[0] for series in inputs}
+
+
+def tests() -> list[dict[str, object]]:
+    """promtool evaluates all rules for each test: records whose inputs have nothing in common share one."""
+    shared: list[tuple[dict[str, str], list[str]]] = []
+    for record, (inputs, _) in RECORDS.items():
+        for together, records in shared:
+            if metrics(together).isdisjoint(metrics(inputs)):
+                together |= inputs
+                records.append(record)
+                break
+            if any(RECORDS[other][0] is inputs for other in records):
+                records.append(record)
+                break
+        else:
+            shared.append((dict(inputs), [record]))
+    return [
+        {
+            "interval": "15s",
+            "input_series": [{"series": series, "values": values} for series, values in inputs.items()],
+            "promql_expr_test": [
+                {
+                    # The last bit of a float differs between versions of Prometheus.
+                    "expr": f"round({record} * 1e6) / 1e6",
+                    "eval_time": f"{AT}m",
+                    "exp_samples": [
+                        {"labels": selector("", **labels), "value": value} for labels, value in RECORDS[record][1]
+                    ],
+                }
+                for record in records
+            ],
+        }
+        for inputs, records in shared
+    ]
+
+
+def test_values_worked_out_by_hand(compiled, tools, tmp_path):
+    path = tmp_path / "records.yml"
+    rules = [str(path) for path in compiled.rule_files]
+    file = {"rule_files": rules, "evaluation_interval": "30s", "tests": tests()}
+    path.write_text(yaml.safe_dump(file))
+    promtool.test_rules(tools, path)
+
+
+@pytest.mark.parametrize("idle", [ENDED, DURATIONS])
+def test_a_ratio_of_nothing_is_absent_and_not_nan(compiled, tools, tmp_path, idle):
+    path = tmp_path / "idle.yml"
+    test = {
+        "interval": "15s",
+        "input_series": [{"series": series, "values": f"0x{STEPS}"} for series in idle],
+        "promql_expr_test": [
+            {"expr": '{__name__=~".*:ratio.*"}', "eval_time": f"{AT}m", "exp_samples": []},
+            # The positive control: the rates that the ratios are made of are there.
+            {
+                "expr": 'count({__name__=~".*:rate5m"}) > bool 0',
+                "eval_time": f"{AT}m",
+                "exp_samples": [{"labels": "{}", "value": 1}],
+            },
+        ],
+    }
+    file = {
+        "rule_files": [str(rules) for rules in compiled.rule_files],
+        "evaluation_interval": "30s",
+        "tests": [test],
+    }
+    path.write_text(yaml.safe_dump(file))
+    promtool.test_rules(tools, path)
+
+
+def test_every_recorded_series_has_a_value_by_hand():
+    recorded = {rule["record"] for group in evaluate(mixin_path()).rules for rule in group["rules"]}
+    assert recorded == set(RECORDS)

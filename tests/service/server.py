@@ -1,0 +1,156 @@
+"""The real service, started as users start it, on a free port; and requests for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+ROOT = Path(__file__).resolve().parents[2]
+SINGLE = "/v1/predict/single"
+BATCH = "/v1/predict/batch"
+START_SECONDS = 60
+
+
+class Server:
+    """``python -m kronos_service`` in a process of its own. ``settings`` are KRONOS_* without the prefix."""
+
+    def __init__(self, folder: Path, wait: str = "/v1/readyz", url: str = "", **settings: object) -> None:
+        """Without ``url`` the service takes any free port and says in its log which."""
+        self.folder = folder
+        self.log_file = folder / "log"
+        self._wait = wait
+        self._url = url
+        self._settings = {"port": 0, "drain_seconds": 0} | settings
+
+    def __enter__(self) -> Self:
+        with self.log_file.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "kronos_service"],
+                cwd=self.folder,
+                env=environment(**self._settings),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            self._wait_for_start()
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
+        return self
+
+    def _wait_for_start(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not self._url and not (started := self.logged("starting")):
+            self._still_trying(deadline)
+        self.url = self._url or f"http://{started[0]['host']}:{started[0]['port']}"
+        self.client = httpx.Client(base_url=self.url, timeout=60)
+        while not self._answers():
+            self._still_trying(deadline)
+
+    def _still_trying(self, deadline: float) -> None:
+        assert self.process.poll() is None, self.log_file.read_text()
+        assert time.monotonic() < deadline, self.log_file.read_text()
+        time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            return self.client.get(self._wait).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                self.process.send_signal(signal.SIGTERM)
+                self.process.wait(10)
+
+    def log(self) -> list[dict[str, Any]]:
+        """Every line of the log that is JSON and complete."""
+        lines = self.log_file.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in self.log() if line["event"] == event]
+
+    def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
+        return self.client.post(path, json=body, headers=headers)
+
+    def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """A scrape: name and labels to value."""
+        text = self.client.get("/v1/metrics").text
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def value(self, name: str, **labels: str) -> float:
+        return self.samples()[name, frozenset(labels.items())]
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum over all series of ``name`` with at least ``labels``."""
+        wanted = set(labels.items())
+        return sum(value for (series, have), value in self.samples().items() if series == name and wanted <= have)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
+
+
+def free_port(host: str) -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """This process's environment without settings of its own, with ``settings`` and the packages."""
+    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("KRONOS_")}
+    ours = {f"KRONOS_{name.upper()}": str(value) for name, value in settings.items()}
+    return inherited | ours | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'service'}"}
+
+
+def series(count: int = 8, horizon: int = 3, step: timedelta = timedelta(hours=1), **members: Any) -> dict[str, Any]:
+    """A valid single request: ``count`` candles from Tuesday 2024-01-02 09:00 UTC on."""
+    start = datetime(2024, 1, 2, 9)
+    candles = [
+        {
+            "open": 100.0 + row % 7,
+            "high": 107.0 + row % 7,
+            "low": 95.0 + row % 5,
+            "close": 101.0 + row % 6,
+            "volume": 1000.0 + 10 * (row % 11),
+        }
+        for row in range(count)
+    ]
+    times = [f"{(start + row * step).isoformat()}Z" for row in range(count)]
+    return {"candles": candles, "timestamps": times, "horizon": horizon} | members
+
+
+def heavy() -> dict[str, Any]:
+    """A valid request that keeps the demo model busy for longer than any test runs."""
+    return series(2048, horizon=512, overrides={"sample_count": 32, "seed": 1})

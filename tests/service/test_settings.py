@@ -1,0 +1,283 @@
+"""Settings: read from the environment and .env, checked, explained; and each one has an effect."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+import torch
+from kronos_service.app import create_app
+from kronos_service.forecaster import write_demo_checkpoint
+from kronos_service.settings import Settings, SettingsError, read_settings
+from prometheus_client import CollectorRegistry
+
+from tests.service.server import BATCH, SINGLE, Server, environment, free_port, series
+
+ALICE, BOB = "alice-0123456789abcdef", "bob-0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.upper().startswith("KRONOS_"):
+            monkeypatch.delenv(name)
+
+
+def command(folder: Path, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kronos_service", *arguments],
+        cwd=folder,
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_check_config_shows_every_setting_its_source_and_no_secret(tmp_path: Path):
+    (tmp_path / ".env").write_text("KRONOS_MAX_CANDLES=77\nKRONOS_PORT=1234\n")
+    run = command(tmp_path, "--check-config", port=4321, api_keys="alice:topsecret")
+    assert run.returncode == 0
+    assert "KRONOS_PORT=4321  (environment)" in run.stdout
+    assert "KRONOS_MAX_CANDLES=77  (.env)" in run.stdout
+    assert "KRONOS_MODEL=demo  (default)" in run.stdout
+    assert "topsecret" not in run.stdout + run.stderr
+    assert "client alice is shorter than 16" in run.stdout
+    for name in Settings.model_fields:
+        assert f"KRONOS_{name.upper()}=" in run.stdout
+
+
+def test_wrong_settings_end_with_one_readable_message(tmp_path: Path):
+    run = command(tmp_path, port=99999, queue_capacity="many", api_keys="alice")
+    assert run.returncode == 2
+    assert (
+        "KRONOS_PORT=99999: input should be less than or equal to 65535; for example KRONOS_PORT=8000" in run.stderr
+    )
+    assert "KRONOS_QUEUE_CAPACITY=many" in run.stderr
+    assert "KRONOS_API_KEYS=(hidden): entry 1 is not name:key" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert command(tmp_path, "--check-config", port=99999).returncode == 2
+
+
+def test_help_and_version(tmp_path: Path):
+    assert "--check-config" in command(tmp_path, "--help").stdout
+    assert command(tmp_path, "--version").stdout.startswith("kronos_service ")
+    assert command(tmp_path, "--nonsense").returncode == 2
+
+
+def test_the_variable_that_kubernetes_injects_is_explained(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KRONOS_PORT", "tcp://10.0.0.7:8000")
+    with pytest.raises(SettingsError, match="Service named kronos; set enableServiceLinks: false"):
+        read_settings()
+
+
+def test_names_that_are_no_settings_are_pointed_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("KRONOS_MAX_CANDELS", "5")
+    for link in (
+        "SERVICE_HOST",
+        "SERVICE_PORT",
+        "SERVICE_PORT_HTTP",
+        "PORT_8000_TCP",
+        "PORT_8000_TCP_ADDR",
+        "API_PORT",
+    ):
+        monkeypatch.setenv(f"KRONOS_{link}", "10.0.0.7")
+    (tmp_path / ".env").write_text("KRONOS_RATELIMIT=1/second\nOTHER=1\n")
+    warnings = read_settings().warnings
+    assert len(warnings) == 2
+    assert "KRONOS_MAX_CANDELS in the environment is not a setting" in warnings[0]
+    assert "did you mean KRONOS_MAX_CANDLES?" in warnings[0]
+    assert "did you mean KRONOS_RATE_LIMIT?" in warnings[1]
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"api_keys": "alice:a b"}, "without blanks"),
+        ({"api_keys": "alice:"}, "printable"),
+        ({"api_keys": "anonymous:x"}, "reserved"),
+        ({"api_keys": "a/b:x"}, "not name:key"),
+        ({"api_keys": "a:x,a:y"}, "twice"),
+        ({"api_keys": "a:x,b:x"}, "same key"),
+        ({"api_keys": "a:x,"}, "entry 2"),
+        ({"api_keys": ",".join(f"c{n}:key{n}" for n in range(17))}, "at most 16"),
+        ({"rate_limit": "often"}, "<count>/<second"),
+        ({"rate_limit": "0/minute"}, "1 to 100000"),
+        ({"rate_limit": "1000000/day"}, "1 to 100000"),
+        ({"time_limit_seconds": "301"}, "top bucket"),
+        ({"time_limit_seconds": "nan"}, "KRONOS_TIME_LIMIT_SECONDS=nan"),
+        ({"drain_seconds": "-1"}, "greater than or equal to 0"),
+        ({"model": "somewhere"}, "KRONOS_TOKENIZER is not set"),
+        ({"queue_capacity": "10"}, "never find room"),
+        ({"device": "gpu"}, "cpu"),
+        ({"log_level": "loud"}, "'debug', 'info'"),
+    ],
+)
+def test_each_wrong_value_says_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(f"KRONOS_{name.upper()}", value)
+    with pytest.raises(SettingsError) as refusal:
+        read_settings()
+    assert message in str(refusal.value)
+    assert "key1" not in str(refusal.value)
+
+
+def test_empty_is_not_set_and_case_does_not_matter(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KRONOS_RATE_LIMIT", "")
+    monkeypatch.setenv("kronos_max_horizon", "9")
+    monkeypatch.setenv("KRONOS_LOG_LEVEL", "DEBUG")
+    effective = read_settings()
+    assert effective.settings.rate_limit is None
+    assert effective.settings.max_horizon == 9
+    assert effective.settings.log_level == "debug"
+    assert effective.sources["max_horizon"] == "environment"
+    assert effective.sources["rate_limit"] == "default"
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service with another value for nearly every setting."""
+    folder = tmp_path_factory.mktemp("tuned")
+    model, tokenizer = write_demo_checkpoint(folder)
+    settings = {
+        "host": "127.0.0.2",
+        "model": model.rename(folder / "my-model"),
+        "tokenizer": tokenizer.rename(folder / "my-tokenizer"),
+        "max_context": 100,
+        "queue_capacity": 7,
+        "max_candles": 20,
+        "max_horizon": 5,
+        "max_batch_items": 3,
+        "max_samples": 2,
+        "max_work": 150,
+        "max_body_bytes": 9000,
+        "api_keys": f"alice:{ALICE},bob:{BOB}",
+        "rate_limit": "5/2 second",
+        "log_level": "warning",
+        "log_format": "console",
+    }
+    # In .env, because everything else is tested through the environment.
+    (folder / ".env").write_text("".join(f"KRONOS_{name.upper()}={value}\n" for name, value in settings.items()))
+    port = free_port("127.0.0.2")
+    with Server(folder, url=f"http://127.0.0.2:{port}", port=port) as running:
+        running.client.headers["X-API-Key"] = ALICE
+        yield running
+
+
+def refused(server: Server, body: object, path: str = SINGLE) -> str:
+    time.sleep(0.41)  # stay within the rate limit
+    answer = server.post(path, body)
+    assert answer.status_code == 422, answer.text
+    return str(answer.json()["errors"][0]["reason"])
+
+
+def test_model_host_and_context_take_effect(tuned: Server):
+    info = tuned.client.get("/v1/info").json()
+    assert info["model"]["model_version"] == "my-model"
+    assert info["model"]["tokenizer_version"] == "my-tokenizer"
+    assert info["model"]["max_context"] == 100
+    assert tuned.value("kronos_queue_capacity") == 7
+
+
+def test_limits_take_effect(tuned: Server):
+    assert "at most 20" in refused(tuned, series(21))
+    assert "at most 5" in refused(tuned, series(4, horizon=6))
+    assert "at most 2" in refused(tuned, series(4, overrides={"sample_count": 3}))
+    assert "at most 3" in refused(tuned, {"items": [series(2, 1)] * 4}, BATCH)
+    assert "is 160: at most 150" in refused(tuned, series(20, 4, overrides={"sample_count": 2}))
+    time.sleep(0.41)
+    assert tuned.post(SINGLE, series(20, 5, series_id="x" * 9000)).status_code == 413
+
+
+def test_keys_and_rates_take_effect_per_client(tuned: Server):
+    time.sleep(2.1)
+    request = series(3, 1)
+    limited = tuned.value("kronos_rate_limited_total", client="alice")
+    codes = [tuned.post(SINGLE, request).status_code for _ in range(8)]
+    assert codes == [200] * 5 + [429] * 3
+    bob = {"Authorization": f"bearer {BOB}", "X-API-Key": ""}
+    assert tuned.client.post(SINGLE, json=request, headers=bob).status_code == 200
+    assert tuned.value("kronos_rate_limited_total", client="alice") - limited == 3
+    assert tuned.value("kronos_rate_limited_total", client="bob") == 0
+    answer = tuned.post(SINGLE, request)
+    assert answer.status_code == 429
+    time.sleep(int(answer.headers["retry-after"]))
+    assert tuned.post(SINGLE, request).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"X-API-Key": "wrong"}, {"X-API-Key": ALICE + "x"}, {"Authorization": f"Basic {ALICE}"}, {"X-API-Key": "ä"}],
+)
+def test_without_a_key_there_is_no_forecast(tuned: Server, headers: dict[str, str]):
+    raw = {name: value.encode() for name, value in headers.items()}
+    answer = httpx.post(f"{tuned.url}{SINGLE}", json=series(3, 1), headers=raw)  # type: ignore[arg-type]
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json()["type"] == "urn:kronos:problem:unauthorized"
+
+
+def test_the_log_takes_level_and_format(tuned: Server):
+    text = tuned.log_file.read_text()
+    assert '"level"' not in text
+    assert "starting" not in text
+
+
+async def started_in_process(until: Callable[[CollectorRegistry], bool]) -> CollectorRegistry:
+    """The application with the environment's settings, running until ``until`` or a minute is over."""
+    registry = CollectorRegistry()
+    app = create_app(registry=registry)
+    async with app.router.lifespan_context(app):
+        deadline = time.monotonic() + 60
+        while not until(registry):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+    return registry
+
+
+@pytest.mark.parametrize(
+    ("variables", "outcome"),
+    [
+        ({"device": "cuda:99"}, "error"),
+        ({"model_revision": "abc"}, "invalid"),
+        ({"tokenizer_revision": "abc"}, "invalid"),
+        ({"model": "nowhere", "tokenizer": "demo"}, "not_found"),
+        ({"tokenizer": "nowhere"}, "not_found"),
+    ],
+)
+def test_what_to_load_takes_effect(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], outcome: str):
+    monkeypatch.setenv("KRONOS_LOAD_RETRY_SECONDS", "0.05")
+    for name, value in variables.items():
+        monkeypatch.setenv(f"KRONOS_{name.upper()}", value)
+
+    def tried_twice(registry: CollectorRegistry) -> bool:
+        # Twice within a minute: the pause that is set, and not the default, was made.
+        return (registry.get_sample_value("kronos_model_loads_total", {"outcome": outcome}) or 0) >= 2
+
+    registry = asyncio.run(started_in_process(tried_twice))
+    assert registry.get_sample_value("kronos_model_ready") == 0
+    assert registry.get_sample_value("kronos_model_loads_total", {"outcome": "success"}) == 0
+
+
+def test_torch_threads_take_effect(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KRONOS_TORCH_THREADS", "2")
+    before = torch.get_num_threads()
+    try:
+        asyncio.run(started_in_process(lambda registry: registry.get_sample_value("kronos_model_ready") == 1))
+        # PyTorch keeps the number per thread; a new one takes what was set last, as the model's thread does.
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(torch.get_num_threads).result() == 2
+    finally:
+        torch.set_num_threads(before)
