@@ -32,7 +32,9 @@
         job: 'kronos-api',
         // Where the service listens. Replace it by your own discovery.
         targets: ['127.0.0.1:8000'],
+        // How often a target is scraped; also the smallest step of the panels that read raw metrics.
         interval: '15s',
+        // Not longer than the interval.
         timeout: '10s',
       },
 
@@ -54,8 +56,12 @@
         // `--storage.tsdb.retention.time`). The budget covers the shorter of the two: it can't see any further.
         window: '30d',
         retention: '15d',
-        availability: { target: '0.995' },
+        availability: {
+          // Share of requests that the service must not fail.
+          target: '0.995',
+        },
         latency: {
+          // Share of requests that must be answered within the seconds of their route.
           target: '0.95',
           // Seconds within which a request of each route should succeed: a bucket boundary, as the service exposes
           // it.
@@ -244,7 +250,7 @@
         },
       },
 
-      // Added to every alert.
+      // Labels and annotations of your own for every alert, such as { team: 'quant' }.
       alertLabels: {},
       alertAnnotations: {},
       // {alert} is the alert's name. Point it at where you publish mixin/runbooks/.
@@ -255,12 +261,17 @@
       dashboards: {
         // The data source that is chosen first, and which ones are offered.
         datasource: 'default',
+        // Offers only data sources whose name matches; empty: all.
         datasourceRegex: '',
+        // Tags of all dashboards, which also make the list of links between them.
         tags: ['kronos'],
+        // Folder in Grafana, for those who provision by it.
         folder: 'Kronos',
+        // How often a dashboard that is open is drawn again, in which time zone, and how far it looks back at first.
         refresh: '30s',
         timezone: 'browser',
         period: 'now-1h',
+        // One object per dashboard. The uid is part of its address: change it, and links from outside break.
         overview: { enabled: true, uid: 'kronos-overview' },
         inference: { enabled: true, uid: 'kronos-inference' },
         slo: { enabled: true, uid: 'kronos-slo' },
