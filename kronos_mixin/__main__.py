@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-import yaml
 
-from kronos_mixin import __version__
+from kronos_mixin import __version__, central, say, vendoring
 from kronos_mixin.check import check as find
-from kronos_mixin.compile import render, write
-from kronos_mixin.contract import ContractError, load_contract, mixin_path
-from kronos_mixin.jsonnet import CompileError, Mixin, evaluate
+from kronos_mixin.compile import Target, leftovers, render, targets_in, write
+from kronos_mixin.contract import ContractError, load_contract
+from kronos_mixin.jsonnet import CompileError, is_ours
+from kronos_mixin.options import (
+    ConfigOption,
+    Format,
+    JpathOption,
+    LabelOption,
+    MixinOption,
+    NameOption,
+    NamespaceOption,
+    OutputOption,
+    QuietOption,
+    VerboseOption,
+    evaluated,
+    labels_of,
+    path_of,
+)
+from kronos_mixin.say import Say, fail
+from kronos_mixin.survey import as_json, survey
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-OutputOption = Annotated[Path, typer.Option("--output", help="Folder of the compiled files.")]
-ConfigOption = Annotated[
-    list[Path] | None,
-    typer.Option("--config", help="YAML laid over _config, as in `kronos: {rateWindow: 1m}`. May be repeated."),
-]
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def _show_version(wanted: bool) -> None:
@@ -35,85 +45,157 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Compile and check the Kronos mixin: recording rules, alerts, dashboards and a scrape config."""
+    """Recording rules, alerts and dashboards for your Prometheus and Grafana, out of a mixin.
+
+    A mixin is a Jsonnet package of them. Kronos's own is built in; any other in the community's layout works, too.
+
+    \b
+    compile   makes the files that you import
+    check     says what is wrong with a mixin before a Prometheus has to
+    merge     adds rules and scrape job to a prometheus.yml that you have; unmerge takes them out
+    vendor    lays the Kronos mixin into a Jsonnet repository of yours
+
+    Each has examples: kronos-mixin compile --help
+
+    \b
+    Exit codes
+    0  done, or nothing found
+    1  findings, a refusal, or wrong input: the message says which, and what to do
+    2  the command line is wrong
+    3  vendor only: the remote repository can't be asked
+    """
 
 
 @app.command()
-def compile(output: OutputOption = Path("monitoring"), config: ConfigOption = None) -> None:  # noqa: A001
-    """Compile the mixin into files for Prometheus and Grafana.
+def compile(  # noqa: A001
+    mixin: MixinOption = None,
+    jpath: JpathOption = None,
+    config: ConfigOption = None,
+    output: OutputOption = Path("monitoring"),
+    target: Annotated[
+        list[Target] | None,
+        typer.Option(
+            "--target",
+            help="plain: files for Prometheus and Grafana; kubernetes: PrometheusRule and ConfigMap objects. May be "
+            "repeated. Default: plain, and whatever was compiled into the folder before.",
+        ),
+    ] = None,
+    namespace: NamespaceOption = None,
+    label: LabelOption = None,
+    name: NameOption = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Compile a mixin into files for Prometheus and Grafana.
 
-    Exit code 0: written; 1: the mixin or its configuration is wrong, or the folder can't be written.
+    All files are written, or none. Files that an older run wrote and this one would not are removed; what somebody
+    else put into the folder stays, and is never replaced.
 
-    Example: kronos-mixin compile --output monitoring --config my-config.yml
+    \b
+    Examples
+    The Kronos mixin as it is, into ./monitoring:
+      kronos-mixin compile
+    With your own thresholds, without any Jsonnet:
+      echo 'kronos: {alerts: {KronosHighErrorRate: {threshold: 0.05}}}' > mine.yml
+      kronos-mixin compile --config mine.yml
+    For the Prometheus Operator and Grafana's sidecar:
+      kronos-mixin compile --target kubernetes --namespace monitoring --label release=prometheus
+    Another mixin, with the libraries that `jb install` put into vendor/:
+      kronos-mixin compile --mixin vendor/node-mixin --output monitoring/node
+
+    Exit code 0: written; 1: the mixin or its configuration is wrong, or the folder can't be written; 2: the command
+    line is wrong.
     """
-    files = render(_evaluate(config))
+    speak = Say(quiet, verbose)
+    data = evaluated(speak, mixin, jpath, config, name)
+    targets = set(target or []) or {Target.plain} | targets_in(output, data.name)
     try:
-        write(files, output)
+        files = render(data, targets, labels=labels_of(label), namespace=namespace)
+    except CompileError as error:
+        fail(str(error))
+    if not files:
+        fail(f"{mixin}: holds nothing to write: no grafanaDashboards, prometheusAlerts or prometheusRules")
+    stale = leftovers(files, output, data.name)
+    try:
+        kept = write(files, output, data.name)
     except OSError as error:
-        _fail(f"{error.filename or output}: {error.strerror}; nothing was changed")
-    for name in files:
-        typer.echo(output / name)
+        fail(f"{error.filename or output}: {error.strerror}; nothing was changed")
+    for file in files:
+        speak.done(str(output / file))
+    for path in stale:
+        if path in kept:
+            speak.note(f"{path}: is left over from an older mixin, but was edited since: it stays")
+        else:
+            speak.done(f"{path}: removed")
 
 
 @app.command()
-def check(output: OutputOption = Path("monitoring"), config: ConfigOption = None) -> None:
-    """Check the mixin, and that the compiled files are up to date.
+def check(
+    mixin: MixinOption = None,
+    jpath: JpathOption = None,
+    config: ConfigOption = None,
+    output: OutputOption = Path("monitoring"),
+    form: Annotated[Format, typer.Option("--format", help="How findings are printed.")] = Format.text,
+    namespace: NamespaceOption = None,
+    label: LabelOption = None,
+    name: NameOption = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Check a mixin, and that the compiled files are up to date. One line per finding.
 
-    Every expression must parse and read only series and labels that the service exposes or a rule records; each
-    recorded series must be read by something; promtool must agree, where it is on PATH. One line per finding.
+    The Kronos mixin: every expression must parse and read only series and labels that the service exposes or a rule
+    records; each recorded series must be read by something; the files in the output folder must be what the mixin
+    compiles to.
 
-    Exit code 0: nothing found; 1: findings, or the mixin can't be compiled.
+    Any other: expressions must parse, and series that only a rule can make (with a colon in their name) must be
+    recorded by one. Compiled files are compared if there are any.
 
-    Example: kronos-mixin check
+    Both: promtool must agree with the rules, where it is on PATH.
+
+    \b
+    Examples
+      kronos-mixin check
+      kronos-mixin check --config mine.yml --format json
+      kronos-mixin check --mixin vendor/kubernetes-mixin
+
+    Exit code 0: nothing found; 1: findings, or the mixin can't be compiled; 2: the command line is wrong.
     """
-    mixin = _evaluate(config)
+    speak = Say(quiet, verbose)
+    data = evaluated(speak, mixin, jpath, config, name)
     try:
-        contract = load_contract()
-    except ContractError as error:
-        _fail(str(error))
-    findings = find(mixin, contract, render(mixin), output)
-    for finding in findings:
-        typer.echo(finding)
-    if findings:
-        raise typer.Exit(1)
-    rules = sum(len(group["rules"]) for group in mixin.rules)
-    alerts = sum(len(group["rules"]) for group in mixin.alerts)
-    typer.echo(f"{rules} recording rules, {alerts} alerts, {len(mixin.dashboards)} dashboards: nothing found")
-
-
-def _evaluate(config: list[Path] | None) -> Mixin:
-    merged: dict[str, object] = {}
-    for path in config or []:
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except OSError as error:
-            _fail(f"{path}: {error.strerror}")
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            _fail(f"{path}: is not YAML: {error}")
-        if not isinstance(data, dict):
-            _fail(f"{path}: must hold an object laid over _config, such as `kronos: {{rateWindow: 1m}}`")
-        merged = _merge(merged, data)
-    try:
-        return evaluate(mixin_path(), merged)
+        targets = targets_in(output, data.name) or {Target.plain}
+        files = render(data, targets, labels=labels_of(label), namespace=namespace)
+        with speak.progress("checking"):
+            if is_ours(path_of(mixin)):
+                contract = load_contract(path_of(mixin) / "metrics.json")
+                findings = find(data, contract, files, output, path_of(mixin))
+            else:
+                findings = survey(data, files, output)
     except (CompileError, ContractError) as error:
-        _fail(str(error))
+        fail(str(error))
+    if form is Format.json:
+        speak.result(as_json(findings, data))
+    else:
+        for finding in findings:
+            speak.result(str(finding))
+    if findings:
+        raise typer.Exit(say.NO)
+    if form is Format.text:
+        rules = sum(len(group.get("rules", [])) for group in data.rules)
+        alerts = sum(len(group.get("rules", [])) for group in data.alerts)
+        dashboards = len(data.dashboards)
+        speak.done(f"{rules} recording rules, {alerts} alerts, {dashboards} dashboards: nothing found")
 
 
-def _merge(below: dict[str, object], above: dict[str, object]) -> dict[str, object]:
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"kronos-mixin: {message}", err=True)
-    raise typer.Exit(1)
+app.command()(central.merge)
+app.command()(central.unmerge)
+app.command()(vendoring.vendor)
 
 
 def main() -> None:
     """Entry point of the installed command."""
+    say.end_in_order()
     app(prog_name="kronos-mixin")
 
 

@@ -2,67 +2,203 @@
 
 from __future__ import annotations
 
+import contextlib
+import enum
+import errno
+import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import promql_parser
-import yaml
 
-from kronos_mixin.jsonnet import Mixin
-
-_HEADER = "# Compiled from mixin/ by `python build.py compile`. Don't edit: change the mixin, or its configuration.\n"
-
-# The folders that belong to the compiler: whatever else lies in them is left over from an older mixin.
-GENERATED = ("grafana", "prometheus")
+from kronos_mixin import kubernetes
+from kronos_mixin.files import Transaction
+from kronos_mixin.jsonnet import CompileError, Mixin
+from kronos_mixin.yamltext import to_json, to_yaml
 
 
-def render(mixin: Mixin) -> dict[str, str]:
-    """The text of every file, by its path relative to the output folder. The same mixin gives the same bytes."""
-    files = {f"grafana/{name}": _json(dashboard) for name, dashboard in sorted(mixin.dashboards.items())}
-    files["prometheus/kronos-rules.yml"] = _yaml({"groups": _readable(mixin.rules)})
-    files["prometheus/kronos-alerts.yml"] = _yaml({"groups": _readable(mixin.alerts)})
-    files["prometheus/prometheus-scrape-config.yml"] = _yaml({"scrape_configs": mixin.scrape_configs})
+class Target(enum.StrEnum):
+    """For whom files are compiled: Prometheus and Grafana themselves, or their operators in Kubernetes."""
+
+    plain = "plain"
+    kubernetes = "kubernetes"
+
+
+HEADER = "# Compiled from {} by `{}`. Don't edit: change the mixin, or its configuration.\n"
+_MANIFEST_HEADER = (
+    "# What `kronos-mixin compile` wrote here. It removes these when they are left over, and nothing else.\n"
+)
+
+_LARGEST = 1 << 20
+"""Bytes of data that a ConfigMap may hold."""
+
+
+def render(
+    mixin: Mixin,
+    targets: Collection[Target] = (Target.plain,),
+    *,
+    labels: Mapping[str, str] | None = None,
+    namespace: str | None = None,
+) -> dict[str, str]:
+    """The text of every file, by its path relative to the output folder. The same mixin gives the same bytes.
+
+    ``labels`` and ``namespace`` are for the metadata of Kubernetes objects. Raises CompileError for a dashboard whose
+    file name leads out of the folder, or that is too large for Kubernetes.
+    """
+    for name in mixin.dashboards:
+        if PurePosixPath(name).name != name or name in {".", ".."} or "\\" in name:
+            raise CompileError(f"grafanaDashboards: {name!r} is no plain file name")
+    files: dict[str, str] = {}
+    if Target.plain in targets:
+        files |= _plain(mixin)
+    if Target.kubernetes in targets:
+        files |= _kubernetes(mixin, labels or {}, namespace)
     return files
 
 
-def write(files: Mapping[str, str], output: Path) -> None:
-    """Write ``files`` below ``output`` and remove what an older mixin left there.
+def header(name: str) -> str:
+    """The first line of every YAML file that is compiled from the mixin ``name``."""
+    # Only ours has a checkout in which people would look for the command.
+    return (
+        HEADER.format("mixin/", "python build.py compile")
+        if name == "kronos"
+        else HEADER.format(f"the mixin {name}", "kronos-mixin compile")
+    )
 
-    Every file is first written in full under another name, so that a full disk or a lost permission leaves the
-    old files as they were. Raises OSError.
+
+def has_header(text: str) -> bool:
+    """Whether this program wrote a file that begins with ``text``, from whichever mixin."""
+    before, _, after = HEADER.partition("{}")
+    return text.startswith(before) and after.rpartition("{}")[2].strip() in text.partition("\n")[0]
+
+
+def rule_files(mixin: Mixin) -> dict[str, str]:
+    """Text of the rule files alone, by file name; a mixin without alerts, or without rules, has one file less."""
+    files = {}
+    for kind, groups in (("rules", mixin.rules), ("alerts", mixin.alerts)):
+        # Ours are always there, so that a rule_files entry, and a dashboard link, never leads nowhere.
+        if groups or mixin.name == "kronos":
+            files[f"{mixin.name}-{kind}.yml"] = header(mixin.name) + to_yaml({"groups": _readable(groups)})
+    return files
+
+
+def write(files: Mapping[str, str], output: Path, name: str = "kronos") -> list[Path]:
+    """Write ``files`` of the mixin ``name`` below ``output``, and remove what an older one of it left there.
+
+    All or none: a full disk or a lost permission leaves everything as it was. What is ours is known from the
+    manifest that lies beside them: a file of somebody else is neither replaced (FileExistsError) nor removed, nor is
+    one that was edited since. Returns what it left standing for that reason. Raises OSError.
     """
-    staged: list[tuple[Path, Path]] = []
-    try:
-        for name, text in files.items():
-            target = output / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-            staged.append((Path(temporary), target))
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            Path(temporary).chmod(0o644)
-        for temporary_path, target in staged:
-            temporary_path.replace(target)
-    finally:
-        for temporary_path, _ in staged:
-            temporary_path.unlink(missing_ok=True)
-    for leftover in leftovers(files, output):
-        leftover.unlink()
-
-
-def leftovers(files: Mapping[str, str], output: Path) -> list[Path]:
-    """Files of the compiler's own folders that it would not write today."""
-    wanted = {output / name for name in files}
-    return [
-        path
-        for folder in GENERATED
-        for path in sorted((output / folder).glob("kronos-*"))
-        if path.is_file() and path not in wanted
+    known = manifest(output, name)
+    for path, text in files.items():
+        if path not in known and _foreign(output / path, text):
+            raise FileExistsError(
+                errno.EEXIST,
+                "is there and was not written by this program: move it away, or choose another --output",
+                str(output / path),
+            )
+    listing = {path: _hash(text.encode()) for path, text in sorted(files.items())}
+    edited = [
+        path for path in leftovers(files, output, name) if _hash(path.read_bytes()) != known[_below(path, output)]
     ]
+    with Transaction() as transaction:
+        for path, text in files.items():
+            transaction.write(output / path, text.encode())
+        for leftover in leftovers(files, output, name):
+            if leftover not in edited:
+                transaction.remove(leftover)
+        text = _MANIFEST_HEADER + "".join(f"{digest}  {path}\n" for path, digest in listing.items())
+        transaction.write(_manifest_path(output, name), text.encode())
+        transaction.commit()
+    for folder in {(output / path).parent for path in known} - {output}:
+        with contextlib.suppress(OSError):  # It is not empty.
+            folder.rmdir()
+    return edited
+
+
+def leftovers(files: Mapping[str, str], output: Path, name: str = "kronos") -> list[Path]:
+    """What was compiled from the mixin ``name`` into ``output``, and would not be today."""
+    return [output / path for path in manifest(output, name) if path not in files and (output / path).is_file()]
+
+
+def manifest(output: Path, name: str = "kronos") -> dict[str, str]:
+    """What was compiled from the mixin ``name`` into ``output``: paths relative to it, with their hashes.
+
+    In the format of sha256sum, so `sha256sum --check` finds what was edited.
+    """
+    try:
+        lines = _manifest_path(output, name).read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    pairs = (line.partition("  ") for line in lines if not line.startswith("#"))
+    # A path that leads out of the folder can only come from somebody else's hand.
+    return {path: digest for digest, _, path in pairs if path and ".." not in Path(path).parts and path[0] != "/"}
+
+
+def targets_in(output: Path, name: str = "kronos") -> set[Target]:
+    """The targets that ``output`` holds files of."""
+    folders = {Path(path).parts[0] for path in manifest(output, name)}
+    kubernetes = {Target.kubernetes} if "kubernetes" in folders else set()
+    return kubernetes | ({Target.plain} if folders - {"kubernetes"} else set())
+
+
+def _plain(mixin: Mixin) -> dict[str, str]:
+    files = {f"grafana/{name}": to_json(dashboard) for name, dashboard in sorted(mixin.dashboards.items())}
+    files |= {f"prometheus/{name}": text for name, text in rule_files(mixin).items()}
+    if mixin.scrape_configs:
+        scrape = "prometheus-scrape-config.yml" if mixin.name == "kronos" else f"{mixin.name}-scrape-config.yml"
+        files[f"prometheus/{scrape}"] = header(mixin.name) + to_yaml({"scrape_configs": mixin.scrape_configs})
+    if mixin.alertmanager:
+        files["alertmanager/alertmanager-example.yml"] = header(mixin.name) + to_yaml(mixin.alertmanager)
+    return files
+
+
+def _kubernetes(mixin: Mixin, labels: Mapping[str, str], namespace: str | None) -> dict[str, str]:
+    files = {}
+    labels = {"app.kubernetes.io/part-of": kubernetes.object_name(mixin.name), **labels}
+    for kind, groups in (("rules", mixin.rules), ("alerts", mixin.alerts)):
+        if groups:
+            name = f"{mixin.name}-{kind}"
+            data = kubernetes.prometheus_rule(name, _readable(groups), labels, namespace)
+            files[f"kubernetes/{name}.prometheusrule.yml"] = header(mixin.name) + to_yaml(data)
+    for file, dashboard in sorted(mixin.dashboards.items()):
+        data = kubernetes.config_map(file, dashboard, labels, namespace, mixin.folder)
+        if (size := len(data["data"][file].encode())) > _LARGEST:
+            raise CompileError(f"grafanaDashboards: {file} has {size} bytes, more than the 1 MiB of a ConfigMap")
+        files[f"kubernetes/{file.removesuffix('.json')}.configmap.yml"] = header(mixin.name) + to_yaml(data)
+    return files
+
+
+def _foreign(path: Path, text: str) -> bool:
+    """Whether a file that is about to be replaced, and is in no manifest, is somebody else's."""
+    try:
+        old = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return False  # Writing will say what is wrong.
+    except UnicodeDecodeError:
+        return True
+    if old == text or has_header(old):
+        return False
+    try:
+        uid = json.loads(old)["uid"]
+    except (ValueError, TypeError, KeyError):
+        return True
+    # The same uid: to Grafana an older version of the same dashboard.
+    return not uid or json.loads(text).get("uid") != uid
+
+
+def _manifest_path(output: Path, name: str) -> Path:
+    return output / f"{name}.sha256"
+
+
+def _below(path: Path, output: Path) -> str:
+    return path.relative_to(output).as_posix()
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _readable(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -74,37 +210,16 @@ def _readable(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
             **{key: value for key, value in group.items() if key not in {"name", "rules"}},
             "rules": [
                 {key: _pretty(rule[key]) if key == "expr" else rule[key] for key in order if key in rule}
-                for rule in group["rules"]
+                for rule in group.get("rules", [])
             ],
         }
         for group in groups
     ]
 
 
-def _pretty(expression: str) -> str:
+def _pretty(expression: Any) -> str:
+    text = str(expression).strip()  # A number is an expression, too.
     try:
-        return promql_parser.parse(expression).prettify().strip()
+        return promql_parser.parse(text).prettify().strip()
     except ValueError:
-        return expression  # `check` says what is wrong with it.
-
-
-class _Dumper(yaml.SafeDumper):
-    """YAML as people write it: long expressions as blocks, lists indented below their key."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT
-        super().increase_indent(flow, False)
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _text)
-
-
-def _yaml(data: Any) -> str:
-    return _HEADER + yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
-
-
-def _json(data: Any) -> str:
-    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        return text  # `check` says what is wrong with it.

@@ -1,18 +1,23 @@
-"""Evaluates a mixin: Jsonnet in, plain Python data out."""
+"""Evaluates a mixin, ours or anybody's: Jsonnet in, plain Python data out."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import _jsonnet
 
-# `file:line:column-...` or `file:(line:column)-(line:column)`, with what stands there behind it.
-_FRAME = re.compile(r"^\t(?P<file>[^\t]+?):\(?(?P<line>\d+):(?P<column>\d+)[^\t]*(?:\t(?P<what>.*))?$")
+from kronos_mixin import trace
+from kronos_mixin.config import Config, ConfigError, laid, unknown_knobs
+
+ENTRIES = ("mixin.libsonnet", "mixin.jsonnet", "main.libsonnet")
+"""What a mixin's folder is entered by."""
+
+# Folders that say nothing about what is in them, when a name is made from a path.
+_NAMELESS = {"mixin", "mixins", "jsonnet", "monitoring", "contrib", "doc", "docs", "documentation", "lib", "src"}
 
 
 class CompileError(Exception):
@@ -24,60 +29,171 @@ class Mixin:
     """What a mixin holds, as plain data.
 
     ``dashboards`` maps file names to dashboards; ``alerts`` and ``rules`` are lists of Prometheus rule groups;
-    ``scrape_configs`` is a list of Prometheus scrape jobs; ``config`` is ``_config.kronos`` with every override.
+    ``scrape_configs`` is a list of Prometheus scrape jobs; ``alertmanager`` is an example of its configuration;
+    ``config`` is ``_config.kronos`` with every override, empty for a mixin that has no such thing. ``name`` begins
+    the names of files, ``folder`` is Grafana's.
     """
 
     dashboards: Mapping[str, dict[str, Any]]
     alerts: list[dict[str, Any]]
     rules: list[dict[str, Any]]
-    scrape_configs: list[dict[str, Any]]
-    config: Mapping[str, Any]
+    scrape_configs: list[dict[str, Any]] = field(default_factory=list)
+    alertmanager: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    name: str = "kronos"
+    folder: str = ""
 
 
-def evaluate(mixin: Path, config: Mapping[str, Any] | None = None) -> Mixin:
-    """Evaluate ``mixin.libsonnet`` in the folder ``mixin``, everything in one VM.
+def evaluate(
+    mixin: Path,
+    config: Config | Sequence[Config] = (),
+    *,
+    jpath: Sequence[Path] = (),
+    name: str | None = None,
+) -> Mixin:
+    """Evaluate a mixin, everything in one VM.
 
-    ``config`` is laid over ``_config``, objects merged and everything else replaced, as in
-    ``{"kronos": {"rateWindow": "1m"}}``. Raises CompileError, which names file, line and reason.
+    ``mixin`` is a folder with a mixin.libsonnet, or such a file. Each ``config`` is laid over ``_config``: data is
+    merged object by object, as in ``{"kronos": {"rateWindow": "1m"}}``; a Path is a Jsonnet file, and says itself
+    with ``+:`` what it adds to. In ``jpath``, as in the library paths of jsonnet, a later folder wins; the vendor
+    folders around the mixin are searched after it. Raises CompileError, which names file, line and reason.
     """
-    # Lists of groups may be missing: a mixin without recording rules is a mixin.
-    snippet = f"""
-        local mixin = (import 'mixin.libsonnet') + {{ _config+:: {_overlay(config or {})} }};
-        local field(name, default) = if std.objectHasAll(mixin, name) then mixin[name] else default;
+    file = entry(mixin)
+    configs = [config] if isinstance(config, Mapping | Path) else list(config)
+    ours = is_ours(file)
+    try:
+        data = _evaluate(file, _snippet(file, configs), jpath)
+    except CompileError:
+        # The mixin's own assertion knows that a knob is wrong, but neither where it was set nor which was meant.
+        if ours and (problem := _wrong_knobs(file, configs, jpath)):
+            raise CompileError(problem) from None
+        raise
+    if ours and configs:
+        given = dict.fromkeys(data["unknown"]) | {"kronos": data["config"]}
+        if problem := unknown_knobs({"kronos": data["defaults"]}, given, configs):
+            raise CompileError(problem)
+    return Mixin(
+        dashboards=_objects(data, file, "grafanaDashboards"),
+        alerts=_groups(data, file, "prometheusAlerts"),
+        rules=_groups(data, file, "prometheusRules"),
+        scrape_configs=data["prometheusScrapeConfigs"] or [],
+        alertmanager=data["alertmanagerConfig"] or {},
+        config=data["config"],
+        name=name or name_of(file),
+        folder=data["grafanaDashboardFolder"] or "",
+    )
+
+
+def entry(mixin: Path) -> Path:
+    """The file to import for ``mixin``, which may be it, or its folder. Raises CompileError if there is none."""
+    if mixin.is_file():
+        return mixin
+    for name in ENTRIES:
+        if (mixin / name).is_file():
+            return mixin / name
+    if mixin.is_dir():
+        raise CompileError(f"{mixin}: holds no {', '.join(ENTRIES[:-1])} or {ENTRIES[-1]}; name the file to compile")
+    raise CompileError(f"{mixin}: there is no such file or folder")
+
+
+def is_ours(mixin: Path) -> bool:
+    """Whether it is the Kronos mixin itself, here or vendored, and not one of the many others."""
+    folder = mixin if mixin.is_dir() else mixin.parent
+    return (folder / "metrics.json").is_file() and (folder / "config.libsonnet").is_file()
+
+
+def name_of(mixin: Path) -> str:
+    """A name for the mixin's files, from its path: `node` for `.../node-mixin/mixin.libsonnet`."""
+    if is_ours(mixin):
+        return "kronos"
+    for part in [mixin.stem, *(parent.name for parent in mixin.resolve().parents)]:
+        name = part.removesuffix("-mixin").removesuffix("_mixin")
+        if name and name not in _NAMELESS and part != "main":
+            return "".join(char if char.isalnum() or char in "._-" else "-" for char in name)
+    return "mixin"
+
+
+def library_path(file: Path, jpath: Sequence[Path]) -> list[Path]:
+    """Where imports are searched, the last folder first: vendor folders of here and around the mixin, ``jpath``."""
+    folder = file.resolve().parent
+    # A mixin that lies in a vendor folder finds its neighbours there; one that brought its own finds those first.
+    around = [
+        parent if parent.name == "vendor" else parent / "vendor" for parent in reversed([folder, *folder.parents])
+    ]
+    found = [Path("vendor"), *around, *jpath]
+    return [path for path in dict.fromkeys(found) if path.is_dir()]
+
+
+def _evaluate(file: Path, snippet: str, jpath: Sequence[Path]) -> dict[str, Any]:
+    missing = [path for path in jpath if not path.is_dir()]
+    if missing:
+        raise CompileError(f"{missing[0]}: is no folder, but given as a library path")
+    paths = library_path(file, jpath)
+    try:
+        # The name decides where relative imports start. No such file exists.
+        text = _jsonnet.evaluate_snippet(
+            str(file.parent / trace.SNIPPET), snippet, jpathdir=[str(path) for path in paths], max_trace=100
+        )
+    except RuntimeError as error:
+        raise CompileError(trace.readable(str(error), paths)) from None
+    data: dict[str, Any] = json.loads(text)
+    return data
+
+
+def _snippet(file: Path, configs: Sequence[Config]) -> str:
+    # Everything may be missing or hidden: a mixin without recording rules is a mixin. `_config` as a whole can't be
+    # asked for: other mixins keep functions in it, and fields that raise an error until they are overridden.
+    return f"""
+        local base = import {json.dumps(file.name)};
+        local mixin = base {laid(configs)};
+        local get(name) = if std.objectHasAll(mixin, name) then mixin[name] else null;
+        local known = if std.objectHasAll(base, '_config') then std.objectFieldsAll(base._config) else [];
+        local config = if std.objectHasAll(mixin, '_config') then mixin._config else {{}};
         {{
-          dashboards: field('grafanaDashboards', {{}}),
-          alerts: field('prometheusAlerts', {{ groups: [] }}).groups,
-          rules: field('prometheusRules', {{ groups: [] }}).groups,
-          scrape_configs: field('prometheusScrapeConfigs', []),
-          config: field('_config', {{ kronos: {{}} }}).kronos,
+          [name]: get(name)
+          for name in ['grafanaDashboards', 'prometheusAlerts', 'prometheusRules', 'prometheusScrapeConfigs']
+        }} + {{
+          grafanaDashboardFolder: {"get('grafanaDashboardFolder')" if is_ours(file) else "null"},
+          alertmanagerConfig: {"get('alertmanagerConfig')" if is_ours(file) else "null"},
+          config: if std.objectHasAll(config, 'kronos') then config.kronos else {{}},
+          defaults: {"base._config.kronos" if is_ours(file) else "null"},
+          unknown: [key for key in std.objectFieldsAll(config) if !std.member(known, key)],
         }}
     """
-    # The name decides where relative imports start. No such file exists.
-    name = str(mixin / "(command line)")
+
+
+def _wrong_knobs(file: Path, configs: Sequence[Config], jpath: Sequence[Path]) -> str | None:
+    """What is wrong with the keys of ``configs``, if anything is; ours only."""
+    # The configuration alone, without the assertion that has just failed.
+    base = "(import 'config.libsonnet')._config"
+    changed = f"((import 'config.libsonnet') {laid(configs)})._config"
     try:
-        data: dict[str, Any] = json.loads(_jsonnet.evaluate_snippet(name, snippet))
-    except RuntimeError as error:
-        raise CompileError(_readable(str(error))) from None
-    return Mixin(**data)
+        known, given = (_evaluate(file, snippet, jpath) for snippet in (base, changed))
+    except CompileError:
+        return None  # It is another error, which has been reported.
+    return unknown_knobs(known, given, configs) or None
 
 
-def _overlay(value: Any) -> str:
-    """``value`` as Jsonnet in which every object is merged into what it is laid over."""
-    if not isinstance(value, Mapping):
-        return json.dumps(value)
-    return "{" + ", ".join(f"{_field(key, field)} {_overlay(field)}" for key, field in value.items()) + "}"
+def _objects(data: Mapping[str, Any], file: Path, field: str) -> dict[str, dict[str, Any]]:
+    value = {} if data[field] is None else data[field]
+    if not isinstance(value, dict) or not all(isinstance(item, dict) for item in value.values()):
+        raise CompileError(f"{file}: {field} must be an object of objects, by file name")
+    return value
 
 
-def _field(key: str, value: Any) -> str:
-    return json.dumps(key) + ("+:" if isinstance(value, Mapping) else ":")
+def _groups(data: Mapping[str, Any], file: Path, field: str) -> list[dict[str, Any]]:
+    value = {} if data[field] is None else data[field]
+    groups = value.get("groups", []) if isinstance(value, dict) else None
+    if not isinstance(groups, list):
+        raise CompileError(f"{file}: {field} must be an object with a list `groups`")
+    for group in groups:
+        rules = group.get("rules", []) if isinstance(group, dict) and isinstance(group.get("name"), str) else None
+        if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+            raise CompileError(f"{file}: a group of {field} is not of the shape {{name: '...', rules: [{{...}}]}}")
+        for rule in rules:
+            if not isinstance(rule.get("alert", rule.get("record")), str) or "expr" not in rule:
+                raise CompileError(f"{file}: group {group['name']}: a rule has no name (alert or record) or no expr")
+    return groups
 
 
-def _readable(message: str) -> str:
-    """One message out of a stack trace: the reason, and the innermost place that is not the standard library."""
-    reason, *rest = message.strip().split("\n")
-    frames = [match for line in rest if (match := _FRAME.match(line)) and match["file"] != "std.jsonnet"]
-    reason = re.sub(r"^(RUNTIME|STATIC) ERROR: ", "", reason)
-    if not frames:
-        return reason
-    first = frames[0]
-    return f"{first['file']}:{first['line']}: {reason}"
+__all__ = ["CompileError", "ConfigError", "Mixin", "entry", "evaluate", "is_ours", "library_path", "name_of"]

@@ -21,7 +21,7 @@ _COMMENT = re.compile(r"^ *// ?(?P<text>.*)$")
 # What every alert has, said once.
 _EVERY_ALERT = {
     "enabled": "Whether the alert exists.",
-    "severity": "Its label `severity`: critical wakes somebody, warning is read in the morning, info is for dashboards.",
+    "severity": "Its label `severity`: critical wakes somebody, warning is read in the morning, info on dashboards.",
     "for": "How long the condition must hold before it fires.",
     "keepFiringFor": "How long it goes on firing after the condition has ended; `0s`: not at all.",
 }

@@ -1,24 +1,49 @@
-"""Which series and labels a PromQL expression reads, and which labels its result has.
+"""Which series and labels a PromQL expression reads, and which labels its result has, with which values.
 
-Prometheus answers a query for a series or label that does not exist with nothing, not with an error; a rule
-over it is valid and silent for ever. This module finds such queries before they are loaded.
+Prometheus answers a query for a series, a label or a value that does not exist with nothing, not with an error; a
+rule over it is valid and silent for ever. This module finds such queries before they are loaded.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import promql_parser as promql
 
-Labels = frozenset[str]
+Values = frozenset[str] | None
+"""The values that a label can have; None where anything may come."""
+
+Labels = Mapping[str, Values]
 
 # What Grafana puts in place of its own variables before it asks; any duration does for parsing.
 _INTERVALS = re.compile(r"\$(__interval|__rate_interval|__range)\b|\$\{(__interval|__rate_interval|__range)\}")
+# The values that such a regular expression can match are told by cutting it at its bars.
+_ALTERNATIVES = re.compile(r"[\w/.:-]+(\|[\w/.:-]+)*")
 
 _SET_OPERATORS = {"and", "or", "unless"}
 _KEEPS_LABELS = {"topk", "bottomk", "limitk", "limit_ratio"}
+_OF_COUNTERS = {"rate", "irate", "increase", "resets", "absent", "absent_over_time"}
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """One place where an expression reads a series.
+
+    ``functions`` are the calls around it, the innermost first; ``matchers`` are the texts ``label``, operator and
+    value.
+    """
+
+    name: str
+    matchers: tuple[tuple[str, str, str], ...]
+    functions: tuple[str, ...]
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is read as a counter may be: by its increase, never by its value."""
+        return any(function in _OF_COUNTERS for function in self.functions)
 
 
 @dataclass(slots=True)
@@ -30,8 +55,10 @@ class Reading:
     """
 
     labels: Labels | None = None
-    series: set[str] = field(default_factory=set)
+    selectors: list[Selector] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    parsed: bool = True
+    series: set[str] = field(default_factory=set)
 
 
 def read(expression: str, known: Mapping[str, Labels | None]) -> Reading:
@@ -42,12 +69,17 @@ def read(expression: str, known: Mapping[str, Labels | None]) -> Reading:
     """
     reading = Reading()
     try:
-        tree = promql.parse(_INTERVALS.sub("5m", expression))
+        tree = _parse(_INTERVALS.sub("5m", expression))
     except ValueError as error:
         reading.problems.append(f"is not PromQL: {error}")
+        reading.parsed = False
         return reading
     reading.labels = _Walk(known, reading).labels(tree)
     return reading
+
+
+# Rules are read once for the labels of what they record and once for what is wrong with them.
+_parse = functools.lru_cache(maxsize=4096)(promql.parse)
 
 
 class _Walk:
@@ -56,6 +88,7 @@ class _Walk:
     def __init__(self, known: Mapping[str, Labels | None], reading: Reading) -> None:
         self._known = known
         self._reading = reading
+        self._functions: list[str] = []
 
     def labels(self, node: promql.Expr | None) -> Labels | None:
         match node:
@@ -72,18 +105,60 @@ class _Walk:
             case promql.BinaryExpr():
                 return self._operation(node)
             case _:  # a number or a string
-                return frozenset()
+                return {}
 
     def _selector(self, node: promql.VectorSelector) -> Labels | None:
-        matchers = [*node.matchers.matchers, *(m for group in node.matchers.or_matchers for m in group)]
+        # Of matchers that are joined by `or` any one may hold: they narrow nothing down.
+        certain = node.matchers.matchers
+        matchers = [*certain, *(m for group in node.matchers.or_matchers for m in group)]
         name = node.name or next((m.value for m in matchers if m.name == "__name__"), "")
+        named = [(m.name, OPERATORS[str(m.op)], m.value) for m in matchers]
+        texts = tuple(matcher for matcher in named if matcher[0] != "__name__")
+        self._reading.selectors.append(Selector(name, texts, tuple(reversed(self._functions))))
         self._reading.series.add(name)
+        if any(label == "__name__" and operator != "=" for label, operator, _ in named):
+            self._several(named)
+            return None
         if name not in self._known:
             self._problem(f"reads {name or 'series without a name'}, which nothing exposes or records")
             return None
         labels = self._known[name]
-        self._need(labels, (m.name for m in matchers if m.name != "__name__"), name, "matches")
-        return labels
+        self._need(labels, (label for label, _, _ in texts), name, "matches")
+        if labels is None:
+            return None
+        narrowed = dict(labels)
+        for place, (label, operator, value) in enumerate(texts):
+            values = self._matched(name, label, operator, value, labels.get(label))
+            if place < len(certain) and label in labels:
+                before = narrowed[label]
+                narrowed[label] = values if before is None or values is None else values & before
+        return narrowed
+
+    def _several(self, matchers: Iterable[tuple[str, str, str]]) -> None:
+        """Series by a pattern of their names: at least one must match; whose labels there are can't be told."""
+        for label, operator, value in matchers:
+            if label == "__name__" and operator == "=~" and not any(_matches(value, name) for name in self._known):
+                self._problem(f"reads {value}, which matches nothing that is exposed or recorded")
+
+    def _matched(self, series: str, label: str, operator: str, value: str, values: Values) -> Values:
+        """The values that a matcher lets through; a problem if some part of it can never match."""
+        if "$" in value:  # A variable of a dashboard.
+            return values
+        if values is None:
+            return frozenset({value}) if operator == "=" else None
+        literal = operator in {"=", "!="}
+        parts = [value] if literal or not _ALTERNATIVES.fullmatch(value) else value.split("|")
+        matching: set[str] = set()
+        for part in parts:
+            # An empty value is how one asks for series without the label.
+            found = {one for one in values if (one == part if literal else _matches(part, one))}
+            if not found and part:
+                self._problem(
+                    f"matches {label}{operator}{part!r}, which {label} of {series} never is: "
+                    f"it is {', '.join(sorted(values))}"
+                )
+            matching |= found
+        return frozenset(matching) if operator in {"=", "=~"} else values - matching
 
     def _aggregation(self, node: promql.AggregateExpr) -> Labels | None:
         inner = self.labels(node.expr)
@@ -91,35 +166,37 @@ class _Walk:
         if operator in _KEEPS_LABELS:
             return inner
         if node.modifier is None:
-            return frozenset()
+            return {}
         named = frozenset(node.modifier.labels)
         if node.modifier.type == promql.AggModifierType.By:
             self._need(inner, node.modifier.labels, f"what {operator} is taken of", "groups by")
-            return named
-        return None if inner is None else inner - named
+            return {label: (inner or {}).get(label) for label in named}
+        return None if inner is None else _without(inner, named)
 
     def _call(self, node: promql.Call) -> Labels | None:
         name = node.func.name
+        self._functions.append(name)
         arguments = [self.labels(argument) for argument in node.args]
+        self._functions.pop()
         if name in {"absent", "absent_over_time"}:
             return self._equalities(node.args[0])
         if name == "histogram_quantile":
             self._need(arguments[1], ["le"], "its argument", "takes a quantile over")
-            return None if arguments[1] is None else arguments[1] - {"le"}
+            return None if arguments[1] is None else _without(arguments[1], {"le"})
         if name in {"label_replace", "label_join"}:
             target = node.args[1]
             assert isinstance(target, promql.StringLiteral)  # noqa: S101 - the parser has checked the types
-            return None if arguments[0] is None else arguments[0] | {target.val}
+            return None if arguments[0] is None else {**arguments[0], target.val: None}
         # All others keep the labels of their only vector; vector(), time() and scalar() have none.
-        return next((labels for labels in arguments if labels != frozenset()), frozenset())
+        return next((labels for labels in arguments if labels is None or labels), {})
 
     def _equalities(self, node: promql.Expr) -> Labels:
         """`absent` makes up its labels from what its selector demands."""
         selector = node.vector_selector if isinstance(node, promql.MatrixSelector) else node
         if not isinstance(selector, promql.VectorSelector):
-            return frozenset()
-        equal = [m.name for m in selector.matchers.matchers if m.op == promql.MatchOp.Equal]
-        return frozenset(equal) - {"__name__"}
+            return {}
+        equal = [m for m in selector.matchers.matchers if m.op == promql.MatchOp.Equal and m.name != "__name__"]
+        return {m.name: frozenset({m.value}) for m in equal}
 
     def _operation(self, node: promql.BinaryExpr) -> Labels | None:
         left, right = self.labels(node.lhs), self.labels(node.rhs)
@@ -132,23 +209,25 @@ class _Walk:
         if left is None or right is None:
             return left if operator != "or" else None
         if operator == "or":
-            return left | right
+            return {label: _either(label, left, right) for label in left.keys() | right.keys()}
         on = matching is not None and matching.type == promql.LabelModifierType.Include
         named = frozenset(matching.labels) if matching else frozenset()
         if on:
             self._need(left, named, f"the left side of {operator}", "matches on")
             self._need(right, named, f"the right side of {operator}", "matches on")
-        elif left - named != right - named:
+        elif left.keys() - named != right.keys() - named:
             self._problem(
-                f"{operator} never matches: only one of its sides has {', '.join(sorted((left ^ right) - named))}"
+                f"{operator} never matches: only one of its sides has "
+                f"{', '.join(sorted((left.keys() ^ right.keys()) - named))}"
             )
         if operator in _SET_OPERATORS or node.modifier is None:
             return left
+        added = node.modifier.group_labels or ()
         if node.modifier.card == promql.VectorMatchCardinality.ManyToOne:
-            return left | frozenset(node.modifier.group_labels or ())
+            return {**left, **{label: right.get(label) for label in added}}
         if node.modifier.card == promql.VectorMatchCardinality.OneToMany:
-            return right | frozenset(node.modifier.group_labels or ())
-        return named if on else left - named
+            return {**right, **{label: left.get(label) for label in added}}
+        return {label: left.get(label) for label in named} if on else _without(left, named)
 
     def _need(self, labels: Labels | None, wanted: Iterable[str], where: str, what: str) -> None:
         if labels is None:
@@ -159,6 +238,29 @@ class _Walk:
 
     def _problem(self, sentence: str) -> None:
         self._reading.problems.append(sentence)
+
+
+OPERATORS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
+
+
+def _matches(pattern: str, value: str) -> bool:
+    try:
+        return re.fullmatch(pattern, value) is not None
+    except re.error:  # Prometheus's dialect has a few things that Python's does not: they may match.
+        return True
+
+
+def _without(labels: Labels, unwanted: Iterable[str]) -> Labels:
+    return {label: values for label, values in labels.items() if label not in frozenset(unwanted)}
+
+
+def _either(label: str, left: Labels, right: Labels) -> Values:
+    """What a label may be in the union of two vectors."""
+    sides = [side[label] for side in (left, right) if label in side]
+    if any(values is None for values in sides):
+        return None
+    absent = [frozenset({""})] if len(sides) == 1 else []
+    return frozenset().union(*(values for values in sides if values is not None), *absent)
 
 
 def _is_scalar(node: promql.Expr) -> bool:

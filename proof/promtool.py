@@ -38,6 +38,14 @@ def test_rules(tools: Tools, path: Path) -> str:
     return _run(tools, "test", "rules", path)
 
 
+def blocks_from_openmetrics(tools: Tools, path: Path, data: Path) -> str:
+    """Write the samples of an OpenMetrics file into the database `data`; return promtool's output.
+
+    A server that is running sees the new blocks only after a minute or a restart.
+    """
+    return _run(tools, "tsdb", "create-blocks-from", "openmetrics", "--quiet", path, data)
+
+
 def _run(tools: Tools, *arguments: str | Path) -> str:
     """Return what promtool wrote; raise CheckFailed with it when it is not content or does not end."""
     named = f"promtool {tools.version} {' '.join(map(str, arguments))}"

@@ -4,12 +4,15 @@ import pytest
 
 from kronos_mixin import promql
 
+TARGET = {"job": None, "instance": None}
+ROUTES = frozenset({"/single", "/batch"})
+STATUSES = frozenset({"success", "error", "timeout"})
 KNOWN = {
-    "requests_total": frozenset({"job", "instance", "route", "status"}),
-    "limited_total": frozenset({"job", "instance", "client"}),
-    "seconds_bucket": frozenset({"job", "instance", "le"}),
-    "ready": frozenset({"job", "instance"}),
-    "job:requests:rate5m": frozenset({"job"}),
+    "requests_total": TARGET | {"route": ROUTES, "status": STATUSES},
+    "limited_total": TARGET | {"client": None},
+    "seconds_bucket": TARGET | {"le": frozenset({"1.0", "5.0", "+Inf"})},
+    "ready": TARGET,
+    "job:requests:rate5m": {"job": None},
     "ALERTS": None,
 }
 
@@ -43,7 +46,47 @@ KNOWN = {
 def test_labels_of_the_result(expression, labels):
     reading = promql.read(expression, KNOWN)
     assert reading.problems == []
-    assert reading.labels == labels
+    assert set(reading.labels) == labels
+
+
+@pytest.mark.parametrize(
+    ("expression", "label", "values"),
+    [
+        ("requests_total", "route", ROUTES),
+        ('requests_total{status="error"}', "status", {"error"}),
+        ('requests_total{status!="error"}', "status", {"success", "timeout"}),
+        ('requests_total{status=~"error|timeout"}', "status", {"error", "timeout"}),
+        ('requests_total{status!~"error|timeout"}', "status", {"success"}),
+        ('requests_total{status=~".*e.*", status!="error"}', "status", {"success", "timeout"}),
+        ('requests_total{status=~"$status"}', "status", STATUSES),
+        ('sum by (status) (rate(requests_total{status="error"}[5m]))', "status", {"error"}),
+        ('requests_total{status="error"} or requests_total{status="success"}', "status", {"error", "success"}),
+        ('sum by (status) (requests_total{status="error"}) or vector(0)', "status", {"error", ""}),
+        ('requests_total{job="a" or status="error"}', "status", STATUSES),
+        ("ready * on (job, instance) group_left (status) requests_total", "status", STATUSES),
+        ('absent(ready{job="a"})', "job", {"a"}),
+        ('ready{job="a"}', "job", {"a"}),
+        ('ready{job=~"a|b"}', "job", None),
+    ],
+)
+def test_values_of_a_label_of_the_result(expression, label, values):
+    reading = promql.read(expression, KNOWN)
+    assert reading.problems == []
+    assert reading.labels[label] == values
+
+
+def test_series_by_a_pattern():
+    reading = promql.read('count by (zone) ({__name__=~"requests_.*"})', KNOWN)
+    assert (reading.problems, reading.labels) == ([], {"zone": None})
+
+
+def test_where_a_series_is_read():
+    reading = promql.read('1 - max_over_time(rate(requests_total{job!~"a"}[5m])[1h:]) / ready', KNOWN)
+    counter, gauge = reading.selectors
+    assert (counter.name, counter.matchers) == ("requests_total", (("job", "!~", "a"),))
+    assert counter.functions == ("rate", "max_over_time")
+    assert counter.counted
+    assert not gauge.counted
 
 
 def test_series_that_are_read():
@@ -59,8 +102,17 @@ def test_series_that_are_read():
         ('requests_total{route=~"("}', "is not PromQL"),
         ("rate(request_total[5m])", "reads request_total, which nothing exposes"),
         ('{job="a"}', "reads series without a name"),
+        ('{__name__=~"requests?"}', "reads requests?, which matches nothing"),
         ('requests_total{state="error"}', "matches state, which requests_total does not have"),
         ('requests_total{job="a" or state="error"}', "matches state"),
+        # A value that is none, among others that are some.
+        ('requests_total{status="erorr"}', "matches status='erorr', which status of requests_total never is"),
+        ('requests_total{status!="erorr"}', "matches status!='erorr'"),
+        ('requests_total{status=~"error|timeouts"}', "matches status=~'timeouts'"),
+        ('requests_total{status!~"error|timeouts"}', "matches status!~'timeouts'"),
+        ('requests_total{route=~"/v2/.*"}', "matches route=~'/v2/.*'"),
+        # Prometheus keeps `le` as it was exposed: 5 is not 5.0.
+        ('seconds_bucket{le="5"}', "it is +Inf, 1.0, 5.0"),
         ("sum by (rout) (requests_total)", "groups by rout"),
         ("sum by (route) (sum by (job) (requests_total))", "groups by route"),
         ("histogram_quantile(0.9, sum by (job) (seconds_bucket))", "takes a quantile over le"),

@@ -1,0 +1,88 @@
+"""Expressions that don't parse, or that read what nothing exposes; labels and recorded series that lead nowhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kronos_mixin import promql
+from kronos_mixin.finding import Finding
+from kronos_mixin.jsonnet import Mixin
+from kronos_mixin.series import Known
+
+LEGEND_LABEL = re.compile(r"{{\s*(\w+)\s*}}")
+
+_TEMPLATE_LABEL = re.compile(r"\$labels\.(\w+)")
+_FIELD_LABEL = re.compile(r"__field\.labels\.(\w+)")
+_LABEL_VALUES = re.compile(r"label_values\((?P<series>.+),\s*(?P<label>\w+)\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """An expression of the mixin, and what is shown of its result.
+
+    ``holder`` is the rule, panel or variable that ``text`` is part of. ``shown`` maps what shows labels, such as a
+    legend, to the labels that it shows.
+    """
+
+    file: str
+    place: str
+    holder: Mapping[str, Any]
+    text: str
+    reading: promql.Reading
+    shown: Mapping[str, set[str]]
+
+
+def all_of(mixin: Mixin, known: Known) -> list[Expression]:
+    """Every expression of rules, alerts, panels and variables, read."""
+    found = []
+    for rule in (rule for group in mixin.rules for rule in group["rules"]):
+        text = rule["expr"]
+        found.append(
+            Expression("prometheus/kronos-rules.yml", rule["record"], rule, text, promql.read(text, known), {})
+        )
+    for rule in (rule for group in mixin.alerts for rule in group["rules"]):
+        texts = rule["annotations"] | {f"label {name}": text for name, text in rule.get("labels", {}).items()}
+        shown = {key: set(_TEMPLATE_LABEL.findall(text)) for key, text in texts.items()}
+        text = rule["expr"]
+        reading = promql.read(text, known)
+        found.append(Expression("prometheus/kronos-alerts.yml", rule["alert"], rule, text, reading, shown))
+    for name, dashboard in mixin.dashboards.items():
+        found += [*_panels(f"grafana/{name}", dashboard, known), *_variables(f"grafana/{name}", dashboard, known)]
+    return found
+
+
+def check(mixin: Mixin, expressions: Iterable[Expression]) -> Iterator[Finding]:
+    """Every finding about the expressions of the mixin."""
+    used: set[str] = set()
+    for one in expressions:
+        used |= one.reading.series
+        yield from (Finding(one.file, one.place, problem) for problem in one.reading.problems)
+        if (labels := one.reading.labels) is None:
+            continue
+        for where, wanted in one.shown.items():
+            for label in sorted(wanted - labels.keys()):
+                yield Finding(one.file, one.place, f"{where} shows the label {label}, which the result does not have")
+    for rule in (rule for group in mixin.rules for rule in group["rules"]):
+        if rule["record"] not in used:
+            sentence = "is recorded, but no rule, alert or panel reads it"
+            yield Finding("prometheus/kronos-rules.yml", rule["record"], sentence)
+
+
+def _panels(file: str, dashboard: Mapping[str, Any], known: Known) -> Iterator[Expression]:
+    for panel in dashboard["panels"]:
+        # Links of a panel's fields are opened from one of its lines.
+        linked = set(_FIELD_LABEL.findall(str([panel.get("fieldConfig"), panel.get("links")])))
+        for target in panel.get("targets", []):
+            shown = {"the legend": set(LEGEND_LABEL.findall(target["legendFormat"])), "a link": linked}
+            place = f"panel {panel['title']!r} {target['refId']}"
+            yield Expression(file, place, panel, target["expr"], promql.read(target["expr"], known), shown)
+
+
+def _variables(file: str, dashboard: Mapping[str, Any], known: Known) -> Iterator[Expression]:
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query" and (match := _LABEL_VALUES.match(variable["query"]["query"])):
+            place, text, shown = f"variable ${variable['name']}", match["series"], {"its list": {match["label"]}}
+            yield Expression(file, place, variable, text, promql.read(text, known), shown)

@@ -1,0 +1,55 @@
+"""The same rules and dashboards as objects of Kubernetes, for the Prometheus Operator and Grafana's sidecar."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from kronos_mixin.yamltext import to_json
+
+SIDECAR_LABEL = "grafana_dashboard"
+"""What Grafana's sidecar looks for, as the Helm charts set it up."""
+
+# What the operator's PrometheusRule knows. It drops or refuses everything else.
+_GROUP = ("name", "interval", "limit", "query_offset", "partial_response_strategy", "labels", "rules")
+_RULE = ("record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations")
+
+
+def prometheus_rule(
+    name: str, groups: list[dict[str, Any]], labels: Mapping[str, str], namespace: str | None
+) -> dict[str, Any]:
+    """A PrometheusRule of monitoring.coreos.com/v1 with the groups."""
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": _metadata(name, labels, namespace),
+        "spec": {"groups": [_group(group) for group in groups]},
+    }
+
+
+def config_map(
+    file: str, dashboard: Mapping[str, Any], labels: Mapping[str, str], namespace: str | None, folder: str = ""
+) -> dict[str, Any]:
+    """A ConfigMap that Grafana's sidecar turns into the dashboard, in Grafana's ``folder``."""
+    metadata = _metadata(file.removesuffix(".json"), {SIDECAR_LABEL: "1", **labels}, namespace)
+    if folder:
+        # Read where the sidecar is told to (folderAnnotation: grafana_folder); harmless elsewhere.
+        metadata["annotations"] = {"grafana_folder": folder}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {file: to_json(dashboard)}}
+
+
+def object_name(text: str) -> str:
+    """``text`` as Kubernetes takes it for a name: small letters, digits, `-` and `.`."""
+    return re.sub(r"[^a-z0-9]+$|^[^a-z0-9]+", "", re.sub(r"[^a-z0-9.-]+", "-", text.lower()))[:253] or "mixin"
+
+
+def _metadata(name: str, labels: Mapping[str, str], namespace: str | None) -> dict[str, Any]:
+    named = {"namespace": namespace} if namespace else {}
+    return {"name": object_name(name), **named, "labels": {"app.kubernetes.io/managed-by": "kronos-mixin", **labels}}
+
+
+def _group(group: Mapping[str, Any]) -> dict[str, Any]:
+    known = {key: group[key] for key in _GROUP if key in group}
+    # The operator has no numbers here: an expression is text, a duration and a label's value too.
+    return {**known, "rules": [{key: rule[key] for key in _RULE if key in rule} for rule in group.get("rules", [])]}

@@ -1,0 +1,166 @@
+"""The rules of the community's dashboard linter, under the names that it gives them, and where we don't keep to them.
+
+Only those that the other checks don't imply: a title, a description, a unit, a query, and valid PromQL are asked of
+every panel anyway.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kronos_mixin.contract import Contract
+from kronos_mixin.expressions import Expression
+from kronos_mixin.finding import Finding
+from kronos_mixin.jsonnet import Mixin
+from kronos_mixin.series import counters
+
+_RATE = re.compile(r"\bi?rate\s*\([^][]*\[([^]]+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Offence:
+    """Something that a rule of the linter objects to; ``panel`` and ``series`` are empty if it is about neither."""
+
+    rule: str
+    dashboard: str
+    message: str
+    panel: str = ""
+    series: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A rule that is not kept to: where, as shell patterns, and why."""
+
+    rule: str
+    dashboard: str
+    reason: str
+    panel: str = "*"
+    series: str = "*"
+
+    def covers(self, offence: Offence) -> bool:
+        """Whether it is this one that is waived."""
+        pairs = (
+            (offence.dashboard, self.dashboard),
+            (offence.panel, self.panel),
+            (offence.series, self.series),
+        )
+        return self.rule == offence.rule and all(fnmatch.fnmatchcase(text, pattern) for text, pattern in pairs)
+
+
+_AGGREGATED = "Instances are added up before anything else: a recorded series has no label instance."
+
+WAIVERS = (
+    Waiver(
+        "target-instance-rule",
+        "*",
+        f"{_AGGREGATED} That is what makes the panel fast, however many instances there are.",
+        series="*:*",
+    ),
+    Waiver(
+        "template-instance-rule",
+        "kronos-dashboard.json",
+        f"{_AGGREGATED} A variable that filters next to nothing would mislead; kronos-instances.json has it.",
+    ),
+    Waiver(
+        "template-instance-rule",
+        "kronos-slo.json",
+        f"{_AGGREGATED} An objective is one of the service, not of one instance.",
+    ),
+    Waiver(
+        "target-instance-rule",
+        "kronos-dashboard.json",
+        "Asks for the share of all instances that are ready.",
+        panel="Ready instances",
+    ),
+    Waiver(
+        "target-instance-rule",
+        "kronos-dashboard.json",
+        "Most alerts are about the service and carry no instance: a filter would hide those.",
+        panel="Firing alerts",
+    ),
+)
+
+
+def check(
+    mixin: Mixin, contract: Contract, expressions: Iterable[Expression], waivers: Iterable[Waiver] = WAIVERS
+) -> Iterator[Finding]:
+    """Every offence that is not waived, and every waiver that is not needed."""
+    offences = [
+        offence
+        for name, dashboard in mixin.dashboards.items()
+        for offence in (*_templates(name, dashboard), *_targets(name, contract, expressions))
+    ]
+    waivers = list(waivers)
+    for offence in offences:
+        if not any(waiver.covers(offence) for waiver in waivers):
+            place = f"panel {offence.panel!r}" if offence.panel else ""
+            yield Finding(f"grafana/{offence.dashboard}", place, f"{offence.message} ({offence.rule})")
+    for waiver in waivers:
+        # A dashboard that is switched off needs none.
+        if not any(fnmatch.fnmatchcase(name, waiver.dashboard) for name in mixin.dashboards):
+            continue
+        if not any(waiver.covers(offence) for offence in offences):
+            where = f"{waiver.dashboard}, panel {waiver.panel}, series {waiver.series}"
+            yield Finding("kronos_mixin/linter.py", waiver.rule, f"is waived without need for {where}")
+
+
+def _templates(name: str, dashboard: Mapping[str, Any]) -> Iterator[Offence]:
+    if dashboard.get("editable") is not False:
+        yield Offence("uneditable-dashboard", name, "must not be editable: what is changed in Grafana is lost")
+    variables = {variable["name"]: variable for variable in dashboard["templating"]["list"]}
+    source = variables.get("datasource", {})
+    if (source.get("type"), source.get("query"), source.get("label")) != ("datasource", "prometheus", "Data source"):
+        yield Offence("template-datasource-rule", name, "needs a variable `datasource`, labelled `Data source`")
+    for label in ("job", "instance"):
+        rule = f"template-{label}-rule"
+        if label not in variables:
+            yield Offence(rule, name, f"needs a variable `{label}`")
+            continue
+        wanted = {"type": "query", "label": label.title(), "multi": True, "includeAll": True, "allValue": ".+"}
+        for key, value in wanted.items():
+            if variables[label].get(key) != value:
+                yield Offence(rule, name, f"the variable `{label}` must have {key} {value!r}")
+    for variable in variables.values():
+        if variable["type"] == "query" and variable.get("refresh") != 2:
+            message = f"the variable `{variable['name']}` must reload when the time range changes (refresh: 2)"
+            yield Offence("template-on-time-change-reload-rule", name, message)
+        if variable["type"] == "query" and not _templated(variable):
+            message = f"the variable `{variable['name']}` must ask the chosen data source"
+            yield Offence("template-datasource-rule", name, message)
+
+
+def _targets(name: str, contract: Contract, expressions: Iterable[Expression]) -> Iterator[Offence]:
+    plain_counters = counters(contract)
+    for one in expressions:
+        if one.file != f"grafana/{name}" or "targets" not in one.holder:
+            continue
+        offence = _of_panel(name, one.holder["title"])
+        if not _templated(one.holder):
+            yield offence("panel-datasource-rule", "must ask the chosen data source", "")
+        for selector in one.reading.selectors:
+            for label in ("job", "instance"):
+                if (label, "=~", f"${label}") not in selector.matchers:
+                    message = f'{selector.name} must be filtered by {label}=~"${label}"'
+                    yield offence(f"target-{label}-rule", message, selector.name)
+            if selector.name in plain_counters and not selector.counted:
+                yield offence(
+                    "target-counter-agg-rule", f"{selector.name} is a counter without a rate", selector.name
+                )
+        for window in _RATE.findall(one.text):
+            if window not in {"$__rate_interval", "${__rate_interval}"}:
+                yield offence("target-rate-interval-rule", f"takes a rate over {window}, not $__rate_interval", "")
+
+
+def _of_panel(dashboard: str, panel: str) -> Callable[[str, str, str], Offence]:
+    return lambda rule, message, series: Offence(rule, dashboard, message, panel, series)
+
+
+def _templated(holder: Mapping[str, Any]) -> bool:
+    """Whether a panel or variable asks the data source that was chosen, by its uid."""
+    source = holder.get("datasource")
+    return isinstance(source, dict) and source.get("uid") in {"$datasource", "${datasource}"}

@@ -1,0 +1,79 @@
+"""Runbooks: one for each alert, all of one build, with queries that can be asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from kronos_mixin import promql
+from kronos_mixin.finding import Finding
+from kronos_mixin.jsonnet import Mixin
+from kronos_mixin.series import Known
+
+SECTIONS = ("Meaning", "Impact", "First steps", "Causes", "Mitigation", "When to silence")
+
+# Prometheus's own metrics, which tell why it knows nothing of the service.
+_OF_PROMETHEUS = (
+    "prometheus_rule_evaluation_failures_total",
+    "prometheus_rule_group_last_duration_seconds",
+    "prometheus_sd_refresh_failures_total",
+    "prometheus_target_scrapes_exceeded_sample_limit_total",
+)
+
+_HEADING = re.compile(r"^(#+) (.+?)\s*$", re.MULTILINE)
+_FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+
+
+def check(mixin: Mixin, known: Known, folder: Path) -> Iterator[Finding]:
+    """Every finding about the runbooks in ``folder``.
+
+    An alert that is switched off keeps its runbook: it may be switched on again.
+    """
+    known = {**known, **dict.fromkeys(_OF_PROMETHEUS)}
+    names = set(mixin.config.get("alerts", {}))
+    files = {path.stem: path for path in sorted(folder.glob("*.md")) if path.stem != "README"}
+    for name in sorted(names - files.keys()):
+        yield Finding(_name(name), "", "is missing: each alert has a runbook")
+    for name, path in files.items():
+        if name not in names:
+            yield Finding(_name(name), "", "is the runbook of no alert")
+            continue
+        text = path.read_text(encoding="utf-8")
+        yield from (Finding(_name(name), "", problem) for problem in _shape(name, text))
+        for number, query in enumerate(_queries(text), start=1):
+            place = f"PromQL {number}"
+            yield from (Finding(_name(name), place, problem) for problem in promql.read(query, known).problems)
+
+
+def _name(alert: str) -> str:
+    return f"runbooks/{alert}.md"
+
+
+def _shape(alert: str, text: str) -> Iterator[str]:
+    # A comment in a block of commands is no heading.
+    headings = [(len(match[1]), match[2]) for match in _HEADING.finditer(_FENCE.sub("", text))]
+    if headings[:1] != [(1, alert)]:
+        yield f"does not begin with the heading `# {alert}`"
+    sections = [title for level, title in headings if level == 2]
+    for title in SECTIONS:
+        if title not in sections:
+            yield f"has no section `## {title}`"
+    if not set(SECTIONS) - set(sections) and sections != list(SECTIONS):
+        yield f"has other sections, or in another order, than {', '.join(SECTIONS)}"
+    parts = re.split(r"^## (.+?)\s*$", text, flags=re.MULTILINE)
+    for title, body in zip(parts[1::2], parts[2::2], strict=True):
+        if not body.strip():
+            yield f"says nothing under `## {title}`"
+        if title == "First steps" and len(_FENCE.findall(body)) < 3:
+            yield "has fewer than three commands or queries to run under `## First steps`"
+
+
+def _queries(text: str) -> Iterator[str]:
+    """The queries of the blocks that are marked as PromQL: one for each block, or one for each of its lines."""
+    for _, language, body in _FENCE.findall(text):
+        if language != "promql":
+            continue
+        whole = promql.read(body, {})
+        lines = [line.strip() for line in body.splitlines() if line.strip() and not line.strip().startswith("#")]
+        yield from [body] if whole.parsed else lines

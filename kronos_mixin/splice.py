@@ -1,0 +1,393 @@
+"""Puts entries into a prometheus.yml, and takes them out again, without touching anything else in it.
+
+The file is never written anew from its data: that would lose comments, anchors and layout. Lines are put in between
+marks that name the mixin. What comes out is parsed again, and must hold what was there and what was put in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from kronos_mixin.prometheusyml import (
+    LISTS,
+    NULLS,
+    Layout,
+    Refused,
+    TopLevel,
+    by_tree,
+    layout,
+    line_number,
+    plain,
+    tree,
+)
+from kronos_mixin.yamltext import item_lines
+
+_BEGIN = (
+    "# BEGIN kronos-mixin {name} ({key}{jobs}): put in by `kronos-mixin merge`, taken out by `kronos-mixin unmerge`"
+)
+_END = "# END kronos-mixin {name} ({key})"
+_BEGINS = re.compile(r"[ \t]*# BEGIN kronos-mixin (?P<name>\S+) \((?P<key>\w+)(?:: (?P<jobs>\[.*?\]))?\)")
+_ENDS = re.compile(r"[ \t]*# END kronos-mixin (?P<name>\S+) \((?P<key>\w+)\)")
+_ADDED = "  # added by kronos-mixin"
+_INSTEAD = "# kronos-mixin keeps: "
+"""Makes a comment of an empty list, so that it comes back as it was."""
+
+_UNUSUAL = "is written in a way that can't be added to; afterwards"
+
+Entries = Mapping[str, Sequence[Any]]
+"""What to add to each of LISTS: paths of rule files, scrape jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Our lines for one mixin in one list: indexes of their first character and behind their last."""
+
+    name: str
+    key: str
+    jobs: tuple[str, ...]
+    start: int
+    end: int
+
+
+def merge(text: str, name: str, entries: Entries, job: str | None = None) -> str:
+    """``text`` with the entries of the mixin ``name``, in place of older ones of it.
+
+    ``job`` is what its rules select by; it is kept in the marks, for the next time. Raises Refused
+    where that is not possible without touching anything else.
+    """
+    where = layout(text)
+    tree(text)
+    blocks(text)
+    for key in LISTS:
+        if entries.get(key):
+            _refuse(where, key)
+    result = text
+    try:
+        for key in LISTS:
+            result = _merge(result, name, key, list(entries.get(key, ())), job)
+    except Refused as error:
+        raise Refused(f"{_UNUSUAL}: {error}") from None
+    _prove(text, result, name, entries)
+    return result
+
+
+def unmerge(text: str, name: str) -> str:
+    """``text`` without anything of the mixin ``name``. Raises Refused where marks have been torn apart."""
+    result = text
+    for key in LISTS:
+        block = _block(result, name, key)
+        if block is not None:
+            result = _tidy(_replace(result, block, _foreign(result, block)), key)
+    _prove(text, result, name, {})
+    return result
+
+
+def blocks(text: str) -> list[Block]:
+    """All our blocks, of any mixin. Raises Refused for a mark without its partner."""
+    found: list[Block] = []
+    begun: tuple[int, re.Match[str]] | None = None
+    start = 0
+    for line in re.findall(r"[^\n]*\n|[^\n]+", text):
+        if begins := _BEGINS.match(line):
+            if begun is not None:
+                break
+            begun = start, begins
+        elif ends := _ENDS.match(line):
+            if begun is None or begun[1].group("name", "key") != ends.group("name", "key"):
+                raise Refused(f"line {line_number(text, start)}: a mark of kronos-mixin ends what has not begun")
+            jobs = tuple(json.loads(begun[1]["jobs"] or "[]"))
+            found.append(Block(ends["name"], ends["key"], jobs, begun[0], start + len(line)))
+            begun = None
+        start += len(line)
+    if begun is not None:
+        line = line_number(text, begun[0])
+        raise Refused(f"line {line}: a block of kronos-mixin has no end: delete what is left of it by hand")
+    return found
+
+
+def entries_of(text: str, name: str) -> dict[str, list[Any]]:
+    """What the blocks of the mixin ``name`` hold, scalars as text; also what somebody has added inside of them."""
+    where = layout(text)
+    data = tree(text)
+    held: dict[str, list[Any]] = {}
+    for key in LISTS:
+        block = _block(text, name, key)
+        if block is not None and key in where.keys:
+            items = by_tree(data[key]) if data[key][0] == "list" else []
+            starts = where.keys[key].items
+            held[key] = [item for item, at in zip(items, starts, strict=True) if block.start <= at < block.end]
+    return held
+
+
+def job_of(text: str, name: str) -> str | None:
+    """The job that the rules of the mixin ``name`` select by, as it was when they were put in."""
+    return next((block.jobs[0] for block in blocks(text) if block.name == name and block.jobs), None)
+
+
+def by_hand(entries: Entries) -> str:
+    """The lines to add, for people."""
+    lines: list[str] = []
+    for key in LISTS:
+        if entries.get(key):
+            lines += [f"{key}:", *(line for entry in entries[key] for line in item_lines(entry, 2, 2))]
+    return "\n".join(lines)
+
+
+def _merge(text: str, name: str, key: str, items: list[Any], job: str | None) -> str:
+    old = _block(text, name, key)
+    foreign = _foreign(text, old) if old is not None else ""
+    if not items:
+        return text if old is None else _tidy(_replace(text, old, foreign), key)
+    where = layout(text)
+    top = where.keys.get(key)
+    if top is None:
+        return _add_key(where, name, key, items, job)
+    if text[top.value : top.end].strip() and top.kind in {"flow", "nothing"} and top.end > top.value:
+        # A comment of `[]` or `null`, so that items can follow in lines of their own.
+        text = text[: top.value] + _INSTEAD + text[top.value :]
+        where = layout(text)
+        top = where.keys[key]
+    dash = top.dash if top.dash is not None else where.column + _offset(where, top)
+    lines = _lines(name, key, items, dash, dash - where.column, job)
+    newline = _newline(text, top.end)
+    if old is not None:
+        return _replace(text, old, newline.join(lines) + newline + foreign)
+    return _insert(text, _list_end(where, top), lines, newline)
+
+
+def _refuse(where: Layout, key: str) -> None:
+    """Raise Refused if the list can't be added to."""
+    top = where.keys.get(key)
+    if top is None:
+        if "<<" in where.keys:
+            raise Refused(f"may have {key} through a merge key (<<), which can't be added to")
+        return
+    line = line_number(where.text, top.value)
+    empty = where.text[top.value : top.end]
+    if top.kind == "alias":
+        raise Refused(f"line {line}: {key} is an alias (*...): what it stands for may be used elsewhere, too")
+    if top.kind == "flow" and (
+        top.items or "\n" in empty or top.marked or line != line_number(where.text, top.start)
+    ):
+        raise Refused(f"line {line}: {key} is written in flow style ([...])")
+    if top.kind == "other" or (top.kind == "nothing" and top.marked):
+        raise Refused(f"line {line}: {key} is not a list")
+
+
+def _add_key(where: Layout, name: str, key: str, items: list[Any], job: str | None) -> str:
+    offset = _offset(where, None)
+    lines = [
+        f"{' ' * where.column}{key}:{_ADDED}",
+        *_lines(name, key, items, where.column + offset, offset, job),
+    ]
+    return _insert(where.text, where.end, lines, _newline(where.text, where.end))
+
+
+def _lines(name: str, key: str, items: list[Any], dash: int, offset: int, job: str | None) -> list[str]:
+    jobs = [item["job_name"] for item in items if isinstance(item, Mapping)] or ([job] if job else [])
+    named = f": {json.dumps(jobs)}" if jobs else ""
+    margin = " " * dash
+    return [
+        margin + _BEGIN.format(name=name, key=key, jobs=named),
+        *(line for item in items for line in item_lines(item, dash, offset)),
+        margin + _END.format(name=name, key=key),
+    ]
+
+
+def _list_end(where: Layout, top: TopLevel) -> int:
+    """Where the next item of a list goes: behind the last one, and behind the comments that belong to it."""
+    text = where.text
+    # The last character of a text in block style is its line's end.
+    end = at = _line_end(text, max(top.end - 1, top.start))
+    while at < len(text):
+        next_line = _line_end(text, at)
+        line = text[at:next_line]
+        stripped = line.strip()
+        if stripped.startswith("#"):
+            indented = len(line) - len(line.lstrip(" ")) > where.column
+            if not indented and not _ENDS.match(line):
+                break
+            end = next_line
+        elif stripped:
+            break
+        at = next_line
+    return end
+
+
+def _offset(where: Layout, top: TopLevel | None) -> int:
+    """How far dashes are indented below their key: as in comments that stand for items, or in the other lists."""
+    if top is not None:
+        comment = re.compile(r"(?P<margin> *)# ?- ").match(where.text, _line_end(where.text, top.end - 1))
+        if comment and len(comment["margin"]) > where.column:
+            return len(comment["margin"]) - where.column
+    dashes = [key.dash - where.column for key in where.keys.values() if key.dash is not None]
+    return dashes[0] if dashes else 2
+
+
+def _block(text: str, name: str, key: str) -> Block | None:
+    found = [block for block in blocks(text) if (block.name, block.key) == (name, key)]
+    if len(found) > 1:
+        line = line_number(text, found[1].start)
+        raise Refused(f"line {line}: there is a second block of {name} in {key}: delete one of them")
+    return found[0] if found else None
+
+
+def _foreign(text: str, block: Block) -> str:
+    """The lines of items that somebody has added inside of our block."""
+    where = layout(text)
+    top = where.keys.get(block.key)
+    data = tree(text).get(block.key)
+    if top is None or data is None or data[0] != "list":
+        return ""
+    dashes = [_dash(text, start) for start in top.items]
+    kept = ""
+    for number, (start, item) in enumerate(zip(dashes, data[2], strict=True)):
+        if block.start <= start < block.end and not _is_ours(by_tree(item), block):
+            inside = [dash for dash in dashes[number + 1 :] if dash < block.end]
+            kept += text[start : inside[0] if inside else _last_line(text, block)]
+    return kept
+
+
+def _is_ours(item: Any, block: Block) -> bool:
+    if isinstance(item, dict):
+        return item.get("job_name") in block.jobs
+    return isinstance(item, str) and PurePath(item).name in rule_file_names(block.name)
+
+
+def rule_file_names(name: str) -> tuple[str, str]:
+    """How the rule files of the mixin ``name`` are called."""
+    return f"{name}-rules.yml", f"{name}-alerts.yml"
+
+
+def _dash(text: str, start: int) -> int:
+    """The start of the line with the dash of the item that starts at ``start``."""
+    before = text.rfind("-", 0, start)
+    return (
+        text.rfind("\n", 0, before + 1) + 1
+        if text[before + 1 : start].strip() == ""
+        else text.rfind("\n", 0, start) + 1
+    )
+
+
+def _last_line(text: str, block: Block) -> int:
+    return text.rfind("\n", 0, block.end - 1) + 1
+
+
+def _replace(text: str, block: Block, lines: str) -> str:
+    """``text`` with other lines instead of the block, or with none."""
+    start, end = block.start, block.end
+    if text[end - 1] == "\n":
+        return text[:start] + lines + text[end:]
+    # The last line of a file that does not end it: so it was before, too.
+    if lines:
+        return text[:start] + lines.removesuffix("\n").removesuffix("\r")
+    return _without_line_end(text[:start])
+
+
+def _without_line_end(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _tidy(text: str, key: str) -> str:
+    """Put back what the list was before the first mixin, once the last one has gone."""
+    where = layout(text)
+    top = where.keys.get(key)
+    if top is None or any(block.key == key for block in blocks(text)):
+        return text
+    line_end = _line_end(text, top.start)
+    line = text[top.start : line_end]
+    bare = line.rstrip("\r\n")
+    if bare.endswith(_ADDED):
+        if top.items:  # By now it is somebody else's, too.
+            return text[: top.start] + bare.removesuffix(_ADDED) + line[len(bare) :] + text[line_end:]
+        start = text.rfind("\n", 0, top.start) + 1
+        rest = text[line_end:]
+        return text[:start] + rest if line != bare else _without_line_end(text[:start])
+    if _INSTEAD in line:
+        mark = top.start + line.index(_INSTEAD)
+        behind = text[mark + len(_INSTEAD) :]
+        return text[:mark] + (re.sub(r"^(\[\s*\]|~|[A-Za-z]+)[ \t]*", "", behind) if top.items else behind)
+    return text
+
+
+def _insert(text: str, at: int, lines: list[str], newline: str) -> str:
+    block = newline.join(lines)
+    if at == 0 or text[at - 1] == "\n" or (at == 1 and text[0] == "\ufeff"):
+        return text[:at] + block + newline + text[at:]
+    # The file's last line does not end: it shall not end afterwards either.
+    return text[:at] + newline + block + text[at:]
+
+
+def _line_end(text: str, index: int) -> int:
+    """Behind the line that holds the character at ``index``."""
+    found = text.find("\n", index)
+    return len(text) if found < 0 else found + 1
+
+
+def _newline(text: str, near: int) -> str:
+    """The line end that is in use around a place."""
+    at = text.rfind("\n", 0, near)
+    if at < 0:
+        at = text.find("\n")
+    return "\r\n" if at > 0 and text[at - 1] == "\r" else "\n"
+
+
+def _prove(old: str, new: str, name: str, entries: Entries) -> None:
+    """Parse what came out: it must hold what was there, but for older entries of ours, and the new ones."""
+    before = _rest(old, name)
+    try:
+        after, held = _rest(new, name), _held(new, name)
+    except Refused as error:
+        raise Refused(f"{_UNUSUAL}: {error}") from None
+    if before != after:
+        changed = [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
+        raise Refused(f"can't be changed without changing {', '.join(sorted(changed))}, too")
+    for key in LISTS:
+        if held.get(key, []) != [plain(item) for item in entries.get(key, ())]:
+            raise Refused(f"would not hold in {key} what was put there")
+
+
+def _rest(text: str, name: str) -> dict[str, Any]:
+    """The data without what is ours; a list that is not there is an empty one."""
+    data = tree(text)
+    ours = _positions(text, name)
+    for key in LISTS:
+        value = data.get(key)
+        if value is None or (value[0] == "scalar" and value[2] in NULLS):
+            data[key] = ()
+        elif value[0] == "list":
+            items = [item for number, item in enumerate(value[2]) if number not in ours[key]]
+            data[key] = (*value[:2], items) if items else ()
+    return data
+
+
+def _held(text: str, name: str) -> dict[str, list[Any]]:
+    data = tree(text)
+    return {
+        key: [data[key][2][number] for number in numbers]
+        for key, numbers in _positions(text, name).items()
+        if numbers
+    }
+
+
+def _positions(text: str, name: str) -> dict[str, list[int]]:
+    """Which items of each list are ours."""
+    where = layout(text)
+    data = tree(text)
+    found: dict[str, list[int]] = {}
+    for key in LISTS:
+        block = _block(text, name, key)
+        top = where.keys.get(key)
+        found[key] = []
+        if block is not None and top is not None and data[key][0] == "list":
+            found[key] = [
+                number
+                for number, start in enumerate(top.items)
+                if block.start <= start < block.end and _is_ours(by_tree(data[key][2][number]), block)
+            ]
+    return found

@@ -1,0 +1,179 @@
+"""Checks of any mixin: whatever can be told without knowing what its service exposes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kronos_mixin import promql
+from kronos_mixin.check import Finding, drift
+from kronos_mixin.compile import manifest, rule_files
+from kronos_mixin.jsonnet import Mixin
+
+# A dashboard's own variables, in the three ways in which Grafana takes them.
+_VARIABLE = re.compile(r"\$\{\w+(?:[.:][^}]*)?\}|\[\[\w+(?::[^\]]*)?\]\]|\$\w+")
+# What a variable may stand for outside of quotes: a name, an operation, a duration, a number.
+_STANDS_FOR = ("x", "sum", "5m", "1")
+_MOST_VARIABLES = 3
+_DURATION = re.compile(r"(?<=[\[:])\s*(?:" + _VARIABLE.pattern + r")\s*(?=[\]:])")
+
+
+_QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
+_VARIABLE_QUERY = re.compile(
+    r"\s*(?:label_values\((?P<series>.+),\s*\w+\s*\)|query_result\((?P<result>.+)\))\s*$", re.DOTALL
+)
+
+
+class _Anything(dict[str, promql.Labels | None]):
+    """Series of somebody else's service: all may exist, with any labels."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __missing__(self, key: str) -> promql.Labels | None:
+        return None
+
+
+def survey(mixin: Mixin, files: Mapping[str, str], output: Path) -> list[Finding]:
+    """Every finding about ``mixin``, which compiles to ``files``.
+
+    Expressions must parse; a series with a colon in its name, as only rules have it, must be recorded by a rule of
+    the mixin; promtool must agree, where it is on PATH; files compiled into ``output`` before must be up to date.
+    """
+    findings = list(drift(files, output, mixin.name)) if manifest(output, mixin.name) else []
+    recorded = {rule["record"] for group in mixin.rules + mixin.alerts for rule in _rules(group) if "record" in rule}
+    for file, place, expression in _expressions(mixin):
+        reading = _read(expression)
+        findings += [Finding(file, place, problem) for problem in reading.problems]
+        findings += [
+            Finding(file, place, f"reads {name}, which no rule of the mixin records")
+            for name in sorted(reading.series - recorded)
+            if ":" in name
+        ]
+    return list(dict.fromkeys([*findings, *_promtool(mixin)]))
+
+
+def _expressions(mixin: Mixin) -> Iterator[tuple[str, str, str]]:
+    """File, place and text of every expression."""
+    for kind, groups in (("rules", mixin.rules), ("alerts", mixin.alerts)):
+        for group in groups:
+            for rule in _rules(group):
+                yield (
+                    f"prometheus/{mixin.name}-{kind}.yml",
+                    str(rule.get("alert", rule.get("record"))),
+                    str(rule["expr"]),
+                )
+    for name, dashboard in mixin.dashboards.items():
+        variables = _list(dashboard.get("templating"), "list")
+        sources = {f"${v.get('name')}": v.get("query") for v in variables if v.get("type") == "datasource"}
+        for place, expression in (*_queries(dashboard, sources), *_variables(variables)):
+            yield f"grafana/{name}", place, expression
+
+
+def _queries(dashboard: Mapping[str, Any], sources: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for panel in _panels(dashboard):
+        for target in _list(panel, "targets"):
+            expression = target.get("expr")
+            asked = _asks_prometheus(target.get("datasource") or panel.get("datasource"), sources)
+            if asked and isinstance(expression, str) and expression.strip():
+                yield f"panel {panel.get('title') or panel.get('id')!r} {target.get('refId', '')}", expression
+
+
+def _variables(variables: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for variable in variables:
+        query = variable.get("query")
+        text = query.get("query") if isinstance(query, dict) else query
+        if variable.get("type") == "query" and isinstance(text, str) and (match := _VARIABLE_QUERY.match(text)):
+            yield f"variable ${variable.get('name')}", match["series"] or match["result"]
+
+
+def _read(expression: str) -> promql.Reading:
+    """Read an expression in which a dashboard's variables may stand for anything."""
+    parts = _QUOTED.split(expression)
+    # In quotes a variable is text, and between brackets a duration: any will do.
+    parts[1::2] = [_VARIABLE.sub("x", part) for part in parts[1::2]]
+    parts[::2] = [_DURATION.sub("5m", part) for part in parts[::2]]
+    variables = sorted({found[0] for part in parts[::2] for found in _VARIABLE.finditer(part)})
+    if len(variables) > _MOST_VARIABLES:
+        return promql.Reading()  # Too many to try what they stand for.
+    for values in itertools.product(_STANDS_FOR, repeat=len(variables)):
+        chosen = dict(zip(variables, values, strict=True))
+        reading = promql.read(_with(parts, chosen), _Anything())
+        if not reading.problems:
+            break
+    if variables:
+        # `job:x:$window` is a name of which only Grafana knows the whole.
+        reading.series = {name for name in reading.series if name in expression}
+    return reading
+
+
+def _with(parts: list[str], values: Mapping[str, str]) -> str:
+    """The expression with values for the variables outside of quotes, which are every other part."""
+    return "".join(
+        part if number % 2 else _VARIABLE.sub(lambda found: values[found[0]], part)
+        for number, part in enumerate(parts)
+    )
+
+
+def _asks_prometheus(source: Any, variables: Mapping[str, Any]) -> bool:
+    """Whether a query goes to Prometheus, as far as its data source tells; a dashboard of old has none."""
+    kind = source.get("type") if isinstance(source, dict) else None
+    named = source.get("uid") if isinstance(source, dict) else source
+    if kind is None and isinstance(named, str):
+        kind = variables.get("$" + named.strip("${}"))
+    return not isinstance(kind, str) or "prometheus" in kind
+
+
+def _panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """All panels, those in rows included, as Grafana keeps them now and as it did of old."""
+    for panel in [
+        *_list(dashboard, "panels"),
+        *(p for row in _list(dashboard, "rows") for p in _list(row, "panels")),
+    ]:
+        yield panel
+        yield from _panels(panel)
+
+
+def _rules(group: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return _list(group, "rules")
+
+
+def _list(holder: Any, key: str) -> list[dict[str, Any]]:
+    value = holder.get(key) if isinstance(holder, Mapping) else None
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _promtool(mixin: Mixin) -> Iterator[Finding]:
+    """What promtool says about the rule files; nothing where promtool is not on PATH."""
+    program = shutil.which("promtool")
+    if program is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="kronos-mixin-") as folder:
+        for name, text in rule_files(mixin).items():
+            path = Path(folder) / name
+            path.write_text(text, encoding="utf-8")
+            done = subprocess.run([program, "check", "rules", str(path)], capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                said = (done.stderr or done.stdout).replace(str(path), name).strip()
+                yield Finding(f"prometheus/{name}", "promtool", said)
+
+
+def as_json(findings: list[Finding], mixin: Mixin) -> str:
+    """The findings for programs."""
+    return json.dumps(
+        {
+            "mixin": mixin.name,
+            "rules": sum(len(_rules(group)) for group in mixin.rules),
+            "alerts": sum(len(_rules(group)) for group in mixin.alerts),
+            "dashboards": len(mixin.dashboards),
+            "findings": [{"file": f.file, "place": f.place, "message": f.message} for f in findings],
+        },
+        indent=2,
+    )

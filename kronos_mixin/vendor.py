@@ -1,0 +1,289 @@
+"""Lays the Kronos mixin into another repository, in the layout and with the lock file of jsonnet-bundler (jb)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kronos_mixin.contract import mixin_path
+from kronos_mixin.files import Transaction
+
+NAME = "kronos-mixin"
+"""Under which imports find it: `mixin`, the folder's name, is taken as soon as there is a second one."""
+
+SUBDIR = "mixin"
+FILE, LOCK = "jsonnetfile.json", "jsonnetfile.lock.json"
+
+_URL = re.compile(r"^(?:https?|ssh|git)://(?:[^@/]+@)?(?P<host>[^/:]+)(?::\d+)?/(?P<path>.+)$")
+_SCP = re.compile(r"^(?:[^@/]+@)(?P<host>[^:/]+):(?P<path>[^/].*)$")
+_VERSION = re.compile(r"^v?(\d+)\.(\d+)\.(\d+)$")
+_SECONDS = 120
+
+
+class VendorError(Exception):
+    """It can't be done. The message says why, and what to do."""
+
+
+class UnreachableError(VendorError):
+    """The remote repository can't be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a dependency comes from, as jb writes it down."""
+
+    remote: str
+
+    @property
+    def folder(self) -> str:
+        """The folder below vendor/: host, organisation and repository. Raises VendorError."""
+        match = _URL.match(self.remote) or _SCP.match(self.remote)
+        if match is None:
+            raise VendorError(f"{self.remote}: is no address such as https://git.example.com/team/kronos.git")
+        parts = [match["host"], *match["path"].removesuffix("/").removesuffix(".git").split("/")]
+        if len(parts) < 3 or any(part in {"", ".", ".."} for part in parts):
+            raise VendorError(f"{self.remote}: must name an organisation and a repository, as in .../team/kronos.git")
+        return "/".join((*parts, SUBDIR))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """As in jsonnetfile.json."""
+        return {"git": {"remote": self.remote, "subdir": SUBDIR}}
+
+
+def lay(target: Path, remote: str, ref: str) -> tuple[Path, str]:
+    """Vendor the mixin as it is at ``ref``, a tag, branch or commit; returns its folder and the commit.
+
+    It comes out of the checkout that this program runs from, if that knows the ref, else from the remote. Files that
+    jb would write are written, other dependencies stay. Raises VendorError and OSError.
+    """
+    source = Source(remote)
+    place = target / "vendor" / source.folder
+    link = target / "vendor" / NAME
+    if not target.is_dir():
+        raise VendorError(f"{target}: is no folder")
+    if link.exists() and not link.is_symlink():
+        raise VendorError(f"{link}: is there and no link: move it away, imports would find it instead")
+    declared, locked = _read(target / FILE), _read(target / LOCK)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{SUBDIR}.") as temporary:
+        fresh = Path(temporary) / SUBDIR
+        fresh.mkdir()
+        commit = _fetch(remote, ref, fresh)
+        if not (fresh / "mixin.libsonnet").is_file():
+            raise VendorError(
+                f"{remote} at {ref} has no {SUBDIR}/mixin.libsonnet: is it the repository of this mixin?"
+            )
+        entry = {"source": source.data, "version": ref, "name": NAME}
+        lock = {"source": source.data, "version": commit, "sum": checksum(fresh), "name": NAME}
+        with Transaction() as transaction:
+            transaction.write(target / FILE, _text(_with(declared, entry, legacy=True)))
+            transaction.write(target / LOCK, _text(_with(locked, lock, legacy=False)))
+            transaction.commit()
+            old = Path(temporary) / "old"
+            if place.exists():
+                place.rename(old)
+            try:
+                fresh.rename(place)
+                _link(link, Path(source.folder))
+            except BaseException:
+                if old.exists():
+                    shutil.rmtree(place, ignore_errors=True)
+                    old.rename(place)
+                transaction.undo()
+                raise
+    return place, commit
+
+
+def behind(target: Path, remote: str | None = None, ref: str | None = None) -> list[str]:
+    """What is not up to date about a vendored copy; empty if all is.
+
+    ``remote`` and ``ref`` default to what jsonnetfile.json says. Raises VendorError if nothing is vendored there, and
+    UnreachableError if the remote can't be asked.
+    """
+    entry = _entry(_read(target / FILE), remote)
+    lock = _entry(_read(target / LOCK), remote)
+    if entry is None or lock is None:
+        missing = FILE if entry is None else LOCK
+        raise VendorError(f"{target / missing}: names no {NAME}: vendor it first")
+    source = Source(entry["source"]["git"]["remote"])
+    place = target / "vendor" / source.folder
+    problems = []
+    if not place.is_dir():
+        problems.append(f"{place}: is missing: vendor it again, or run `jb install`")
+    elif checksum(place) != lock.get("sum"):
+        problems.append(f"{place}: is not what {LOCK} says: somebody has edited it")
+    wanted = ref or entry["version"]
+    try:
+        refs = _refs(source.remote)
+    except UnreachableError:
+        if problems:
+            return problems
+        raise
+    now = _resolve(refs, wanted)
+    if now is None and wanted != lock["version"]:
+        problems.append(f"{source.remote}: has no {wanted} any more")
+    elif now is not None and now != lock["version"]:
+        problems.append(f"{wanted} is {now[:12]} by now, and vendored is {lock['version'][:12]}")
+    elif ref is None and (newer := _newer(refs, wanted)):
+        problems.append(f"{newer} is out, and vendored is {wanted}")
+    return problems
+
+
+def checksum(folder: Path) -> str:
+    """The sum of jb's lock file: the contents of all files, in the order of a walk, hashed as one."""
+    digest = hashlib.sha256()
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    # A walk goes through a folder where its name stands among its neighbours: compare part by part.
+    for path in sorted(files, key=lambda path: [part.encode() for part in path.relative_to(folder).parts]):
+        digest.update(path.read_bytes())
+    return base64.b64encode(digest.digest()).decode()
+
+
+def _fetch(remote: str, ref: str, folder: Path) -> str:
+    """Unpack the mixin at ``ref`` into ``folder``; returns the commit."""
+    if ref.startswith("-"):
+        raise VendorError(f"{ref}: is no name of a tag, branch or commit")
+    checkout = mixin_path().parent
+    if (checkout / ".git").exists():
+        known = _git("-C", str(checkout), "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", check=False)
+        if known:
+            _unpack(checkout, known.decode().strip(), folder)
+            return known.decode().strip()
+    with tempfile.TemporaryDirectory(prefix="kronos-mixin-") as clone:
+        _git("init", "--quiet", clone)
+        try:
+            _git("-C", clone, "fetch", "--quiet", "--depth", "1", remote, ref)
+        except VendorError as error:
+            raise UnreachableError(f"{ref} can't be had from {remote}: {error}") from None
+        commit = _git("-C", clone, "rev-parse", "FETCH_HEAD^{commit}").decode().strip()
+        _unpack(Path(clone), commit, folder)
+    return commit
+
+
+def _unpack(repository: Path, commit: str, folder: Path) -> None:
+    try:
+        archive = _git("-C", str(repository), "archive", "--format=tar", f"{commit}:{SUBDIR}")
+    except VendorError as error:
+        raise VendorError(f"commit {commit[:12]} has no folder {SUBDIR}: {error}") from None
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(folder, filter="data")
+
+
+def _refs(remote: str) -> dict[str, str]:
+    """Every branch and tag of the remote, with its commit."""
+    try:
+        lines = _git("ls-remote", remote).decode().splitlines()
+    except VendorError as error:
+        raise UnreachableError(f"{remote} can't be asked: {error}") from None
+    return {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
+
+
+def _resolve(refs: dict[str, str], ref: str) -> str | None:
+    # An annotated tag is an object of its own; what it stands for is listed with ^{}.
+    names = (f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}", f"refs/heads/{ref}", ref)
+    return next((refs[name] for name in names if name in refs), None)
+
+
+def _newer(refs: dict[str, str], ref: str) -> str | None:
+    """The newest released version, if ``ref`` is one and older."""
+    own = _VERSION.match(ref)
+    if own is None:
+        return None
+    tags = (name.removeprefix("refs/tags/") for name in refs if name.startswith("refs/tags/"))
+    versions = {tuple(map(int, match.groups())): tag for tag in tags if (match := _VERSION.match(tag))}
+    newest = max(versions, default=(0, 0, 0))
+    return versions[newest] if newest > tuple(map(int, own.groups())) else None
+
+
+def _git(*arguments: str, check: bool = True) -> bytes:
+    program = shutil.which("git")
+    if program is None:
+        raise VendorError("git is not on PATH: install it, or use `jb install`")
+    # Nobody is there to answer a question for a password.
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            [program, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environment,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise VendorError(f"git did not answer within {_SECONDS} s") from None
+    if done.returncode and check:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise VendorError(said[-1] if said else f"git {arguments[0]} ended with {done.returncode}")
+    return b"" if done.returncode else done.stdout
+
+
+def _link(link: Path, to: Path) -> None:
+    if link.is_symlink():
+        link.unlink()
+    link.symlink_to(to)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise VendorError(f"{path}: is not JSON: {error}") from None
+    if not isinstance(data, dict) or not isinstance(data.get("dependencies", []), list):
+        raise VendorError(f"{path}: is not a jsonnetfile with a list of dependencies")
+    if data.get("version", 1) != 1:
+        raise VendorError(f"{path}: has version {data['version']}, of which this program knows nothing")
+    return data
+
+
+def _entry(data: dict[str, Any], remote: str | None) -> dict[str, Any] | None:
+    """The dependency that is this mixin: by its name, or the remote."""
+    for entry in data.get("dependencies", []):
+        git = entry.get("source", {}).get("git", {})
+        if git and (entry.get("name") == NAME if remote is None else git.get("remote") == remote):
+            return dict(entry)
+    return None
+
+
+def _with(data: dict[str, Any], entry: dict[str, Any], legacy: bool) -> dict[str, Any]:
+    """A jsonnetfile with ``entry`` in place of an older one, in jb's order."""
+    others = [
+        other
+        for other in data.get("dependencies", [])
+        if other.get("name") != NAME and other.get("source") != entry["source"]
+    ]
+    return {
+        "version": 1,
+        "dependencies": sorted([*others, entry], key=_order),
+        # Without it jb makes no link under the name.
+        "legacyImports": True if legacy else data.get("legacyImports", False),
+    }
+
+
+def _order(entry: dict[str, Any]) -> str:
+    source = entry.get("source", {})
+    if "git" not in source:
+        return str(source.get("local", {}).get("directory", ""))
+    remote, subdir = str(source["git"].get("remote")), str(source["git"].get("subdir", ""))
+    try:
+        return Source(remote).folder.removesuffix(SUBDIR) + subdir
+    except VendorError:
+        return remote
+
+
+def _text(data: dict[str, Any]) -> bytes:
+    return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,63 @@
+"""YAML and JSON as people write them, the same bytes for the same data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+
+def to_yaml(data: Any) -> str:
+    """Block style, texts of several lines as blocks, lists indented below their key, the order of the data."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
+
+
+def to_json(data: Any) -> str:
+    """Indented JSON with sorted keys."""
+    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def item_lines(value: Any, column: int, offset: int) -> list[str]:
+    """The lines of a list's item: its dash at ``column``, lists in it ``offset`` deeper than their keys."""
+    lines = (
+        _mapping(value, column + 2, offset) if isinstance(value, Mapping) else [" " * (column + 2) + _scalar(value)]
+    )
+    return [" " * column + "- " + lines[0][column + 2 :], *lines[1:]]
+
+
+def _mapping(value: Mapping[str, Any], column: int, offset: int) -> list[str]:
+    lines = []
+    for key, item in value.items():
+        start = f"{' ' * column}{_scalar(key)}:"
+        if isinstance(item, Mapping) and item:
+            lines += [start, *_mapping(item, column + 2, offset)]
+        elif isinstance(item, list) and item and not any(isinstance(entry, list) for entry in item):
+            lines += [start, *(line for entry in item for line in item_lines(entry, column + offset, offset))]
+        else:
+            lines.append(f"{start} {_scalar(item)}")
+    return lines
+
+
+def _scalar(value: Any) -> str:
+    style = '"' if isinstance(value, str) and not value.isprintable() else None
+    text = yaml.safe_dump(value, default_flow_style=True, default_style=style, width=1 << 30, allow_unicode=True)
+    return text.strip().removesuffix("...").strip()
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper would fold long expressions, and give two rules that share an object an anchor and an alias."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)

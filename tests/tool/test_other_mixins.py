@@ -1,0 +1,180 @@
+"""Mixins of other people, in the community's layout."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import yaml
+
+from kronos_mixin.jsonnet import CompileError, evaluate, name_of
+
+
+def test_hidden_fields_are_compiled(call, fixtures, tmp_path):
+    done = call("compile", "--mixin", fixtures / "lamp-mixin")
+    assert done.stdout.splitlines() == [
+        "monitoring/grafana/lamp.json",
+        "monitoring/prometheus/lamp-rules.yml",
+        "monitoring/prometheus/lamp-alerts.yml",
+    ]
+    rules = yaml.safe_load((tmp_path / "monitoring/prometheus/lamp-rules.yml").read_text())
+    assert rules["groups"][0]["rules"][1] == {"record": "job:lamp_limit:max", "expr": "10"}
+    assert json.loads((tmp_path / "monitoring/grafana/lamp.json").read_text())["title"] == "Lamps"
+
+
+def test_absent_fields_and_a_vendored_library(call, fixtures, tmp_path):
+    call("compile", "--mixin", fixtures / "kettle-mixin" / "mixin.libsonnet", "--output", "out", "--name", "pot")
+    assert sorted(p.name for p in (tmp_path / "out").rglob("*.*")) == ["kettle.json", "pot-alerts.yml", "pot.sha256"]
+
+
+def test_jpath_goes_before_vendor_and_its_last_folder_wins(call, fixtures, tmp_path):
+    for folder in "ab":
+        (tmp_path / folder / "boards").mkdir(parents=True)
+        text = f"{{ board(title, panels):: {{ title: '{folder}' }}, panel(title, expr):: {{}} }}"
+        (tmp_path / folder / "boards/boards.libsonnet").write_text(text)
+    call("compile", "--mixin", fixtures / "kettle-mixin", "--jpath", "a", "--jpath", "b")
+    assert json.loads((tmp_path / "monitoring/grafana/kettle.json").read_text()) == {"title": "b"}
+
+
+def test_config_of_other_mixins(call, fixtures, tmp_path):
+    (tmp_path / "a.yml").write_text("burnHours: 0.05\nlampSelector: 'job=\"bulb\"'\n")
+    (tmp_path / "b.jsonnet").write_text("{ lampSelector: 'cluster=\"eu\", ' + super.lampSelector }")
+    call("compile", "--mixin", fixtures / "lamp-mixin", "--config", "a.yml", "--config", "b.jsonnet")
+    text = (tmp_path / "monitoring/prometheus/lamp-alerts.yml").read_text()
+    # The number takes the kind of what it replaces, or it would come out as 0.050000000000000003.
+    assert 'lamp_hours{cluster="eu",job="bulb"} > 0.05 ' in text
+
+
+def test_several_mixins_share_a_folder(call, fixtures, tmp_path):
+    call("compile", "--mixin", fixtures / "lamp-mixin")
+    call("compile", "--mixin", fixtures / "kettle-mixin", "--target", "plain", "--target", "kubernetes")
+    call("compile", "--mixin", fixtures / "kettle-mixin", "--target", "plain")
+    assert sorted(p.name for p in (tmp_path / "monitoring").rglob("*.*")) == [
+        "kettle-alerts.yml", "kettle.json", "kettle.sha256",
+        "lamp-alerts.yml", "lamp-rules.yml", "lamp.json", "lamp.sha256",
+    ]  # fmt: skip
+
+
+def test_check_says_what_is_recorded_nowhere(call, fixtures):
+    assert call("check", "--mixin", fixtures / "lamp-mixin").stdout == (
+        "2 recording rules, 1 alerts, 1 dashboards: nothing found\n"
+    )
+    done = call("check", "--mixin", fixtures / "kettle-mixin", code=1)
+    first, second = done.stdout.splitlines()
+    assert first == (
+        "grafana/kettle.json: panel 'Boiling' A: reads job:kettle_boiling:rate5m, which no rule of the mixin records"
+    )
+    assert second.startswith("grafana/kettle.json: panel 'Water' A: is not PromQL")
+
+
+def test_check_as_json(call, fixtures):
+    found = json.loads(call("check", "--mixin", fixtures / "kettle-mixin", "--format", "json", code=1).stdout)
+    assert (found["mixin"], found["alerts"], found["dashboards"]) == ("kettle", 1, 1)
+    assert found["findings"][0]["place"] == "panel 'Boiling' A"
+    assert json.loads(call("check", "--mixin", fixtures / "lamp-mixin", "--format", "json").stdout)["findings"] == []
+
+
+def test_check_compares_what_was_compiled_before(call, fixtures, tmp_path):
+    call("compile", "--mixin", fixtures / "lamp-mixin", "--target", "kubernetes")
+    assert "nothing found" in call("check", "--mixin", fixtures / "lamp-mixin").stdout
+    path = tmp_path / "monitoring/kubernetes/lamp.configmap.yml"
+    path.write_text(path.read_text() + "# edited\n")
+    assert "is not what the mixin compiles to" in call("check", "--mixin", fixtures / "lamp-mixin", code=1).stdout
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("vendor/github.com/prometheus/node_exporter/docs/node-mixin", "node"),
+        ("etcd/contrib/mixin/mixin.libsonnet", "etcd"),
+        ("some where/my_mixin", "my"),
+        ("alone.libsonnet", "alone"),
+    ],
+)
+def test_a_name_for_the_files(tmp_path, path, name):
+    assert name_of(tmp_path / path) == name
+
+
+def mixin(tmp_path, text, **files):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "mixin.libsonnet").write_text(text)
+    for name, content in files.items():
+        path = folder / name.replace("__", "/").replace("_libsonnet", ".libsonnet")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (
+            "{\n  prometheusAlerts+:: { groups: [oops] },\n}",
+            ["mixin.libsonnet:2: Unknown variable: oops", "| prometheus"],
+        ),
+        ("{\n  grafanaDashboards:: {\n    a: 1\n    b: 2\n  }\n}", ["mixin.libsonnet:4: expected a comma", "hint: "]),
+        (
+            "import 'grafonnet/grafonnet.libsonnet'",
+            ["mixin.libsonnet:1: couldn't open import", "hint: install", "--jpath"],
+        ),
+        (
+            "{ prometheusRules: { groups: ['%d' % 'x'] } }",
+            ["mixin.libsonnet:1: Format required number", "the `%` of"],
+        ),
+        (
+            "{\n  local a = b, local b = a,\n  grafanaDashboards: a }",
+            ["max stack frames exceeded", "hint: two files"],
+        ),
+        (
+            "{ grafanaDashboards: { 'a.json': {}.panels } }",
+            ["mixin.libsonnet:1: field does not exist: panels", "hint:"],
+        ),
+        ("{ grafanaDashboards: { 'a.json': function(x) x } }", ["couldn't manifest function", "hint: a function"]),
+        ("(import 'lib/boards.libsonnet').board(self)", ["mixin.libsonnet:1: "]),
+        ("[]", ["object"]),
+        ("{ prometheusRules: [] }", ["prometheusRules must be an object with a list `groups`"]),
+        ("{ prometheusRules: { groups: [{ rules: [] }] } }", ["a group of prometheusRules is not of the shape"]),
+        ("{ prometheusRules: { groups: [{ name: 'a', rules: [{}] }] } }", ["group a: a rule has no name"]),
+        ("{ grafanaDashboards: ['a'] }", ["grafanaDashboards must be an object of objects"]),
+        ("{ grafanaDashboards: { '../a.json': {} } }", ["'../a.json' is no plain file name"]),
+        ("{}", ["holds nothing to write"]),
+    ],
+)
+def test_an_error_is_one_readable_message(call, tmp_path, text, lines):
+    done = call("compile", "--mixin", mixin(tmp_path, text), code=1)
+    for line in lines:
+        assert line in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "command line)" not in done.stderr
+    assert not (tmp_path / "monitoring").exists()
+
+
+def test_an_error_in_a_library_names_the_place_that_led_there(tmp_path):
+    own = mixin(
+        tmp_path,
+        "local lib = import 'lib.libsonnet';\n{\n  grafanaDashboards:: { 'a.json': lib.board(null) },\n}",
+        vendor__lib_libsonnet="{\n  board(options)::\n    { title: options.title },\n}",
+    )
+    with pytest.raises(CompileError) as caught:
+        evaluate(own)
+    first, second, third = str(caught.value).splitlines()[:3]
+    assert "vendor/lib.libsonnet:3: " in first
+    assert "reached from" in second
+    assert second.endswith("own/mixin.libsonnet:3")
+    assert third == "  | grafanaDashboards:: { 'a.json': lib.board(null) },"
+
+
+def test_what_is_no_mixin(call, tmp_path):
+    assert "there is no such file or folder" in call("compile", "--mixin", "none", code=1).stderr
+    (tmp_path / "empty").mkdir()
+    assert "holds no mixin.libsonnet" in call("compile", "--mixin", "empty", code=1).stderr
+    done = call("compile", "--mixin", "empty", "--jpath", "nowhere", code=1)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_mixin_in_a_vendor_folder_finds_its_neighbours(fixtures, tmp_path):
+    shutil.copytree(fixtures / "kettle-mixin", tmp_path / "vendor/kettle-mixin", ignore=lambda *_: ["vendor"])
+    shutil.copytree(fixtures / "kettle-mixin/vendor/boards", tmp_path / "vendor/boards")
+    assert evaluate(tmp_path / "vendor/kettle-mixin").dashboards["kettle.json"]["title"] == "Kettles"

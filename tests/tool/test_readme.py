@@ -1,0 +1,93 @@
+"""What monitoring/README.md shows is tried."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import textwrap
+
+import pytest
+import yaml
+from cloudcoil.models.prometheus_operator.v1 import PodMonitor
+from typer.testing import CliRunner
+
+from kronos_mixin.__main__ import app
+from kronos_mixin.compile import render
+from kronos_mixin.contract import load_contract, mixin_path
+from kronos_mixin.jsonnet import evaluate
+from proof import binaries, promtool
+
+FOLDER = mixin_path().parent / "monitoring"
+TEXT = (FOLDER / "README.md").read_text()
+CODE = [
+    (kind, textwrap.dedent(code))
+    for kind, code in re.findall(r"^ *```(\w+)\n(.*?)^ *```", TEXT, re.MULTILINE | re.DOTALL)
+]
+YAML = [code for kind, code in CODE if kind == "yaml"]
+SCRAPES = [code for code in YAML if "scrape_configs:" in code]
+
+
+def discovery(code):
+    return next(key for key in yaml.safe_load(code)["scrape_configs"][0] if key.endswith("_configs"))
+
+
+@pytest.mark.parametrize("number", range(len(SCRAPES)))
+def test_scrape_examples(number, tmp_path):
+    shutil.copytree(FOLDER / "prometheus", tmp_path / "kronos")
+    path = tmp_path / "prometheus.yml"
+    path.write_text(SCRAPES[number])
+    # Debian 12 builds its Prometheus without discovery in Kubernetes.
+    oldest = (2, 53) if "kubernetes_sd_configs" in SCRAPES[number] else binaries.OLDEST
+    fit = [tools for tools in binaries.every() if tools.release >= oldest]
+    assert fit
+    for tools in fit:
+        assert "SUCCESS" in promtool.check_config(tools, path)
+    (job,) = yaml.safe_load(SCRAPES[number])["scrape_configs"]
+    contract = load_contract()
+    assert (job["job_name"], job["metrics_path"]) == (contract.job, contract.metrics_path)
+
+
+def test_every_way_to_find_instances_is_shown():
+    assert {discovery(code) for code in SCRAPES} == {
+        "static_configs", "file_sd_configs", "dns_sd_configs", "docker_sd_configs", "kubernetes_sd_configs"
+    }  # fmt: skip
+
+
+def test_a_scrape_example_that_is_wrong_would_be_found(tmp_path):
+    (tmp_path / "p.yml").write_text(SCRAPES[-1].replace("role: pod", "role: pots"))
+    with pytest.raises(promtool.CheckFailed, match="unknown Kubernetes SD role"):
+        promtool.check_config(binaries.newest(), tmp_path / "p.yml")
+
+
+def test_the_other_yaml():
+    others = [yaml.safe_load(code) for code in YAML if code not in SCRAPES]
+    monitor, provisioning = others
+    PodMonitor.model_validate(monitor)
+    assert provisioning["providers"][0]["type"] == "file"
+
+
+def test_files_that_are_named_are_there():
+    files = render(evaluate(mixin_path()))
+    for name in re.findall(r"^\| `([\w./-]+\.(?:json|yml))`", TEXT, re.MULTILINE):
+        assert name in files
+
+
+def test_commands_exist_with_their_options():
+    lines = [line.strip() for kind, code in CODE if kind == "sh" for line in code.splitlines()]
+    lines += re.findall(r"`(kronos-mixin [^`]+)`", TEXT)
+    commands = [shlex.split(line) for line in lines if line.startswith("kronos-mixin ")]
+    assert {command[1] for command in commands} == {"compile", "check", "merge", "unmerge", "vendor"}
+    for _, name, *arguments in commands:
+        text = CliRunner().invoke(app, [name, "--help"]).stdout
+        for option in (argument for argument in arguments if argument.startswith("--")):
+            assert option in text, f"{name} {option}"
+
+
+def test_links_lead_somewhere():
+    headings = {
+        re.sub(r"[^\w -]", "", line).lower().replace(" ", "-")
+        for line in re.findall(r"^#+ (.+)$", TEXT, re.MULTILINE)
+    }
+    for target in re.findall(r"\]\(([^)]+)\)", TEXT):
+        assert target[1:] in headings if target.startswith("#") else (FOLDER / target).exists(), target

@@ -1,0 +1,207 @@
+"""A consumer: another repository, into which the mixin is really vendored, from a real git repository."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import _jsonnet
+import pytest
+import yaml
+
+from kronos_mixin import vendor
+from kronos_mixin.contract import mixin_path
+from proof import binaries, promtool
+
+REMOTE = "https://git.example.com/quant/kronos.git"
+CONSUMER = Path(__file__).parents[1] / "consumer"
+
+
+def git(folder, *arguments):
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main")
+    done = subprocess.run(["git", "-C", folder, *who, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A repository with this checkout's mixin, tagged v0.1.0."""
+    folder = tmp_path_factory.mktemp("published")
+    shutil.copytree(mixin_path(), folder / "mixin", ignore=shutil.ignore_patterns(".*"))
+    (folder / "secret.txt").write_text("outside of the mixin")
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", "one")
+    git(folder, "tag", "--annotate", "v0.1.0", "--message", "first")
+    return folder
+
+
+@pytest.fixture
+def remote(published, tmp_path, monkeypatch):
+    """A copy of it, which git finds under the address of a remote; this checkout is none to ask."""
+    copy = tmp_path / "remote"
+    shutil.copytree(published, copy)
+    for name, value in {"COUNT": "1", "KEY_0": f"url.{copy}.insteadOf", "VALUE_0": REMOTE}.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    monkeypatch.setattr(vendor, "mixin_path", lambda: tmp_path / "site-packages/kronos_mixin/mixin")
+    return copy
+
+
+@pytest.fixture
+def consumer(tmp_path):
+    folder = tmp_path / "consumer"
+    shutil.copytree(CONSUMER, folder)
+    return folder
+
+
+@pytest.fixture
+def vendored(call, remote, consumer):  # noqa: ARG001 - It has to be there.
+    call("vendor", consumer, "--remote", REMOTE, "--ref", "v0.1.0")
+    return consumer
+
+
+def test_it_lies_as_jb_would_lay_it(vendored, remote):
+    place = vendored / "vendor/git.example.com/quant/kronos/mixin"
+    assert (vendored / "vendor/kronos-mixin").readlink() == Path("git.example.com/quant/kronos/mixin")
+    names = sorted(path.relative_to(place) for path in place.rglob("*"))
+    assert names == sorted(path.relative_to(remote / "mixin") for path in (remote / "mixin").rglob("*"))
+    assert [path.name for path in (vendored / "vendor").iterdir()] != ["secret.txt"]
+    assert not list(vendored.rglob("secret.txt"))
+    source = {"git": {"remote": REMOTE, "subdir": "mixin"}}
+    assert json.loads((vendored / "jsonnetfile.json").read_text()) == {
+        "version": 1,
+        "dependencies": [{"source": source, "version": "v0.1.0", "name": "kronos-mixin"}],
+        "legacyImports": True,
+    }
+    (lock,) = json.loads((vendored / "jsonnetfile.lock.json").read_text())["dependencies"]
+    assert lock["version"] == git(remote, "rev-parse", "HEAD")
+    # jb walks a folder's entries by name, goes into each folder as it comes to it, and hashes all contents as one.
+    digest = hashlib.sha256()
+
+    def walk(folder):
+        for path in sorted(folder.iterdir(), key=lambda path: path.name.encode()):
+            walk(path) if path.is_dir() else digest.update(path.read_bytes())
+
+    walk(place)
+    assert lock["sum"] == base64.b64encode(digest.digest()).decode()
+
+
+def test_the_sum_goes_through_folders_in_the_order_of_a_walk(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/x").write_text("1")
+    (tmp_path / "a-b").write_text("2")  # As a text, "a-b" stands before "a/x".
+    assert vendor.checksum(tmp_path) == base64.b64encode(hashlib.sha256(b"12").digest()).decode()
+
+
+def test_a_consumer_changes_what_it_wants(vendored, call, tmp_path):
+    call("compile", "--mixin", vendored / "mixin.libsonnet", "--output", "out", "--name", "forecasts")
+    rules = yaml.safe_load((tmp_path / "out/prometheus/forecasts-rules.yml").read_text())["groups"]
+    alerts = yaml.safe_load((tmp_path / "out/prometheus/forecasts-alerts.yml").read_text())["groups"]
+    board = json.loads((tmp_path / "out/grafana/kronos-dashboard.json").read_text())
+    by_name = {rule["alert"]: rule for group in alerts for rule in group["rules"]}
+    assert "> 0.05" in " ".join(by_name["KronosHighErrorRate"]["expr"].split())
+    assert "KronosHighMemoryUsage" not in by_name
+    assert by_name["ForecastsNoOrders"]["expr"] == "job:forecasts_orders:rate5m == 0"
+    assert "kronos-api" not in json.dumps(rules)
+    assert rules[-1]["rules"][0]["record"] == "job:forecasts_orders:rate5m"
+    assert board["panels"][-1]["title"] == "Orders"
+    for name in ("rules", "alerts"):
+        promtool.check_rules(binaries.newest(), tmp_path / f"out/prometheus/forecasts-{name}.yml")
+    assert "nothing found" in call("check", "--mixin", vendored / "mixin.libsonnet", "--output", "none").stdout
+
+    # The same without any tool of ours.
+    fields = "['grafanaDashboards', 'prometheusRules', 'prometheusAlerts']"
+    snippet = f"local m = import 'mixin.libsonnet'; {{ [f]: m[f] for f in {fields} }}"
+    plain = json.loads(_jsonnet.evaluate_snippet(str(vendored / "x"), snippet, jpathdir=[str(vendored / "vendor")]))
+    assert plain["grafanaDashboards"]["kronos-dashboard.json"] == board
+    names = [[rule["alert"] for rule in group["rules"]] for group in plain["prometheusAlerts"]["groups"]]
+    assert names == [[rule["alert"] for rule in group["rules"]] for group in alerts]
+
+
+def test_other_dependencies_stay(call, remote, consumer):
+    other = {"source": {"git": {"remote": "https://git.example.com/a/b.git", "subdir": "c"}}, "version": "main"}
+    (consumer / "jsonnetfile.json").write_text(json.dumps({"version": 1, "dependencies": [other]}))
+    lock = {"version": 1, "dependencies": [{**other, "sum": "x"}], "legacyImports": True}
+    (consumer / "jsonnetfile.lock.json").write_text(json.dumps(lock))
+    for _ in range(2):
+        call("vendor", consumer, "--remote", REMOTE, "--ref", "main")
+        declared, locked = (
+            json.loads((consumer / name).read_text()) for name in ("jsonnetfile.json", "jsonnetfile.lock.json")
+        )
+        assert declared["dependencies"][0] == other
+        assert [entry.get("name") for entry in locked["dependencies"]] == [None, "kronos-mixin"]
+        assert locked["legacyImports"] is True
+    assert remote.exists()
+
+
+def test_check_tells_what_is_behind(call, remote, vendored):
+    assert "is up to date" in call("vendor", vendored, "--check").stdout
+    (remote / "mixin/new.libsonnet").write_text("{}")
+    git(remote, "add", ".")
+    git(remote, "commit", "--quiet", "--message", "two")
+    assert "is up to date" in call("vendor", vendored, "--check").stdout  # It is still v0.1.0.
+    git(remote, "tag", "v0.10.0")
+    git(remote, "tag", "v0.9.0")
+    assert call("vendor", vendored, "--check", code=1).stdout == "v0.10.0 is out, and vendored is v0.1.0\n"
+    assert "main is " in call("vendor", vendored, "--check", "--ref", "main", code=1).stdout
+    call("vendor", vendored, "--remote", REMOTE, "--ref", "v0.10.0")
+    assert (vendored / "vendor/kronos-mixin/new.libsonnet").is_file()
+    assert "is up to date" in call("vendor", vendored, "--check").stdout
+    (vendored / "vendor/kronos-mixin/new.libsonnet").write_text("{ a: 1 }")
+    assert "somebody has edited it" in call("vendor", vendored, "--check", code=1).stdout
+    shutil.rmtree(vendored / "vendor")
+    assert "is missing" in call("vendor", vendored, "--check", code=1).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--remote", REMOTE, "--ref", "v9.9.9"), 3, "v9.9.9 can't be had from"),
+        (("--remote", "https://git.example.com/x/y.git", "--ref", "main"), 3, "can't be had from"),
+        (("--remote", "no address", "--ref", "main"), 1, "is no address such as"),
+        (("--remote", "https://git.example.com/kronos.git", "--ref", "main"), 1, "must name an organisation"),
+        (("--remote", REMOTE, "--ref", "--upload-pack=x"), 1, "is no name of a tag"),
+        (("--remote", REMOTE), 2, "--remote and --ref must both be given"),
+        (("--check",), 1, "names no kronos-mixin: vendor it first"),
+    ],
+)
+def test_refusals(call, remote, consumer, monkeypatch, arguments, code, message):
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "2")
+    monkeypatch.setenv("GIT_CONFIG_KEY_1", f"url.{remote}/none.insteadOf")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_1", "https://git.example.com/x/")
+    before = sorted(path for path in consumer.rglob("*") if path.is_file())
+    assert message in call("vendor", consumer, *arguments, code=code).stderr
+    assert sorted(path for path in consumer.rglob("*") if path.is_file()) == before
+
+
+def test_a_jsonnetfile_that_is_none(call, remote, consumer):
+    (consumer / "jsonnetfile.json").write_text("{")
+    assert "is not JSON" in call("vendor", consumer, "--remote", REMOTE, "--ref", "main", code=1).stderr
+    (consumer / "jsonnetfile.json").write_text('{"version": 2}')
+    assert "has version 2" in call("vendor", consumer, "--remote", REMOTE, "--ref", "main", code=1).stderr
+    assert remote.exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "folder"),
+    [
+        ("https://git.example.com/team/sub/kronos", "git.example.com/team/sub/kronos/mixin"),
+        ("ssh://git@git.example.com:2222/team/kronos.git", "git.example.com/team/kronos/mixin"),
+        ("git@git.example.com:team/kronos.git", "git.example.com/team/kronos/mixin"),
+    ],
+)
+def test_addresses(url, folder):
+    assert vendor.Source(url).folder == folder
+
+
+def test_our_own_layout_is_jbs_for_a_local_dependency():
+    root = mixin_path().parent
+    (entry,) = json.loads((root / "jsonnetfile.json").read_text())["dependencies"]
+    assert entry["source"] == {"local": {"directory": "mixin"}}
+    assert (root / "vendor/mixin").readlink() == Path("../mixin")
+    snippet = "(import 'mixin/mixin.libsonnet')._config.kronos.rateWindow"
+    assert _jsonnet.evaluate_snippet("x", snippet, jpathdir=[str(root / "vendor")]) == '"5m"\n'
