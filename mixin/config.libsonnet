@@ -9,8 +9,13 @@
 {
   _config+:: {
     kronos+: {
-      // Which series are ours. Everything the rules read from the service itself carries this matcher.
-      selector: 'job="kronos-api"',
+      local kronos = self,
+
+      // Name of the scrape job. The next three knobs follow it, unless they are given themselves.
+      job: 'kronos-api',
+
+      // Which series are ours: everything that rules and panels read of a scrape carries this matcher.
+      selector: 'job="' + kronos.job + '"',
 
       // Labels that tell installations apart. Rules keep them, dashboards offer them as variables, alerts carry them.
       // One that no series has does no harm: it vanishes from the result.
@@ -18,7 +23,7 @@
 
       // Jobs that must exist. KronosTargetMissing watches each one by name: a job that service discovery has lost
       // has no series left that any other rule could see.
-      expectedTargets: [{ job: 'kronos-api' }],
+      expectedTargets: [{ job: kronos.job }],
 
       // Window of the recorded rates, and part of their names. At least four scrape intervals, or one lost scrape
       // leaves a hole.
@@ -28,8 +33,8 @@
       evaluationInterval: '30s',
 
       scrape: {
-        // Name of the scrape job, as `selector` and `expectedTargets` have it.
-        job: 'kronos-api',
+        // Name of the job in the scrape config.
+        job: kronos.job,
         // Where the service listens. Replace it by your own discovery.
         targets: ['127.0.0.1:8000'],
         // How often a target is scraped; also the smallest step of the panels that read raw metrics.

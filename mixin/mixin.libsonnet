@@ -3,4 +3,5 @@
 (import 'alerts/alerts.libsonnet') +
 (import 'dashboards/dashboards.libsonnet') +
 (import 'scrape.libsonnet') +
+(import 'alertmanager.libsonnet') +
 (import 'lib/strict.libsonnet')

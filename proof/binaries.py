@@ -10,7 +10,7 @@ from pathlib import Path
 
 from proof.debian import Missing, Say, debian, unavailable
 
-__all__ = ["OLDEST", "SUITES", "Missing", "Tools", "every", "newest"]
+__all__ = ["OLDEST", "SUITES", "Missing", "Tools", "every", "newest", "version_of"]
 
 SUITES = ("bookworm", "trixie", "forky")
 """Debian suites, the oldest Prometheus first: 2.42, 2.53 LTS, and 3.5 or what has replaced it."""
@@ -88,8 +88,8 @@ def _from_debian(suite: str, say: Say | None) -> Tools:
 
 
 def _tools(prometheus: Path, promtool: Path) -> Tools:
-    version = _version(prometheus)
-    if (other := _version(promtool)) != version:
+    version = version_of(prometheus)
+    if (other := version_of(promtool)) != version:
         raise Missing(
             f"{prometheus} is {version}, but {promtool} is {other}: rules would be checked by another "
             "version than runs them. Install both from one release."
@@ -97,7 +97,7 @@ def _tools(prometheus: Path, promtool: Path) -> Tools:
     return Tools(version, prometheus, promtool)
 
 
-def _version(program: Path) -> str:
+def version_of(program: Path) -> str:
     """Return what `program --version` says; 2.x says it on standard output, some builds on the other."""
     try:
         result = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=False)

@@ -14,7 +14,16 @@ function(config, rules)
     '1 - ' + show.sum(['job'], show.averaged(objective.bad, [], window='$__range')) +
     ' / (' + show.sum(['job'], show.averaged(objective.valid, [], window='$__range')) + ' > 0)';
   local left(objective) = 'min by (job) (' + show.highest(objective.budget, []) + ')';
-  local green(value) = [{ value: null, color: 'red' }, { value: value, color: 'green' }];
+  local objectives = std.sort([
+    std.parseJson(seconds)
+    for seconds in std.objectValues(config.objectives.latency.seconds)
+  ]);
+  // Below the objective is a warning; five times as much as it allows is bad.
+  local green(target) = [
+    { value: null, color: 'red' },
+    { value: std.round((1 - 5 * (1 - target)) * 1e6) / 1e6, color: 'orange' },
+    { value: target, color: 'green' },
+  ];
   local budget = [{ value: null, color: 'red' }, { value: 0, color: 'orange' }, { value: 0.25, color: 'green' }];
 
   local stats = [
@@ -56,7 +65,7 @@ function(config, rules)
       unit: 'percentunit',
       queries: [panel.query(kept(rules.latency), '{{job}}')],
       steps: green(std.parseJson(rules.latency.target)),
-      links: show.linkTo('inference', 'Why is it slow?', []),
+      links: show.linkTo('inference', 'Why is it slow?', ['route']),
     }),
     panel.stat({
       title: 'Latency budget left',
@@ -82,47 +91,53 @@ function(config, rules)
     show.timeseries({
       title: 'Latency p50, p95, p99' + show.window,
       description: 'Time from the first byte of an admitted request to the last byte of its answer, by route. ' +
-                   'Refused requests are not in it.',
+                   'Refused requests are not in it. Dashed: the objectives of the routes.',
       unit: 's',
+      log: true,
+      limits: objectives,
       queries: show.quantiles(rules.durations, ['route', 'status'], ['route']),
       overrides: style.quantiles + style.routes,
     }),
     show.timeseries({
       title: 'Error rate and types' + show.window,
       description: 'Left: share of requests that failed (' + std.join(', ', config.requests.failedStatuses) +
-                   '). Right: server errors per second by type.' + ignoresStatus,
+                   '). Right, dotted: server errors per second by type.' + ignoresStatus,
       unit: 'percentunit',
+      limits: [std.parseJson(config.alerts.KronosHighErrorRate.threshold)],
       queries: [
         show.share(rules.failed.rate, rules.eligible, 'share {{route}}'),
         panel.query(show.sum(['type'], show.averaged(rules.errors, ['route'])), '{{type}}'),
       ],
-      overrides: style.routes + style.rightAxis('/^(?!share)/', 'reqps'),
+      overrides: style.byRoute + style.errorTypes + style.rightAxis('/^(?!share)/', 'reqps'),
     }),
     show.timeseries({
       title: 'Timeout rate' + show.window,
-      description: 'Left: share of requests that the time limit stopped. Right: how many per second, by where it ' +
-                   'struck.' + ignoresStatus,
+      description: 'Left: share of requests that the time limit stopped. Right, dotted: how many per second, by where ' +
+                   'it struck.' + ignoresStatus,
       unit: 'percentunit',
+      limits: [std.parseJson(config.alerts.KronosHighTimeoutRate.threshold)],
       queries: [
         show.share(rules.timedOut.rate, rules.eligible, 'share {{route}}'),
         panel.query(show.sum(['stage'], show.averaged(rules.timeouts, ['route'])), '{{stage}}'),
       ],
-      overrides: style.routes + style.rightAxis('/^(?!share)/', 'reqps'),
+      overrides: style.byRoute + style.timeoutStages + style.rightAxis('/^(?!share)/', 'reqps'),
     }),
     show.timeseries({
       title: 'Concurrent requests',
       description: 'Requests being handled at once, by route: the most within each step.',
       unit: 'short',
+      axis: 'requests',
       queries: [panel.query(
         show.sum(['route'], show.highest(rules.concurrent, ['route'])),
         '{{route}}'
       )],
-      overrides: style.routes,
+      overrides: style.byRoute,
     }),
     show.timeseries({
       title: 'Model inference time' + show.window,
       description: 'Time that the model alone needed for a request, by route, without queueing.',
       unit: 's',
+      log: true,
       queries: show.quantiles(rules.inference, ['route'], ['route']),
       overrides: style.quantiles + style.routes,
     }),
@@ -130,6 +145,7 @@ function(config, rules)
       title: 'Input size distribution' + show.window,
       description: 'Candles that came in with each series, by route.',
       unit: 'short',
+      axis: 'candles',
       queries: show.quantiles(rules.inputCandles, ['route'], ['route']),
       overrides: style.quantiles + style.routes,
     }),
@@ -140,8 +156,9 @@ function(config, rules)
       unit: 'reqps',
       queries: [
         panel.query(show.sum(['reason'], show.averaged(rules.rejections, [])), '{{reason}}'),
-        panel.query(show.sum(['client'], show.averaged(rules.rateLimited, [])), 'rate limited: {{client}}'),
+        panel.query(show.sum(['client'], show.averaged(rules.rateLimited, [])) + ' > 0', 'rate limited: {{client}}'),
       ],
+      overrides: style.rejections + style.clients,
     }),
   ];
 

@@ -7,13 +7,15 @@ local width = 24;  // Grafana's grid is 24 columns wide.
 // Rows of panels, each row one height, its panels sharing the width.
 local place(rows) =
   local tops = std.foldl(function(tops, row) tops + [tops[std.length(tops) - 1] + row.height], rows, [0]);
+  // Where the p-th panel of a row begins: on a whole column, as Grafana knows no others.
+  local left(row, p) = std.floor(p * width / std.length(row.panels));
   local placed = std.flattenArrays([
     [
       rows[r].panels[p] {
         gridPos: {
           h: rows[r].height,
-          w: width / std.length(rows[r].panels),
-          x: p * width / std.length(rows[r].panels),
+          w: left(rows[r], p + 1) - left(rows[r], p),
+          x: left(rows[r], p),
           y: tops[r],
         },
       }
@@ -23,7 +25,8 @@ local place(rows) =
   ]);
   std.mapWithIndex(function(index, panel) panel { id: index + 1 }, placed);
 
-// A variable with the values of a label; All matches series without that label as well.
+// A variable with the values of a label. All matches series without that label as well, but for labels that every
+// target has.
 local labelVariable(label, source) = {
   name: label,
   label: std.asciiUpper(label[0]) + label[1:],
@@ -35,7 +38,7 @@ local labelVariable(label, source) = {
   sort: 1,
   multi: true,
   includeAll: true,
-  allValue: '.*',
+  allValue: if std.member(['job', 'instance'], label) then '.+' else '.*',
   current: { text: ['All'], value: ['$__all'] },
   hide: 0,
   skipUrlSync: false,

@@ -11,23 +11,30 @@ import _jsonnet
 import pytest
 
 from kronos_mixin.check import check
-from kronos_mixin.compile import render, write
+from kronos_mixin.compile import render, rule_files, write
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import CompileError, Mixin, evaluate
-from proof import binaries, promtool
+from proof import binaries, promtool, victoriametrics
 
 DEFAULT = evaluate(mixin_path())
-ALERTS = [rule["alert"] for group in DEFAULT.alerts for rule in group["rules"]]
+ALERTS = list(DEFAULT.config["alerts"])
+DASHBOARDS = list(DEFAULT.config["dashboards"].keys() & {"overview", "inference", "slo", "instances"})
+BURN = DEFAULT.config["objectives"]["burn"]
 
 CONFIGS = {
     "no aggregation labels": {"aggregationLabels": []},
     "one aggregation label": {"aggregationLabels": ["cluster"]},
-    "another job": {"selector": 'job="forecasts", env=~"prod|test"', "scrape": {"job": "forecasts"}},
+    "another job": {"job": "forecasts"},
+    "another selector": {"selector": 'job=~"forecasts|kronos-.*", env="prod"'},
     "another rate window": {"rateWindow": "2m"},
     "other windows": {"requests": {"sparseWindow": "15m", "guardWindow": "30m"}},
     "other objectives": {"objectives": {"latency": {"seconds": {"/v1/predict/single": "2.5"}}}},
     "extra labels": {"alertLabels": {"team": "quant"}, "alertAnnotations": {"chat": "#quant"}},
-    "no dashboard": {"dashboards": {"overview": {"enabled": False}}},
+    "no dashboard": {"dashboards": {name: {"enabled": False} for name in DASHBOARDS}},
+    **{f"without the dashboard {name}": {"dashboards": {name: {"enabled": False}}} for name in DASHBOARDS},
+    "two jobs are expected": {"expectedTargets": [{"job": "kronos-api"}, {"job": "kronos-batch"}]},
+    "one pair of burn windows": {"objectives": {"burn": BURN[:1]}},
+    "a month of data": {"objectives": {"retention": "60d"}},
     "no alert at all": {"alerts": {name: {"enabled": False} for name in ALERTS}},
     **{f"without {name}": {"alerts": {name: {"enabled": False}}} for name in ALERTS},
 }
@@ -52,22 +59,55 @@ def test_a_config_compiles_and_checks(name, tmp_path):
     assert [line for line in found if not any(word in line for word in own)] == []
 
 
-def test_every_config_loads(tools, tmp_path):
-    for name in CONFIGS:
-        folder = tmp_path / name
-        write(render(compiled(name)), folder)
-        for path in (folder / "prometheus").glob("kronos-*.yml"):
-            promtool.check_rules(tools, path)
+@pytest.fixture(scope="module")
+def all_rule_files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rules")
+    for number, name in enumerate(CONFIGS):
+        for file, text in rule_files(compiled(name)).items():
+            (folder / f"{number}-{file}").write_text(text)
+    return sorted(folder.iterdir())
+
+
+def test_every_config_loads(tools, all_rule_files):
+    for path in all_rule_files:
+        promtool.check_rules(tools, path)
+
+
+@pytest.mark.parametrize("vm", victoriametrics.every(), ids=lambda vm: vm.version)
+def test_every_config_loads_in_vmalert(vm, all_rule_files, tmp_path):
+    assert len(all_rule_files) == 2 * len(CONFIGS)
+    victoriametrics.check_rules(vm, all_rule_files)
+    # To VictoriaMetrics it is an error where promtool only warns.
+    twice = tmp_path / "twice.yml"
+    rules = [{"alert": "Twice", "expr": "up == 0"}] * 2
+    twice.write_text(json.dumps({"groups": [{"name": "twice", "rules": rules}]}))
+    with pytest.raises(victoriametrics.CheckFailed, match="duplicate"):
+        victoriametrics.check_rules(vm, [twice])
 
 
 def test_a_config_does_what_it_says():
     text = json.dumps([compiled("another job").rules, compiled("another job").alerts])
-    assert 'job=\\"forecasts\\", env=~\\"prod|test\\"' in text
+    assert 'up{job=\\"forecasts\\"}' in text
     assert "kronos-api" not in text
+    assert 'up{job=~\\"forecasts|kronos-.*\\", env=\\"prod\\"}' in json.dumps(compiled("another selector").alerts)
     assert compiled("another job").scrape_configs[0]["job_name"] == "forecasts"
     assert "cluster" not in json.dumps(compiled("no aggregation labels").rules)
     windows = set(re.findall(r"rate(\d+\w)", json.dumps(compiled("another rate window").rules)))
-    assert windows == {"2m", "30m"}
+    assert windows == {"2m", "30m", "5m", "1h", "2h", "6h", "1d", "3d"}
+    assert "[15d]" in json.dumps(DEFAULT.rules)
+    assert "[30d]" in json.dumps(compiled("a month of data").rules)
+    assert "[15d]" not in json.dumps(compiled("a month of data").rules)
+    (missing,) = [
+        r
+        for g in compiled("two jobs are expected").alerts
+        for r in g["rules"]
+        if "Missing" in r["alert"] and "absent" in r["expr"]
+    ]
+    assert missing["expr"] == 'absent(up{job="kronos-api"}) or absent(up{job="kronos-batch"})'
+    burns = [
+        r for g in compiled("one pair of burn windows").alerts for r in g["rules"] if r["alert"].endswith("Burn")
+    ]
+    assert [rule["labels"]["long"] for rule in burns] == ["1h", "1h"]
     assert [r["alert"] for g in compiled("no alert at all").alerts for r in g["rules"]] == []
     for group in compiled("extra labels").alerts:
         for rule in group["rules"]:
@@ -85,7 +125,9 @@ def test_a_config_does_what_it_says():
         ({"alerts": {"KronosServiceDown": {"treshold": "1"}}}, "kronos.alerts.KronosServiceDown.treshold"),
         ({"alerts": {"KronosOnFire": {"enabled": True}}}, "kronos.alerts.KronosOnFire"),
         ({"objectives": {"latency": {"seconds": {"/v1/predict/single": "5"}}}}, "5 is not a bucket of"),
-        ({"objectives": {"latency": {"seconds": {"/v1/predict": "5.0"}}}}, "which is no route"),
+        ({"objectives": {"latency": {"seconds": {"/v1/predict": "5.0"}}}}, "/v1/predict"),
+        ({"objectives": {"latency": {"target": "0.93"}}}, "the alert can never fire"),
+        ({"requests": {"sparseWindow": "5m"}}, "must be longer than rateWindow"),
     ],
 )
 def test_a_knob_that_cannot_work_is_refused(config, message):
@@ -111,7 +153,7 @@ SUM = """
 def test_it_can_be_summed_with_another_mixin(order):
     summed = json.loads(_jsonnet.evaluate_snippet(str(mixin_path() / "sum"), SUM % order))
     assert {"other", "kronos-request-alerts"} <= set(summed["alerts"])
-    assert summed["dashboards"] == ["kronos-dashboard.json", "other.json"]
+    assert summed["dashboards"] == [*sorted(DEFAULT.dashboards), "other.json"]
 
 
 def test_go_jsonnet_gives_the_same():

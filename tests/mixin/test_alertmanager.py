@@ -1,0 +1,160 @@
+"""The example for Alertmanager, on a running one: who hears of what, and what mutes what."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import _jsonnet
+import pytest
+import yaml
+
+from kronos_mixin.compile import render
+from kronos_mixin.config import laid
+from kronos_mixin.contract import mixin_path
+from kronos_mixin.jsonnet import evaluate
+from proof import alertmanager
+from proof.alertmanager import Alertmanager, Receivers, hurried
+
+MIXIN = evaluate(mixin_path())
+CONFIG = yaml.safe_load(render(MIXIN)["alertmanager/alertmanager-example.yml"])
+TOOLS = alertmanager.every()
+
+SEVERITIES = {rule["alert"]: rule["labels"]["severity"] for group in MIXIN.alerts for rule in group["rules"]}
+PAGE, TICKET = "critical", "warning"
+SINGLE, BATCH = "/v1/predict/single", "/v1/predict/batch"
+
+GONE = ["KronosServiceDown", "KronosModelNotReady"]
+RATIOS = [
+    ("KronosHighErrorRate", {"route": SINGLE}),
+    ("KronosHighLatency", {"route": SINGLE}),
+    ("KronosHighTimeoutRate", {"route": BATCH}),
+    ("KronosSlowInference", {"route": BATCH}),
+    ("KronosErrorBudgetBurn", {"long": "1h", "severity": PAGE}),
+    ("KronosErrorBudgetBurn", {"long": "3d", "severity": TICKET}),
+    ("KronosLatencyBudgetBurn", {"long": "1h"}),
+]
+
+# Source, target, and the labels that they have beside those of the installation.
+MUTED = [
+    *((source, {}, target, labels) for source in GONE for target, labels in RATIOS),
+    ("KronosErrorBudgetBurn", {"severity": PAGE}, "KronosErrorBudgetBurn", {"severity": TICKET}),
+    ("KronosErrorBudgetBurn", {"severity": PAGE}, "KronosHighErrorRate", {"route": SINGLE}),
+    ("KronosHighTimeoutRate", {"route": SINGLE}, "KronosHighLatency", {"route": SINGLE}),
+    ("KronosSlowInference", {"route": SINGLE}, "KronosHighLatency", {"route": SINGLE}),
+    ("KronosRestartingEverywhere", {}, "KronosRestarting", {"instance": "a:80"}),
+]
+
+# One step away from what is muted.
+HEARD = [
+    *((source, {"cluster": "other"}, target, labels) for source in GONE for target, labels in RATIOS[:2]),
+    *((source, {}, "KronosHighMemoryUsage", {"instance": "a:80"}) for source in GONE),
+    ("KronosErrorBudgetBurn", {"severity": TICKET}, "KronosErrorBudgetBurn", {"severity": PAGE}),
+    ("KronosErrorBudgetBurn", {"severity": TICKET}, "KronosHighErrorRate", {"route": SINGLE}),
+    ("KronosErrorBudgetBurn", {"severity": PAGE}, "KronosHighLatency", {"route": SINGLE}),
+    ("KronosErrorBudgetBurn", {"severity": PAGE, "namespace": "other"}, "KronosHighErrorRate", {"route": SINGLE}),
+    ("KronosHighTimeoutRate", {"route": BATCH}, "KronosHighLatency", {"route": SINGLE}),
+    ("KronosHighLatency", {"route": SINGLE}, "KronosHighTimeoutRate", {"route": SINGLE}),
+    ("KronosTargetDown", {"instance": "a:80"}, "KronosHighErrorRate", {"route": SINGLE}),
+]
+
+
+def alert(name: str, place: dict[str, str], labels: dict[str, str]) -> dict[str, str]:
+    severity = SEVERITIES.get(name, "none")
+    return {"alertname": name, "severity": severity, "cluster": "a", "namespace": "b", **place, **labels}
+
+
+def cases(table):
+    """Source and target of each case, in an installation of its own: they must not mute each other's."""
+    for number, (source, source_labels, target, target_labels) in enumerate(table):
+        place = {"job": f"kronos-{number}"}
+        yield alert(source, place, source_labels), alert(target, place, target_labels)
+
+
+@pytest.fixture
+def receivers():
+    with Receivers() as receivers:
+        yield receivers
+
+
+@pytest.fixture(params=TOOLS, ids=lambda tools: tools.version)
+def running(request, receivers):
+    with Alertmanager(request.param, hurried(CONFIG, receivers.url)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("installed", TOOLS, ids=lambda installed: installed.version)
+def test_amtool(installed, tmp_path):
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(yaml.safe_dump(CONFIG))
+    assert f"{len(CONFIG['inhibit_rules'])} inhibit rules" in alertmanager.check_config(installed, path)
+    path.write_text(yaml.safe_dump({**CONFIG, "receivers": CONFIG["receivers"][:1]}))
+    with pytest.raises(alertmanager.ProcessError, match="undefined receiver"):
+        alertmanager.check_config(installed, path)
+
+
+def test_who_hears_of_what(running, receivers):
+    expected = {"critical": {"kronos-page"}, "warning": {"kronos-ticket"}, "info": {"kronos-info"}}
+    alerts = [alert(name, {"job": name}, {}) for name in SEVERITIES if name != "KronosTargetMissing"]
+    foreign = {"alertname": "DiskFull", "severity": "critical"}
+    running.fire([*alerts, foreign])
+    receivers.wait_for([*alerts, foreign])
+    assert receivers.of(foreign) == {"elsewhere"}
+    for one in alerts:
+        assert receivers.of(one) == expected[one["severity"]]
+    assert {one["severity"] for one in alerts} == expected.keys()
+
+
+def test_what_mutes_what(running, receivers):
+    muted, heard = list(cases(MUTED)), list(cases([*MUTED, *HEARD]))[len(MUTED) :]
+    # It misses its target everywhere, and knows no cluster.
+    missing = {"alertname": "KronosTargetMissing", "severity": PAGE, "job": "kronos-api"}
+    muted += [
+        (missing, alert(target, {"job": "kronos-api", "cluster": f"c{number}"}, labels))
+        for number, (target, labels) in enumerate(RATIOS)
+    ]
+    heard += [(missing, alert("KronosHighErrorRate", {"job": "kronos-other"}, {"route": SINGLE}))]
+
+    sources = [source for source, _ in muted + heard]
+    targets = [target for _, target in muted]
+    running.fire(sources)
+    receivers.wait_for(sources)
+    # Of the same group and receiver as a target: once it was heard of, the target has had its chance.
+    witnesses = [{**target, "alertname": "KronosWitness"} for target in targets]
+    running.fire([*targets, *witnesses, *(target for _, target in heard)])
+    receivers.wait_for([*witnesses, *(target for _, target in heard)])
+    for source, target in muted:
+        assert running.muted_by(target) == [source]
+        assert receivers.of(target) == set(), f"{target} was heard of while {source} fired"
+    for _, target in heard:
+        assert running.muted_by(target) == []
+
+    # It was the source: without it everybody hears.
+    running.resolve(sources)
+    receivers.wait_for(targets)
+
+
+def example(config):
+    """The example under other knobs, without the rest of the mixin."""
+    snippet = f"((import 'mixin.libsonnet') {laid([{'kronos': config}])}).alertmanagerConfig"
+    return json.loads(_jsonnet.evaluate_snippet(str(mixin_path() / "example"), snippet))
+
+
+def test_a_switched_off_alert_is_left_out():
+    def switched(**alerts):
+        return example({"alerts": {name: {"enabled": on} for name, on in alerts.items()}})
+
+    assert "KronosSlowInference" in str(switched())
+    assert "KronosSlowInference" not in str(switched(KronosSlowInference=False))
+    assert "KronosTrafficDropped" in str(switched(KronosTrafficDropped=True))
+    none = switched(**dict.fromkeys(MIXIN.config["alerts"], False))
+    assert none["inhibit_rules"] == []
+    fewer = switched(KronosRestartingEverywhere=False)["inhibit_rules"]
+    assert len(fewer) == len(CONFIG["inhibit_rules"]) - 1
+
+
+def test_labels_of_the_user():
+    config = {"aggregationLabels": ["zone"], "expectedTargets": [{"job": "a", "zone": "x"}, {"job": "b"}]}
+    rules = example(config)["inhibit_rules"]
+    assert [rule["equal"] for rule in rules[:4]] == [["zone", "job"], ["job", "zone"], ["job"], ["zone", "job"]]
+    assert set(itertools.chain(*(rule["equal"] for rule in rules))) == {"zone", "job", "route"}

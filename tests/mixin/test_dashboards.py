@@ -1,0 +1,98 @@
+"""Dashboards held against Grafana's own types: what it would drop or misread, it does so in silence."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from kronos_mixin.contract import mixin_path
+from kronos_mixin.jsonnet import evaluate
+from proof import grafana_types
+
+DASHBOARDS = evaluate(mixin_path()).dashboards
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_grafana_knows_every_key_and_type(name):
+    assert grafana_types.problems(DASHBOARDS[name]) == []
+
+
+def panels(dashboard, kind):
+    return [panel for panel in dashboard["panels"] if panel["type"] == kind]
+
+
+def lines(dashboard):
+    return panels(dashboard, "timeseries")[0]
+
+
+def number(dashboard):
+    return panels(dashboard, "stat")[0]
+
+
+def override(**item):
+    return lambda board: lines(board)["fieldConfig"]["overrides"].append(
+        {"matcher": {"id": "byName", "options": "x"}, "properties": [item]}
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        (lambda board: board.update(refreshs="30s"), "/refreshs: is no field of Dashboard"),
+        (lambda board: board.update(editable="no"), "/editable: must be of the type bool"),
+        (lambda board: board.update(graphTooltip=7), "/graphTooltip: 7 is none of"),
+        (lambda board: board["time"].update(form="now-1h"), "/time/form: is no field"),
+        (lambda board: board["templating"]["list"][1].update(multi="true"), "/multi: must be of the type bool"),
+        (lambda board: board["templating"]["list"][1].update(refresh=9), "/refresh: 9 is none of"),
+        (lambda board: board["templating"].update(list={}), "/templating/list: must be a list"),
+        (lambda board: board["links"][0].update(kind="dashboards"), "/links/0/kind: is no field"),
+        (lambda board: lines(board).update(type="timeserie"), "'timeserie' is no panel"),
+        (lambda board: lines(board).update(datasource="Prometheus"), "/datasource: must be an object"),
+        (lambda board: lines(board).update(id="one"), "/id: must be of the type int"),
+        (lambda board: lines(board)["gridPos"].update(w="12"), "/gridPos/w: must be of the type int"),
+        (lambda board: lines(board)["targets"][0].update(legend="{{job}}"), "/targets/0/legend: is no field"),
+        (lambda board: lines(board)["targets"][0].update(instant="yes"), "/instant: must be of the type bool"),
+        (lambda board: lines(board)["targets"][0]["datasource"].update(type="prom"), "unknown type 'prom'"),
+        (lambda board: lines(board)["options"].update(legends={}), "/options/legends: is no field of Options"),
+        (lambda board: lines(board)["options"]["legend"].update(placement="below"), "'below' is none of"),
+        (lambda board: lines(board)["fieldConfig"]["defaults"].update(units="s"), "/defaults/units: is no field"),
+        (lambda board: lines(board)["fieldConfig"]["defaults"]["custom"].update(linewidth=1), "/custom/linewidth:"),
+        (lambda board: lines(board)["fieldConfig"]["defaults"]["custom"].update(lineWidth="1"), "/custom/lineWidth:"),
+        (
+            lambda board: lines(board)["fieldConfig"]["defaults"]["custom"].update(drawStyle="lines"),
+            "'lines' is none",
+        ),
+        (lambda board: number(board)["options"].update(colorMode="back"), "'back' is none of"),
+        (lambda board: number(board)["options"]["reduceOptions"].update(calcs="last"), "/calcs: must be a list"),
+        (
+            lambda board: number(board)["fieldConfig"]["defaults"]["thresholds"]["steps"][0].update(color=1),
+            "/steps/0/color: must be of the type str",
+        ),
+        (override(value=1), "an override without an id"),
+        (override(id="custom.linewidth", value=1), "custom.linewidth is no property of a timeseries panel"),
+        (override(id="custom.lineWidth", value="1"), "/value: must be of the type float"),
+        (override(id="unti", value="s"), "unti is no property"),
+        (override(id="color", value="red"), "/value: must be an object"),
+    ],
+)
+def test_a_fault_is_found(fault, problem):
+    dashboard = copy.deepcopy(DASHBOARDS["kronos-dashboard.json"])
+    fault(dashboard)
+    found = grafana_types.problems(dashboard)
+    assert len(found) >= 1
+    assert any(problem in line for line in found), found
+
+
+def test_a_row_is_known():
+    row = {
+        "type": "row",
+        "title": "More",
+        "collapsed": False,
+        "id": 99,
+        "gridPos": {"x": 0, "y": 99, "w": 24, "h": 1},
+    }
+    dashboard = {**DASHBOARDS["kronos-slo.json"], "panels": [{**row, "panels": []}]}
+    assert grafana_types.problems(dashboard) == []
+    dashboard["panels"][0]["colapsed"] = True
+    assert grafana_types.problems(dashboard) == ["/panels/0/colapsed: is no field of RowPanel"]
