@@ -77,6 +77,16 @@ class Api:
         data = self._get("query_range", query=expr, start=start, end=end, step=step)
         return [Series(series["metric"], tuple(_points(series, "values"))) for series in data["result"]]
 
+    def label_values(self, label: str, series: str, start: float, end: float) -> list[str]:
+        """Return the values that a label has on some series (a selector) between two Unix times, in order."""
+        values: list[str] = self._ask(f"label/{label}/values", {"match[]": series, "start": start, "end": end})
+        return values
+
+    def series(self, selector: str, start: float, end: float) -> list[dict[str, str]]:
+        """Return the labels, `__name__` among them, of all series that a selector matches between two Unix times."""
+        found: list[dict[str, str]] = self._ask("series", {"match[]": selector, "start": start, "end": end})
+        return found
+
     def alerts(self) -> list[dict[str, Any]]:
         """Return the pending and firing alerts, as the API gives them (labels, annotations, state, ...)."""
         alerts: list[dict[str, Any]] = self._get("alerts")["alerts"]
@@ -117,10 +127,14 @@ class Api:
         return samples
 
     def _get(self, path: str, **parameters: str | float | None) -> dict[str, Any]:
-        """Return `data` of the answer."""
+        """Return `data` of the answer, where that is an object."""
+        data: dict[str, Any] = self._ask(path, parameters)
+        return data
+
+    def _ask(self, path: str, parameters: Mapping[str, str | float | None]) -> Any:
         given = {name: value for name, value in parameters.items() if value is not None}
         url = f"{self.url}/api/v1/{path}"
-        asked = f"{url} {given.get('query', '')}".strip()
+        asked = f"{url} {given.get('query', given.get('match[]', ''))}".strip()
         try:
             answer = self._client.get(url, params=given)
             body = answer.json()
@@ -130,8 +144,7 @@ class Api:
             raise QueryError(f"{asked}: HTTP {answer.status_code} {answer.text[:500]}") from error
         if body.get("status") != "success":
             raise QueryError(f"{asked}: HTTP {answer.status_code} {body.get('error', body)}")
-        data: dict[str, Any] = body["data"]
-        return data
+        return body["data"]
 
 
 def _points(series: Mapping[str, Any], key: str) -> list[tuple[float, float]]:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 _LEGEND = re.compile(r"{{\s*(\w+)\s*}}")
+_LABEL_VALUES = re.compile(r"label_values\((?P<series>.+),\s*(?P<label>\w+)\)")
+
+Override = tuple[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Query:
-    """One query of one panel. `unit` is Grafana's name of the unit on the panel's left axis."""
+    """One query of one panel. `unit` is Grafana's name of the unit on the panel's left axis.
+
+    `instant` queries are asked once, at the end of the time range. `bounds` are the panel's own lowest and highest
+    value, each missing, None for "any", or a number. `renames` and `overrides` are what the panel does to names, and
+    to the properties of lines with certain names.
+    """
 
     panel: str
     ref: str
@@ -21,6 +29,10 @@ class Query:
     legend: str
     unit: str
     empty: str
+    instant: bool = False
+    bounds: Mapping[str, float | None] = field(default_factory=dict)
+    renames: Sequence[tuple[str, str]] = ()
+    overrides: Sequence[Override] = ()
 
     @property
     def labels(self) -> list[str]:
@@ -29,19 +41,53 @@ class Query:
 
     def name(self, labels: Mapping[str, str]) -> str:
         """The name of a line, as the legend makes it from the labels of its series."""
-        return _LEGEND.sub(lambda match: labels.get(match[1], ""), self.legend).strip()
+        name = _LEGEND.sub(lambda match: labels.get(match[1], ""), self.legend).strip()
+        for pattern, replacement in self.renames:
+            name = re.sub(pattern, replacement, name)
+        return name
+
+    def unit_of(self, name: str) -> str:
+        """The unit of the line with that name."""
+        units = [
+            properties["unit"]
+            for pattern, properties in self.overrides
+            if "unit" in properties and re.search(pattern, name)
+        ]
+        return str(units[-1]) if units else self.unit
 
 
-def queries(dashboard: Mapping[str, Any], interval: str, chosen: Mapping[str, str] | None = None) -> Iterator[Query]:
+@dataclass(frozen=True)
+class Variable:
+    """A variable whose values are those of a label on some series; `series` may name earlier variables."""
+
+    name: str
+    label: str
+    series: str
+
+
+def queries(
+    dashboard: Mapping[str, Any],
+    interval: str,
+    chosen: Mapping[str, str] | None = None,
+    *,
+    rate_interval: str | None = None,
+    span: str = "1h",
+) -> Iterator[Query]:
     """Every query of every panel, in order.
 
-    `interval` is the step of the panels, as in "30s". `chosen` gives a regular expression for some of the variables;
-    all others stand at All. Raises KeyError, with its name, for a variable that the dashboard does not have.
+    `interval` is the step of the panels, as in "30s", `rate_interval` Grafana's window for rates (None: the same) and
+    `span` the whole time range. `chosen` gives a regular expression for some of the variables; all others stand at
+    All. Raises KeyError, with its name, for a variable that the dashboard does not have.
     """
-    values = {variable["name"]: variable.get("allValue", "") for variable in dashboard["templating"]["list"]}
-    values |= {"__interval": interval, "__rate_interval": interval, "__range": "1h"} | dict(chosen or {})
+    values = _all(dashboard)
+    values |= {"__interval": interval, "__rate_interval": rate_interval or interval, "__range": span}
+    values |= dict(chosen or {})
     for panel in dashboard["panels"]:
         defaults = panel["fieldConfig"]["defaults"]
+        changes = [
+            change["options"] for change in panel.get("transformations", []) if change["id"] == "renameByRegex"
+        ]
+        overrides = [one for one in panel["fieldConfig"]["overrides"] if one["matcher"]["id"] == "byRegexp"]
         for target in panel["targets"]:
             yield Query(
                 panel=panel["title"],
@@ -50,4 +96,41 @@ def queries(dashboard: Mapping[str, Any], interval: str, chosen: Mapping[str, st
                 legend=target["legendFormat"],
                 unit=defaults["unit"],
                 empty=defaults["noValue"],
+                instant=target.get("instant", False),
+                bounds=_bounds(defaults),
+                renames=[_rename(options) for options in changes],
+                overrides=[_override(one) for one in overrides],
             )
+
+
+def variables(dashboard: Mapping[str, Any]) -> list[Variable]:
+    """The variables that take their values from Prometheus, with those before them at All, in order."""
+    values = _all(dashboard)
+    found = []
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query" and (match := _LABEL_VALUES.fullmatch(variable["query"]["query"])):
+            series = _VARIABLE.sub(lambda name: values[name[1]], match["series"])
+            found.append(Variable(variable["name"], match["label"], series))
+    return found
+
+
+def _all(dashboard: Mapping[str, Any]) -> dict[str, str]:
+    """What each variable stands for while it is at All."""
+    return {variable["name"]: variable.get("allValue", "") for variable in dashboard["templating"]["list"]}
+
+
+def _bounds(defaults: Mapping[str, Any]) -> dict[str, float | None]:
+    """Lowest and highest value; a threshold at 0 or below says that the value may go there."""
+    bounds = {key: defaults[key] for key in ("min", "max") if key in defaults}
+    steps = [step["value"] for step in defaults.get("thresholds", {}).get("steps", [])]
+    return {"min": None} | bounds if any(step is not None and step <= 0 for step in steps) else bounds
+
+
+def _rename(options: Mapping[str, str]) -> tuple[str, str]:
+    """Grafana's pattern and replacement, with groups as Python writes them."""
+    return options["regex"], re.sub(r"\$(\d)", r"\\\1", options["renamePattern"])
+
+
+def _override(override: Mapping[str, Any]) -> Override:
+    pattern = override["matcher"]["options"].removeprefix("/").removesuffix("/")
+    return pattern, {one["id"]: one["value"] for one in override["properties"]}

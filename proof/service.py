@@ -18,14 +18,20 @@ class Service:
 
     `settings` are KRONOS_ variables without the prefix, in lower case: {"queue_capacity": 4}. Those of our own
     environment are not handed on. `port` is the one to listen on (None: a free one). `timeout` is how many seconds
-    the model may take to load. Entering raises ProcessError, with the service's last lines, when it does not become
-    ready.
+    the model may take to load. `ready` is whether entering waits for that, which one that is to fail never is. Entering
+    raises ProcessError, with the service's last lines, when the service does not get as far.
     """
 
     def __init__(
-        self, settings: Mapping[str, object] | None = None, *, port: int | None = None, timeout: float = 120
+        self,
+        settings: Mapping[str, object] | None = None,
+        *,
+        port: int | None = None,
+        timeout: float = 120,
+        ready: bool = True,
     ) -> None:
         """Remember what to run; `with` runs it."""
+        self.ready = ready
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.timeout = timeout
@@ -56,11 +62,21 @@ class Service:
         )
         try:
             self._process.start()
-            self._process.wait_http(f"{self.url}/v1/readyz", timeout=self.timeout)
+            self._process.wait_http(f"{self.url}/v1/{'readyz' if self.ready else 'healthz'}", timeout=self.timeout)
         except BaseException:  # Ctrl-C too: __exit__ is not called when entering fails.
             self._end()
             raise
         return self
+
+    def stop(self) -> None:
+        """Stop the service; `restart` starts it again."""
+        self.process.stop(timeout=30)
+
+    def restart(self) -> None:
+        """Stop the service if it runs, start it again, and wait until it is ready. Raises ProcessError."""
+        self.stop()
+        self.process.start()
+        self.process.wait_http(f"{self.url}/v1/readyz", timeout=self.timeout)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

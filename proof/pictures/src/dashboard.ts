@@ -1,0 +1,80 @@
+// A dashboard as Grafana stores it: the parts of its JSON that are drawn here.
+import type { DataTransformerConfig, FieldConfigSource } from '@grafana/data';
+
+export interface Target {
+  refId: string;
+  expr: string;
+  legendFormat?: string;
+  format?: 'time_series' | 'table';
+  instant?: boolean;
+}
+
+export interface Link {
+  title: string;
+  url: string;
+  targetBlank?: boolean;
+}
+
+export interface Panel {
+  id: number;
+  type: string;
+  title: string;
+  description?: string;
+  gridPos: { x: number; y: number; w: number; h: number };
+  targets?: Target[];
+  interval?: string;
+  maxDataPoints?: number;
+  options?: Record<string, unknown>;
+  fieldConfig?: FieldConfigSource;
+  transformations?: DataTransformerConfig[];
+  links?: Link[];
+  collapsed?: boolean;
+  panels?: Panel[];
+}
+
+export interface Variable {
+  name: string;
+  label?: string;
+  type: string;
+  query: string | { query: string; refId: string };
+  regex?: string;
+  multi?: boolean;
+  includeAll?: boolean;
+  allValue?: string;
+  refresh?: number;
+  sort?: number;
+  hide?: number;
+  current?: { value: string | string[] };
+}
+
+export interface DashboardLink {
+  type: string;
+  title: string;
+  tags: string[];
+  includeVars?: boolean;
+  keepTime?: boolean;
+}
+
+export interface Dashboard {
+  uid: string;
+  title: string;
+  tags: string[];
+  time: { from: string; to: string };
+  templating: { list: Variable[] };
+  links?: DashboardLink[];
+  panels: Panel[];
+}
+
+/** What the server that serves this page was told; scrapeInterval is in seconds. */
+export interface Settings {
+  prometheus: string;
+  scrapeInterval: number;
+}
+
+export async function load<T>(path: string): Promise<T> {
+  const answer = await fetch(path);
+  if (!answer.ok) {
+    throw new Error(`${path}: HTTP ${answer.status}: ${await answer.text()}`);
+  }
+  return (await answer.json()) as T;
+}

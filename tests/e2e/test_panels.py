@@ -1,0 +1,161 @@
+"""Every panel of every dashboard, held against real data: a back-filled half day, and the live service.
+
+Half of it is faults, put into a dashboard on purpose: a check that finds nothing proves nothing by itself.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kronos_mixin.contract import load_contract
+from proof import backfill, binaries, scene, truth
+from proof.panel_check import Span, check, values
+from proof.panels import queries
+from proof.prometheus import Prometheus
+from proof.story import END, INSTANCES
+
+HOURS = 10
+SPAN = Span(END - HOURS * 3600, END, backfill.STEP, backfill.STEP)
+OVERVIEW = truth.OVERVIEW
+MIXIN = backfill.compile_for_history()
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory):
+    """A Prometheus with the last hours of the story's day, and the story itself."""
+    folder = tmp_path_factory.mktemp("history")
+    tools = binaries.newest()
+    told = backfill.fill(tools, MIXIN, folder, HOURS)
+    with backfill.serve(tools, folder / "data") as server:
+        yield server, told
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory):
+    with scene.play(binaries.newest(), tmp_path_factory.mktemp("scene")) as played:
+        yield played
+
+
+def test_every_panel_of_the_history(history):
+    findings = check(history[0], MIXIN.dashboards, SPAN)
+    assert findings == [], "\n".join(map(str, findings))
+
+
+def test_the_overview_says_what_happened(history):
+    findings = truth.disagreements(history[0], MIXIN.dashboards[OVERVIEW], history[1], load_contract(), SPAN)
+    assert findings == [], "\n".join(map(str, findings))
+
+
+@pytest.mark.parametrize("name", MIXIN.dashboards)
+def test_every_variable_has_values(history, name):
+    offered = values(history[0], MIXIN.dashboards[name], SPAN)
+    wanted = [v["name"] for v in MIXIN.dashboards[name]["templating"]["list"] if v["type"] == "query"]
+    assert list(offered) == wanted
+    assert offered["job"] == ["kronos-api"]
+    assert offered.get("instance", [one.name for one in INSTANCES]) == [one.name for one in INSTANCES]
+
+
+def test_every_panel_of_the_live_scene(live):
+    findings = check(live.prometheus, live.mixin.dashboards, live.span, scene.SILENT)
+    assert findings == [], "\n".join(map(str, findings))
+
+
+def test_the_live_overview_counts_what_was_sent(live):
+    wanted = {"success", "invalid", "unauthorized", "too_large", "rate_limited", "timeout", "cancelled", "error"}
+    assert {status for _, status in live.sent} >= wanted
+    span = live.span
+    asked = queries(live.mixin.dashboards[OVERVIEW], "1s", rate_interval=span.rate_interval, span=span.whole)
+    found = next(query for query in asked if query.panel.startswith("Request rate"))
+    lines = live.prometheus.query_range(found.expr, span.begin, span.end, span.step)
+    shown = {(s.labels["route"], s.labels["status"]): sum(v for _, v in s.points) * span.step for s in lines}
+    # A rate reaches over the edges of its window: a few requests more or less.
+    assert shown == pytest.approx(dict(live.sent), rel=0.2, abs=3)
+
+
+def seeded(title, old, new):
+    """The overview with one of its panels only, in which `old` has become `new` wherever it stood."""
+    source = MIXIN.dashboards[OVERVIEW]
+    (panel,) = [panel for panel in source["panels"] if panel["title"].startswith(title)]
+    before = json.dumps(panel)
+    after = before.replace(json.dumps(old)[1:-1], json.dumps(new)[1:-1])
+    assert after != before, f"{title} has no {old}"
+    return {OVERVIEW: {**source, "panels": [json.loads(after)]}}
+
+
+FAULTS = {
+    "a metric that nobody exposes": (
+        "Request rate",
+        "job_route_status:kronos_requests:rate5m",
+        "job_route_status:kronos_request:rate5m",
+        "of which there is nothing",
+    ),
+    "a label that the series does not have": ("Request rate", 'status=~"$status"', 'state=~"$status"', "is empty"),
+    "a value that the label never has": (
+        "Firing alerts",
+        'alertstate="firing"',
+        'alertstate="fired"',
+        "is empty, but",
+    ),
+    "a filter that matches nothing": ("Timeout rate", 'route=~"$route"', 'route="$route"', "is empty"),
+    "a label that the legend does not have": ("Latency p50", "p95 {{route}}", "p95 {{rute}}", "shows the label rute"),
+    "a legend that does not tell lines apart": ("Latency p50", "p95 {{route}}", "p95", "2 lines are all named 'p95'"),
+    "two queries of one name": ("Latency p50", "p95 {{route}}", "p50 {{route}}", "2 lines are all named 'p50 batch'"),
+    "percentiles in the wrong order": (
+        "Latency p50",
+        "histogram_quantile(0.50",
+        "histogram_quantile(0.999",
+        "is below p50",
+    ),
+    "a ratio the wrong way round": (
+        "Error rate",
+        "sum by (route) (avg_over_time(job_route:kronos_requests_failed",
+        "2 - sum by (route) (avg_over_time(job_route:kronos_requests_failed",
+        "is a ratio of",
+    ),
+    "a ratio without its guard": ("Error rate", " > 0)", " * 0)", "is nan"),
+    "a percentage as a ratio": ("Ready instances", "avg by (job) (", "100 * avg by (job) (", "is a ratio of 100"),
+    "an expression that does not parse": ("Request rate", "sum by (", "sum by ((", "Prometheus refuses it"),
+    "a variable that does not exist": ("Request rate", "$status", "$state", "reads the variable 'state'"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_found(history, fault):
+    title, old, new, reason = FAULTS[fault]
+    findings = check(history[0], seeded(title, old, new), SPAN)
+    assert any(reason in one.reason for one in findings), "\n".join(map(str, findings)) or "nothing was found"
+    assert {one.dashboard for one in findings} == {OVERVIEW}
+    assert all(one.panel.startswith(title) or one.panel == "all" for one in findings)
+
+
+LIES = {
+    "twice the rate": ("Request rate", "sum by (status, route) (", "2 * sum by (status, route) (", "there were"),
+    "another percentile": ("Latency p50", "histogram_quantile(0.95", "histogram_quantile(0.5", "has a p95 of"),
+    "half the errors": (
+        "Error rate",
+        "sum by (route) (avg_over_time(job_route:kronos_requests_failed",
+        "0.5 * sum by (route) (avg_over_time(job_route:kronos_requests_failed",
+        "failed",
+    ),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_plausible_lie_is_found(history, lie):
+    """Nothing is empty, no ratio is above 1, and still it is not what happened."""
+    title, old, new, reason = LIES[lie]
+    (wrong,) = seeded(title, old, new).values()
+    others = [p for p in MIXIN.dashboards[OVERVIEW]["panels"] if not p["title"].startswith(title)]
+    dashboard = {**wrong, "panels": wrong["panels"] + others}
+    findings = truth.disagreements(history[0], dashboard, history[1], load_contract(), SPAN)
+    assert findings
+    assert all(one.panel.startswith(title) and reason in one.reason for one in findings), findings
+
+
+def test_without_data_every_query_is_found():
+    with Prometheus(binaries.newest(), {}) as server:
+        findings = check(server, MIXIN.dashboards, SPAN)
+    asked = {target["expr"] for d in MIXIN.dashboards.values() for p in d["panels"] for target in p["targets"]}
+    assert len({finding.query for finding in findings}) == len(asked)
