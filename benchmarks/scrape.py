@@ -1,0 +1,55 @@
+"""Scrapes of the service, as Prometheus would read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+from kronos_service.exchange import METRICS_PATH
+from prometheus_client.parser import text_string_to_metric_families
+
+Series = tuple[str, frozenset[tuple[str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """One scrape: every series with its value, and the size of the text."""
+
+    values: Mapping[Series, float]
+    size: int
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum over all series of `name` with at least `labels`."""
+        wanted = set(labels.items())
+        return sum(value for (series, have), value in self.values.items() if series == name and wanted <= have)
+
+    def by(self, name: str, *labels: str) -> dict[tuple[str, ...], int]:
+        """The counts of `name` by the values of `labels`, without those that are 0."""
+        counts: dict[tuple[str, ...], int] = {}
+        for (series, have), value in self.values.items():
+            if series == name and value:
+                known = dict(have)
+                key = tuple(known[label] for label in labels)
+                counts[key] = counts.get(key, 0) + int(value)
+        return counts
+
+
+def scrape(client: httpx.Client) -> Scrape:
+    """Scrape the service that `client` has as its base."""
+    text = client.get(METRICS_PATH).raise_for_status().text
+    values = {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    return Scrape(values, len(text))
+
+
+def difference(before: Mapping[tuple[str, ...], int], after: Mapping[tuple[str, ...], int]) -> dict[str, int]:
+    """What was counted between two scrapes, by the label values joined with blanks; without zeros."""
+    return {
+        " ".join(key): after.get(key, 0) - before.get(key, 0)
+        for key in sorted({*before, *after})
+        if after.get(key, 0) != before.get(key, 0)
+    }

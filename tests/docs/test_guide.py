@@ -1,0 +1,191 @@
+"""The guide and the page of curl examples: nothing in them is wrong, and what can run runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import yaml
+from kronos_service.logs import FIELDS
+from kronos_service.settings import PREFIX, Settings
+
+from kronos_mixin import promql, series
+from kronos_mixin.contract import load_contract, mixin_path
+from kronos_mixin.jsonnet import evaluate
+from kronos_mixin.reference import GROUPS, ReferenceDriftError, examples, replace_section
+from proof import binaries, guide
+from proof.api import Api
+from tests.docs.blocks import Reader, blocks
+from tests.service.server import ROOT, environment, free_port
+
+CURL = ROOT / "service" / "examples" / "CURL.md"
+PAGES = [guide.GUIDE, CURL]
+
+
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def test_the_generated_sections_are_those_of_the_code():
+    if guide.generated(text(guide.GUIDE)) != text(guide.GUIDE):
+        pytest.fail("service/OBSERVABILITY.md is not what the code says: run `python -m proof.guide`")
+
+
+def test_a_metric_without_an_example_or_a_page_without_the_section_is_an_error(monkeypatch):
+    with pytest.raises(ReferenceDriftError, match="there must be one"):
+        replace_section("no markers", "metrics", "x")
+    monkeypatch.delitem(GROUPS["Work"], "kronos_forecast_candles_total")
+    with pytest.raises(ReferenceDriftError, match="without an example query: kronos_forecast_candles_total;"):
+        examples(load_contract())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path):
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text(page)):
+        path, _, fragment = target.partition("#")
+        if path.startswith("http"):
+            continue
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists() or (fragment and fragment not in anchors(file)):
+            broken.append(target)
+    assert broken == []
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings, and those written out."""
+    headings = re.findall(r"^#+ (.*)$", text(page), re.MULTILINE)
+    made = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return made | set(re.findall(r'<a id="([^"]+)">', text(page)))
+
+
+def queries_of(page: Path) -> list[str]:
+    fenced = [block.text for block in blocks(page) if block.language == "promql"]
+    return [
+        re.sub(r"^#.*\n", "", query, flags=re.MULTILINE).strip() for body in fenced for query in body.split("\n\n")
+    ]
+
+
+def test_every_query_reads_series_that_exist():
+    found = queries_of(guide.GUIDE)
+    assert len(found) > len(load_contract().metrics)
+    known = series.known(evaluate(mixin_path()), load_contract())
+    assert {query: problems for query in found if (problems := promql.read(query, known).problems)} == {}
+
+
+def test_names_of_metrics_settings_fields_alerts_and_panels_exist():
+    names = set(re.findall(r"`([^`\n]+)`", text(guide.GUIDE)))
+    settings = {PREFIX + name.upper() for name in Settings.model_fields}
+    mentioned = set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", text(guide.GUIDE)))
+    assert mentioned - settings == set()
+    metrics = {name for name in names if re.fullmatch(r"kronos_[a-z_]+", name)} - {"kronos_service"}
+    assert metrics - load_contract().metrics.keys() == set()
+    alerts = {name for name in names if re.fullmatch(r"Kronos[A-Z]\w+", name)}
+    assert alerts - {file.stem for file in (ROOT / "mixin" / "runbooks").glob("*.md")} == set()
+    fields = {name for name in names if name.endswith("_ms")} | log_query_fields()
+    assert fields - FIELDS.keys() == set()
+    dashboards = [text(file) for file in (ROOT / "monitoring" / "grafana").glob("*.json")]
+    panels = re.findall(r"\*\*([A-Z][^*]+)\*\*", text(guide.GUIDE).partition("### Step 1")[2].partition("## 10.")[0])
+    assert [panel for panel in panels if not any(f'"title": "{panel}' in one for one in dashboards)] == []
+
+
+def log_query_fields() -> set[str]:
+    """What the examples for Loki and Elasticsearch ask for."""
+    found = set()
+    for block in blocks(guide.GUIDE):
+        if block.language == "logql":
+            found |= set(re.findall(r"\| (\w+) [=><]", block.text)) | set(re.findall(r"{{\.(\w+)}}", block.text))
+            found |= set(re.findall(r"by \((\w+)\)", block.text))
+        if block.language == "alloy":
+            for group in re.findall(r"(?:expressions|values) = {([^}]*)}", block.text):
+                found |= set(re.findall(r"(\w+) =", group))
+        found |= set(re.findall(r"kronos\.(\w+) [:><]", block.text)) if block.language == "kql" else set()
+    assert len(found) > 8
+    return found
+
+
+def test_every_yaml_block_is_yaml():
+    for page in PAGES:
+        for block in blocks(page):
+            if block.language == "yaml":
+                assert yaml.safe_load(block.text), (page.name, block.line)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Reader, str]]:
+    """Someone with Prometheus and Python on PATH, and the address of the Prometheus that the guide starts."""
+    folder = tmp_path_factory.mktemp("reader")
+    programs = tmp_path_factory.mktemp("programs")
+    service, prometheus = free_port("127.0.0.1"), free_port("127.0.0.1")
+    tools = binaries.newest()
+    # The guide's Prometheus listens where it likes, ours where there is room.
+    script(programs / "prometheus", tools.prometheus, f"--web.listen-address=127.0.0.1:{prometheus}")
+    script(programs / "promtool", tools.promtool)
+    path = f"{programs}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    reading = Reader(
+        folder,
+        ROOT,
+        {
+            **environment(port=service, drain_seconds=0),
+            "PATH": path,
+            "NO_PROXY": "localhost",
+            "no_proxy": "localhost",
+        },
+        {"localhost:8000": f"localhost:{service}", "localhost:9090": f"localhost:{prometheus}"},
+    )
+    try:
+        yield reading, f"http://127.0.0.1:{prometheus}"
+    finally:
+        for file in folder.glob("*.pid"):
+            with suppress(ProcessLookupError, ValueError):
+                os.kill(int(file.read_text()), signal.SIGKILL)
+
+
+def script(file: Path, program: Path, *arguments: str) -> None:
+    file.write_text(f'#!/bin/sh\nexec {shlex.quote(str(program))} "$@" {shlex.join(arguments)}\n')
+    file.chmod(0o755)
+
+
+def test_the_guide_word_by_word(reader: tuple[Reader, str]):
+    reading, prometheus = reader
+    reading.follow(guide.GUIDE)
+    server = Api(prometheus)
+    ready = examples(load_contract())
+    gpu = {name for name, metric in load_contract().metrics.items() if metric.when == "gpu"}
+    empty = [name for name, example in ready.items() if name not in gpu and not server.query(example.query)]
+    server.close()
+    assert empty == []
+    logged = [line for line in (reading.folder / "service.log").read_text().splitlines() if line.startswith("{")]
+    assert {name for line in logged for name in yaml.safe_load(line)} - FIELDS.keys() == set()
+
+
+def test_the_curl_examples(reader: tuple[Reader, str]):
+    reading, _ = reader
+    reading.follow(CURL)
+
+
+def test_what_was_started_is_stopped(reader: tuple[Reader, str]):
+    reading, _ = reader
+    reading.stop(guide.GUIDE)
+    deadline = time.monotonic() + 20
+    left = [int(file.read_text()) for file in reading.folder.glob("*.pid")]
+    assert len(left) == 2
+    while any(alive(pid) for pid in left):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
