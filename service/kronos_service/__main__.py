@@ -1,9 +1,10 @@
 """The command line: ``python -m kronos_service``, the only supported start.
 
-It owns the stop signals and the HTTP server. The first SIGTERM or SIGINT drains: not ready at once, answering for
-``KRONOS_DRAIN_SECONDS`` more, then finishing what is admitted. The second one stops now.
+It owns the stop signals and the HTTP servers. The first SIGTERM or SIGINT drains: not ready at once, answering for
+``KRONOS_DRAIN_SECONDS`` more, then finishing what is admitted for up to ``KRONOS_SHUTDOWN_SECONDS``, then stopping
+the rest. Probes and scrapes are answered to the end. The second signal stops now.
 
-Exit codes: 0 after a drain, 1 if the address cannot be used, 2 for wrong settings or arguments, 128 + the signal's
+Exit codes: 0 after a drain, 1 if an address cannot be used, 2 for wrong settings or arguments, 128 + the signal's
 number after a second signal.
 """
 
@@ -12,20 +13,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from kronos_mixin import __version__
 from kronos_service import logs
-from kronos_service.settings import Effective, Settings, SettingsError, read_settings
+from kronos_service.settings import PREFIX, Effective, Settings, SettingsError, read_settings
 
 if TYPE_CHECKING:
     # At run time only where it is needed: it brings PyTorch, and seconds that --help need not wait for.
@@ -34,10 +36,18 @@ if TYPE_CHECKING:
 EXIT_ADDRESS = 1
 EXIT_SETTINGS = 2
 
-_FORCED_ANSWER_SECONDS = 1.0
-"""How long a forced stop waits at most for the stopped requests to be answered."""
+_LAST_ANSWERS_SECONDS = 1.0
+"""How long a stop waits at most for the stopped requests to be answered."""
 
-_log = structlog.stdlib.get_logger("kronos.server")
+_KEEP_ALIVE_SECONDS = 30
+"""How long an unused connection stays open: longer than the clients of Prometheus and httpx keep theirs, so that
+none of them sends into a connection that is being closed."""
+
+_SWITCH_SECONDS = 0.001
+"""How long a busy thread may keep the interpreter lock while the event loop wants it; Python's own default is five
+times that."""
+
+_log = logs.get_logger("kronos.server")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,24 +65,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logs.configure(settings.log_level, settings.log_format)
     for warning in effective.warnings:
         _log.warning("settings", warning=warning)
-    try:
-        listener = _bind(settings)
-    except OSError as error:
-        where = f"{settings.host}:{settings.port}"
-        reason = error.strerror or str(error)
-        return _fail(
-            f"cannot listen on {where}: {reason}; stop what uses it, or set KRONOS_HOST and KRONOS_PORT", EXIT_ADDRESS
-        )
-    with listener:
-        return asyncio.run(_serve(effective, listener))
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    with contextlib.ExitStack() as listeners:
+        try:
+            main_listener = listeners.enter_context(_bind("KRONOS", settings.host, settings.port))
+            scrape_listener = None
+            if settings.metrics_port is not None:
+                host = settings.metrics_host or settings.host
+                scrape_listener = listeners.enter_context(_bind("KRONOS_METRICS", host, settings.metrics_port))
+        except OSError as error:
+            return _fail(str(error), EXIT_ADDRESS)
+        code = asyncio.run(_serve(effective, main_listener, scrape_listener))
+    _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """End the process at once if PyTorch is still at work: a thread of it cannot be stopped, and would crash."""
+    if any(thread.name.startswith("kronos-") for thread in threading.enumerate()):
+        os._exit(code)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m kronos_service",
         description="The instrumented Kronos forecasting service.",
-        epilog="Settings are KRONOS_* variables or lines of a .env file in the working folder; --check-config lists "
-        "them.",
+        epilog="\n".join(_settings_help()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"kronos_service {__version__}")
     parser.add_argument(
@@ -81,51 +100,79 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _settings_help() -> Iterator[str]:
+    """Every setting with its default and what it does."""
+    yield "settings, as environment variables or lines of a .env file in the working folder:"
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"={field.default}"
+        yield f"  {PREFIX}{name.upper()}{default}"
+        yield from textwrap.wrap(field.description or "", 100, initial_indent="      ", subsequent_indent="      ")
+
+
 def _fail(message: str, code: int) -> int:
     print(f"kronos_service: {message}", file=sys.stderr)  # noqa: T201 - before the logs, for whoever started it
     return code
 
 
-def _bind(settings: Settings) -> socket.socket:
-    """A socket on the address, not listening yet: who connects before the service answers is refused."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
+def _bind(prefix: str, host: str, port: int) -> socket.socket:
+    """A socket on the address, not listening yet: who connects before the service answers is refused.
+
+    Raises OSError with a text for the operator; ``prefix`` is that of the variables that say the address.
+    """
     try:
-        # Else a restart would have to wait until the old connections have timed out.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError:
-        listener.close()
-        raise
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            # Else a restart would have to wait until the old connections have timed out.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+            f"cannot listen on {host}:{port}: {reason}; stop what uses it, or set {prefix}_HOST and {prefix}_PORT"
+        ) from None
     return listener
 
 
-async def _serve(effective: Effective, listener: socket.socket) -> int:
+async def _serve(effective: Effective, listener: socket.socket, scrape_listener: socket.socket | None) -> int:
     from kronos_service.app import create_app
+    from kronos_service.protocol import problem_protocol
 
     settings = effective.settings
     app = create_app(settings)
-    server = _Server(_configuration(app, settings))
-    stop = _Stop(server, app.state.lifecycle, settings.drain_seconds)
+    protocol = problem_protocol(settings.body_timeout_seconds, app.state.recorder.record)
+    server = _Server(_configuration(app, protocol))
+    scrapes = _Server(_configuration(app.state.scrape, protocol, lifespan="off"))
+    stop = _Stop(server, app.state.lifecycle, settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.on_signal, number)
-    host, port = listener.getsockname()[:2]
-    _log.info("starting", host=host, port=port, version=__version__, settings=effective.as_dict())
+    addresses = dict(zip(("host", "port"), listener.getsockname(), strict=False))
+    if scrape_listener is not None:
+        addresses |= dict(zip(("metrics_host", "metrics_port"), scrape_listener.getsockname(), strict=False))
+    _log.info("starting", **addresses, version=__version__, settings=effective.as_dict())
+    scraping = None if scrape_listener is None else asyncio.create_task(scrapes.serve([scrape_listener]))
     await server.serve(sockets=[listener])
-    _log.info("stopped", code=stop.exit_code)
+    if scraping is not None:
+        # The last to go: what the end of the service did can still be scraped.
+        scrapes.should_exit = True
+        await scraping
+    _log.info("stopped", exit_code=stop.exit_code)
     return stop.exit_code
 
 
-def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
-    from kronos_service.protocol import ProblemProtocol
-
+def _configuration(
+    app: ASGIApp, protocol: type[asyncio.Protocol], lifespan: Literal["on", "off"] = "on"
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=ProblemProtocol,
-        lifespan="on",
+        http=protocol,
+        lifespan=lifespan,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -133,8 +180,9 @@ def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         proxy_headers=False,
         # An upgrade is answered like any request, in the one error format.
         ws="none",
-        # Nothing admitted lasts longer than the time limit; the second is for its answer to leave.
-        timeout_graceful_shutdown=int(settings.time_limit_seconds) + 1,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        # When it comes to that everything has had its time already; the second is for the last answers to leave.
+        timeout_graceful_shutdown=1,
     )
 
 
@@ -149,34 +197,43 @@ class _Server(uvicorn.Server):
 class _Stop:
     """What the stop signals do. Lives on the event loop."""
 
-    def __init__(self, server: uvicorn.Server, lifecycle: Lifecycle, drain_seconds: float) -> None:
+    def __init__(self, server: uvicorn.Server, lifecycle: Lifecycle, settings: Settings) -> None:
         self.exit_code = 0
         self._server = server
         self._lifecycle = lifecycle
-        self._drain_seconds = drain_seconds
+        self._settings = settings
+        self._draining: asyncio.Task[None] | None = None
         self._forced: asyncio.Task[None] | None = None
 
     def on_signal(self, number: int) -> None:
         """The first signal drains, the second stops now."""
-        if not self._lifecycle.draining:
-            _log.info("draining", signal=signal.Signals(number).name, seconds=self._drain_seconds)
+        name = signal.Signals(number).name
+        if self._draining is None:
+            _log.info("draining", signal=name, seconds=self._settings.drain_seconds)
             self._lifecycle.drain()
-            asyncio.get_running_loop().call_later(self._drain_seconds, self._finish)
+            self._draining = asyncio.create_task(self._drain())
         elif self._forced is None:
-            _log.warning("stopping now", signal=signal.Signals(number).name)
+            _log.warning("stopping now", signal=name, running=self._lifecycle.running)
             self.exit_code = 128 + number
+            self._draining.cancel()
             self._forced = asyncio.create_task(self._force())
 
-    def _finish(self) -> None:
-        self._lifecycle.refuse()
+    async def _drain(self) -> None:
+        lifecycle, seconds = self._lifecycle, self._settings.shutdown_seconds
+        await asyncio.sleep(self._settings.drain_seconds)
+        lifecycle.refuse()
+        _log.info("finishing", running=lifecycle.running, seconds=seconds)
+        if not await lifecycle.idle(seconds):
+            _log.warning("stopping what is not done", running=lifecycle.running)
+            lifecycle.interrupt()
+            await lifecycle.idle(_LAST_ANSWERS_SECONDS)
+        # Only now: from here on there are no new connections, and so no probes and no scrapes.
         self._server.should_exit = True
 
     async def _force(self) -> None:
-        self._finish()
-        # In a thread, because it waits for the model's running step; a daemon, because nobody waits for that.
-        threading.Thread(target=self._lifecycle.stop, name="kronos-stop", daemon=True).start()
-        await asyncio.sleep(_FORCED_ANSWER_SECONDS)
-        self._server.force_exit = True
+        self._lifecycle.interrupt()
+        await self._lifecycle.idle(_LAST_ANSWERS_SECONDS)
+        self._server.should_exit = True
 
 
 if __name__ == "__main__":

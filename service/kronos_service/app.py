@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,17 +18,22 @@ from starlette.responses import Response
 
 from kronos_mixin import __version__
 from kronos_mixin.contract import ContractError, load_contract
+from kronos_service.access import Access, KeyFile
 from kronos_service.exchange import API_PATHS, DOCS_PATH, METRICS_PATH, OPENAPI_PATH, Exchange
 from kronos_service.forecaster import Forecaster
 from kronos_service.lifecycle import Lifecycle
 from kronos_service.limits import Gate
 from kronos_service.loop_lag import LoopLag
 from kronos_service.metrics import Metrics
-from kronos_service.middleware import Observation, answer
+from kronos_service.middleware import Observation, Recorder, answer
 from kronos_service.routes import Service, build_router
 from kronos_service.schemas import BatchRequest, SingleRequest
 from kronos_service.schemas import Problem as ProblemSchema
-from kronos_service.settings import Settings, parse_api_keys, read_settings
+from kronos_service.scrape import Scrape, ScrapeAddress
+from kronos_service.settings import Settings, read_api_keys, read_settings
+
+_STOP_SECONDS = 1.0
+"""How long the end of the application waits at most for the model's running step."""
 
 
 def create_app(
@@ -39,14 +45,15 @@ def create_app(
 
     ``settings`` default to the environment's; ``forecaster`` to a new one, which the application loads, with the
     metrics as its observer; ``registry`` to a new one. A forecaster that is handed in and ready is not loaded
-    again. ``app.state.lifecycle`` is what a server drains and stops.
+    again. ``app.state.lifecycle`` is what a server drains and stops, ``app.state.recorder`` what it tells of
+    requests that it refuses by itself, ``app.state.scrape`` the application for an address of the scrape's own.
     """
     settings = settings or read_settings().settings
     contract = load_contract()
     if set(contract.label_values["api_route"]) != API_PATHS or contract.metrics_path != METRICS_PATH:
         raise ContractError("the paths of the service are not those of the contract: api_route, metrics_path")
-    clients = parse_api_keys(settings.api_keys) if settings.api_keys else {}
-    metrics = Metrics(registry or CollectorRegistry(), contract, clients)
+    metrics = Metrics(registry or CollectorRegistry(), contract, read_api_keys(settings) or {})
+    access = Access(settings)
     forecaster = forecaster or Forecaster(
         capacity=settings.queue_capacity, threads=settings.torch_threads, observer=metrics
     )
@@ -56,13 +63,27 @@ def create_app(
     lag = LoopLag()
     metrics.event_loop_lag.set_function(lag.largest_seconds)
 
+    recorder = Recorder(metrics, settings.log_rejections)
+
+    def use_keys(keys: Mapping[str, str]) -> None:
+        metrics.add_clients(keys)
+        access.replace_keys(keys)
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        sampling = asyncio.create_task(lag.sample_forever())
+        tasks = [asyncio.create_task(lag.sample_forever())]
+        if settings.api_keys_file is not None:
+            tasks.append(asyncio.create_task(KeyFile(settings.api_keys_file, use_keys).watch_forever()))
         lifecycle.start()
         yield
-        sampling.cancel()
-        await asyncio.to_thread(lifecycle.stop)
+        for task in tasks:
+            task.cancel()
+        recorder.storms.close()
+        # In a thread, because it waits for the model's running step; a daemon, because the end of the process does
+        # not wait for that.
+        stopping = threading.Thread(target=lifecycle.stop, name="kronos-stop", daemon=True)
+        stopping.start()
+        await asyncio.to_thread(stopping.join, _STOP_SECONDS)
 
     app = FastAPI(
         title="Kronos forecasting service",
@@ -80,9 +101,11 @@ def create_app(
     # Only these: Starlette would answer them itself. All other exceptions rise to Observation.
     app.add_exception_handler(HTTPException, _handle)
     # The last one added is the outermost.
-    app.add_middleware(Gate, settings=settings, lifecycle=lifecycle)
-    app.add_middleware(Observation, metrics=metrics, lifecycle=lifecycle)
+    app.add_middleware(Gate, settings=settings, lifecycle=lifecycle, access=access)
+    app.add_middleware(Observation, recorder=recorder, lifecycle=lifecycle)
     app.state.lifecycle = lifecycle
+    app.state.recorder = recorder
+    app.state.scrape = Observation(ScrapeAddress(Scrape(metrics, settings)), recorder=recorder, lifecycle=lifecycle)
     app.openapi = functools.partial(_openapi, app)  # type: ignore[method-assign]
     return app
 

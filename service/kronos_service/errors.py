@@ -10,6 +10,7 @@ there is a page to fetch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -36,8 +37,9 @@ MAX_ERRORS = 100
 """Most places that one answer lists; a body of megabytes can be wrong in millions of places."""
 
 
-QUEUE_RETRY_SECONDS = 1
-"""What Retry-After says when the queue is full."""
+SHORTEST_RETRY_SECONDS = 1
+LONGEST_RETRY_SECONDS = 300
+"""What Retry-After says at least and at most, whatever was measured."""
 
 LOADING_RETRY_SECONDS = 5
 """What Retry-After says while the model loads."""
@@ -81,6 +83,14 @@ class Kinds:
         outcome="unauthorized",
         rejection="unauthorized",
     )
+    forbidden = Kind(
+        "forbidden",
+        403,
+        "Not from this address",
+        "192.0.2.7 is not in an allowed network: call from one, or have KRONOS_ALLOWED_NETWORKS changed",
+        outcome="unauthorized",
+        rejection="unauthorized",
+    )
     not_found = Kind("not-found", 404, "No such path", "GET /v1/forecast: see /docs for the paths there are")
     method = Kind("method-not-allowed", 405, "Method not allowed", "PUT is not possible here: use POST")
     slow_body = Kind(
@@ -112,6 +122,12 @@ class Kinds:
         rejection="rate_limited",
     )
     not_http = Kind("not-http", 400, "This is no HTTP request", "Invalid HTTP request received.")
+    slow_head = Kind(
+        "slow-head", 408, "The request took too long", "its headers were not complete after 10 s: send them faster"
+    )
+    head_too_large = Kind(
+        "headers-too-large", 431, "The headers are too large", "they are over 65536 bytes: send fewer or shorter ones"
+    )
     client = Kind("client-error", 400, "The request is not valid", "Bad Request")
     client_left = Kind("client-left", 499, "The client left", "the connection was closed", outcome="cancelled")
     inference = Kind(
@@ -150,7 +166,7 @@ class Kinds:
         "overloaded",
         503,
         "Too much to do",
-        "the queue holds 256 of 256 series: try again in 1 s",
+        "the queue holds 1024 of 1024 series, and 1 more were sent: try again in 2 s",
         outcome="overloaded",
         rejection="queue_full",
     )
@@ -239,6 +255,11 @@ def invalid(errors: Sequence[InvalidPlace], *, more: bool = False) -> Problem:
     return Problem(Kinds.invalid, detail, errors=errors, more_errors=more)
 
 
+def retry_after(seconds: float) -> int:
+    """What Retry-After says if there will be room in so many ``seconds``."""
+    return min(LONGEST_RETRY_SECONDS, max(SHORTEST_RETRY_SECONDS, math.ceil(seconds)))
+
+
 def to_problem(error: Exception) -> Problem:
     """Translate any exception; what is not known is an internal error, whose text stays in the log."""
     if isinstance(error, Problem):
@@ -256,15 +277,17 @@ def _forecaster_problem(error: ForecasterError) -> Problem:
     if isinstance(error, ForecastInvalid):
         return invalid([InvalidPlace("", str(error))])
     if isinstance(error, QueueFull):
+        kept = f", {error.reserved} are kept for other callers" if error.reserved else ""
+        seconds = retry_after(error.retry_seconds)
         detail = (
-            f"the queue holds {error.depth} of {error.capacity} series and {error.asked} more were sent: "
-            "try again later"
+            f"the queue holds {error.depth} of {error.capacity} series{kept}, and {error.asked} more were sent: "
+            f"try again in {seconds} s"
         )
-        return Problem(Kinds.overloaded, detail, retry_after_seconds=QUEUE_RETRY_SECONDS)
+        return Problem(Kinds.overloaded, detail, retry_after_seconds=seconds)
     if isinstance(error, NotReady):
         return Problem(Kinds.not_ready, Kinds.not_ready.example, retry_after_seconds=LOADING_RETRY_SECONDS)
     if isinstance(error, Stopped):
-        return Problem(Kinds.stopped, Kinds.stopped.example, retry_after_seconds=QUEUE_RETRY_SECONDS)
+        return Problem(Kinds.stopped, Kinds.stopped.example, retry_after_seconds=SHORTEST_RETRY_SECONDS)
     if isinstance(error, OutOfMemory):
         return Problem(Kinds.out_of_memory, Kinds.out_of_memory.example)
     if isinstance(error, InvalidOutput):

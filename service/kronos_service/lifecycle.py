@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
-from kronos_service.errors import LOADING_RETRY_SECONDS, QUEUE_RETRY_SECONDS, Kinds, Problem
+from kronos_service import logs
+from kronos_service.errors import LOADING_RETRY_SECONDS, SHORTEST_RETRY_SECONDS, Kinds, Problem, retry_after
 from kronos_service.forecaster import (
     CheckpointInvalid,
     CheckpointNotFound,
@@ -27,32 +29,40 @@ if TYPE_CHECKING:
 _LONGEST_BACKOFF = 10
 """Most that the pause between two loads grows to, in multiples of ``load_retry_seconds``."""
 
-_log = structlog.stdlib.get_logger("kronos.lifecycle")
+_log = logs.get_logger("kronos.lifecycle")
 
 
 class Lifecycle:
     """Loads the model in the background and knows whether the service takes requests.
 
     ``draining`` is true from the first stop signal on: not ready any more, but still answering. ``refusing`` is
-    true from the end of the drain: what is admitted is finished, nothing new is taken.
+    true from the end of the drain: what is admitted is finished, nothing new is taken. ``running`` counts the
+    requests to API routes that are not answered yet.
     """
 
     def __init__(self, settings: Settings, forecaster: Forecaster, metrics: Metrics) -> None:
         """``forecaster`` may be ready already; then ``start`` loads nothing."""
         self.draining = False
         self.refusing = False
+        self.running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._interrupted: asyncio.Future[None] | None = None
         self._settings = settings
         self._forecaster = forecaster
         self._metrics = metrics
         self._stopped = threading.Event()
         self._failure: str | None = None
-        metrics.model_ready.set_function(lambda: float(forecaster.ready))
+        self._next_load = 0.0
+        self._loading = False
+        metrics.model_ready.set_function(lambda: float(self._ready))
         metrics.draining.set_function(lambda: float(self.draining))
 
     def start(self) -> None:
         """Begin to load the model; returns at once."""
         if self._forecaster.ready:
             return
+        self._loading = True
         # A daemon, because nothing can interrupt PyTorch while it reads a file, and a stop must not wait for it.
         threading.Thread(target=self._load_until_ready, name="kronos-loader", daemon=True).start()
 
@@ -64,35 +74,75 @@ class Lifecycle:
         """Stop taking requests."""
         self.draining = self.refusing = True
 
+    def interrupt(self) -> None:
+        """Let all forecasts that are not done end with :class:`Stopped`, at once. For the event loop."""
+        self.refuse()
+        if not self.interrupted().done():
+            self.interrupted().set_result(None)
+
+    def interrupted(self) -> asyncio.Future[None]:
+        """Done as soon as nothing may be finished any more. For the event loop."""
+        if self._interrupted is None:
+            self._interrupted = asyncio.get_running_loop().create_future()
+        return self._interrupted
+
+    async def idle(self, seconds: float) -> bool:
+        """Wait until nothing is running, at most so many seconds; returns whether it came to that."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
     def stop(self) -> None:
         """Give up loading, and stop what the model still works on. Blocks for up to one step of the model."""
         self.refuse()
         self._stopped.set()
         self._forecaster.close("shutdown")
 
+    @contextmanager
+    def serving(self, route: str) -> Iterator[None]:
+        """Count a request to an API route as running."""
+        concurrent = self._metrics.concurrent.labels(route)
+        concurrent.inc()
+        self.running += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self.running -= 1
+            if not self.running:
+                self._idle.set()
+            concurrent.dec()
+
     def check_ready(self) -> None:
         """Raise the Problem that keeps this instance from being ready, if there is one."""
         if self.draining:
-            raise Problem(Kinds.draining, Kinds.draining.example, retry_after_seconds=QUEUE_RETRY_SECONDS)
+            raise Problem(Kinds.draining, Kinds.draining.example, retry_after_seconds=SHORTEST_RETRY_SECONDS)
         self._check_loaded()
 
-    def check_accepting(self) -> None:
-        """Raise the Problem that keeps a forecast from being taken on, if there is one."""
+    def check_accepting(self, caller: str) -> None:
+        """Raise what keeps a forecast for ``caller`` from being taken on, if there is anything."""
         if self.refusing:
-            raise Problem(Kinds.draining, Kinds.draining.example, retry_after_seconds=QUEUE_RETRY_SECONDS)
+            raise Problem(Kinds.draining, Kinds.draining.example, retry_after_seconds=SHORTEST_RETRY_SECONDS)
         self._check_loaded()
-        depth, capacity = self._forecaster.depth, self._forecaster.capacity
-        if depth >= capacity:
-            detail = f"the queue holds {depth} of {capacity} series: try again later"
-            raise Problem(Kinds.overloaded, detail, retry_after_seconds=QUEUE_RETRY_SECONDS)
+        self._forecaster.check_room(1, caller)
+
+    @property
+    def _ready(self) -> bool:
+        # Not before the metrics say what was loaded: whoever sees it ready may look there next.
+        return self._forecaster.ready and not self._loading
 
     def _check_loaded(self) -> None:
-        if self._forecaster.ready:
+        if self._ready:
             return
         detail = "the model is loading: try again later"
         if self._failure is not None:
             detail = f"the model could not be loaded: {self._failure}; it is tried again, the log has the details"
-        raise Problem(Kinds.not_ready, detail, retry_after_seconds=LOADING_RETRY_SECONDS)
+        # A load takes a while even where it succeeds.
+        seconds = retry_after(self._next_load - time.monotonic() + LOADING_RETRY_SECONDS)
+        raise Problem(Kinds.not_ready, detail, retry_after_seconds=max(LOADING_RETRY_SECONDS, seconds))
 
     def _load_until_ready(self) -> None:
         pause = self._settings.load_retry_seconds
@@ -134,13 +184,14 @@ class Lifecycle:
             outcome = "error"
         # Callers get the contract's sentence; paths and library texts are for the log.
         self._failure = self._metrics.load_failed(outcome)
+        self._next_load = time.monotonic() + pause
         _log.error(
             "model not loaded",
             outcome=outcome,
             model=self._settings.model,
             reason=str(error),
             retry_seconds=pause,
-            exc_info=error if outcome == "error" else None,
+            **({"exc_info": error} if outcome == "error" else {}),
         )
 
     def _loaded(self, seconds: float) -> None:
@@ -148,8 +199,14 @@ class Lifecycle:
         if info is None:  # closed meanwhile
             return
         self._metrics.load_succeeded(seconds, info)
+        self._loading = False
         # What the libraries and the model have built stays for good: without it in every full collection, those
         # (which stop the event loop too) take milliseconds instead of a tenth of a second.
         gc.collect()
         gc.freeze()
-        _log.info("model loaded", model=info.model_name, revision=info.revision, seconds=round(seconds, 3))
+        _log.info("model loaded", model=version_of(info.model_name, info.revision), seconds=round(seconds, 3))
+
+
+def version_of(name: str, revision: str) -> str:
+    """A model or tokenizer as callers see it: ``name@revision``, or the name alone where it is a local folder."""
+    return name if revision == "local" else f"{name}@{revision}"

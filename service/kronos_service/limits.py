@@ -1,18 +1,16 @@
 """What a request must pass before any work is done for it.
 
-In this order: a known key, the rate limit, an uncompressed JSON body that is not too large, a service that takes
-requests, and a body that arrives in time. Every refusal is a ``Problem``, answered and counted by ``middleware``.
+In this order: a known key or network, the rate limit, an uncompressed JSON body that is not too large, a service that
+takes requests, and a body that arrives in time. Every refusal is a ``Problem``, answered and counted by
+``middleware``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import ipaddress
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
 
 from limits import RateLimitItem, parse_many
 from limits.aio.storage import MemoryStorage
@@ -21,10 +19,11 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kronos_service.errors import Kinds, Problem
-from kronos_service.exchange import API_PATHS, Exchange
+from kronos_service.access import Access, caller_of
+from kronos_service.errors import SHORTEST_RETRY_SECONDS, Kinds, Problem
+from kronos_service.exchange import ANONYMOUS, API_PATHS, Exchange
 from kronos_service.lifecycle import Lifecycle
-from kronos_service.settings import Settings, parse_api_keys
+from kronos_service.settings import Settings
 
 MAX_REMEMBERED_CALLERS = 1024
 """Callers whose recent requests are remembered; past it those who were seen longest ago are forgotten."""
@@ -33,13 +32,14 @@ MAX_REMEMBERED_CALLERS = 1024
 class Gate:
     """ASGI middleware in front of the API routes; everything else passes freely."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, lifecycle: Lifecycle) -> None:
+    def __init__(self, app: ASGIApp, *, settings: Settings, lifecycle: Lifecycle, access: Access) -> None:
         """``app`` is what is behind the gate."""
         self._app = app
         self._settings = settings
         self._lifecycle = lifecycle
-        self._keys = ApiKeys(parse_api_keys(settings.api_keys)) if settings.api_keys else None
+        self._access = access
         self._rate = RateLimit(parse_many(settings.rate_limit)) if settings.rate_limit else None
+        self._bytes_in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, read the body, pass on."""
@@ -47,19 +47,35 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        if self._keys is not None:
-            exchange.client = self._keys.client(headers)
-        if self._rate is not None:
-            await self._rate.hit(f"key {exchange.client}" if self._keys else _peer(scope))
+        await self._let_in(exchange, headers)
         if exchange.method != "POST":  # for the router to refuse
             await self._app(scope, receive, send)
             return
         self._check_headers(headers)
-        self._lifecycle.check_accepting()
+        self._lifecycle.check_accepting(exchange.caller)
         exchange.admitted = True
-        body = await self._read(receive)
-        exchange.request_bytes = len(body)
-        await self._app(scope, _replay(body, receive), send)
+        exchange.stage = "body"
+        body = bytearray()  # not a list of chunks: a body of one-byte chunks would take fifty times its size
+        try:
+            await self._read(receive, body)
+            exchange.request_bytes = len(body)
+            await self._app(scope, _replay(bytes(body), receive), send)
+        finally:
+            self._bytes_in_flight -= len(body)
+
+    async def _let_in(self, exchange: Exchange, headers: Headers) -> None:
+        exchange.caller = caller_of(exchange.client_address)
+        try:
+            exchange.client = self._access.client(headers, exchange.client_address)
+        except Problem:
+            # Keys are not to be guessed faster than requests may be sent.
+            if self._rate is not None:
+                await self._rate.hit(exchange.caller)
+            raise
+        if exchange.client != ANONYMOUS:
+            exchange.caller = f"key {exchange.client}"
+        if self._rate is not None:
+            await self._rate.hit(exchange.caller)
 
     def _check_headers(self, headers: Headers) -> None:
         encoding = headers.get("content-encoding", "identity").strip().lower()
@@ -73,8 +89,8 @@ class Gate:
         if int(headers.get("content-length", 0)) > self._settings.max_body_bytes:
             raise self._too_large()
 
-    async def _read(self, receive: Receive) -> bytes:
-        body = bytearray()  # not a list of chunks: a body of one-byte chunks would take fifty times its size
+    async def _read(self, receive: Receive, body: bytearray) -> None:
+        """Read all into ``body``, and count it as in flight."""
         limit = self._settings.body_timeout_seconds
         try:
             async with asyncio.timeout(limit):
@@ -82,11 +98,16 @@ class Gate:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise ClientDisconnect
-                    body += message.get("body", b"")
-                    if len(body) > self._settings.max_body_bytes:
+                    chunk = message.get("body", b"")
+                    if len(body) + len(chunk) > self._settings.max_body_bytes:
                         raise self._too_large()
+                    if self._bytes_in_flight + len(chunk) > self._settings.max_bytes_in_flight:
+                        raise self._too_much_at_once()
+                    # What has arrived, not what was announced: nobody shall block others by a promise.
+                    self._bytes_in_flight += len(chunk)
+                    body += chunk
                     if not message.get("more_body", False):
-                        return bytes(body)
+                        return
         except TimeoutError:
             detail = f"the body was not complete after {limit:g} s: send it faster"
             # The connection has to go, or the rest of the body would be read for ever.
@@ -96,24 +117,14 @@ class Gate:
         detail = f"the body is over {self._settings.max_body_bytes} bytes: send fewer or shorter series per request"
         return Problem(Kinds.too_large, detail)
 
-
-class ApiKeys:
-    """Named clients and their keys."""
-
-    def __init__(self, keys: Mapping[str, str]) -> None:
-        """``keys``: client name to key."""
-        self._keys = {name: key.encode() for name, key in keys.items()}
-
-    def client(self, headers: Headers) -> str:
-        """The name of the client that sent its key as ``Authorization: Bearer`` or ``X-API-Key``; else a Problem."""
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-        given_bytes = given.encode()
-        # Every key is compared, in constant time: how long it takes says nothing about any of them.
-        names = [name for name, key in self._keys.items() if hmac.compare_digest(key, given_bytes)]
-        if not names:
-            raise Problem(Kinds.unauthorized, Kinds.unauthorized.example, headers={"WWW-Authenticate": "Bearer"})
-        return names[0]
+    def _too_much_at_once(self) -> Problem:
+        seconds = SHORTEST_RETRY_SECONDS
+        detail = (
+            f"the bodies of all requests together are over {self._settings.max_bytes_in_flight} bytes: try again in "
+            f"{seconds} s"
+        )
+        headers = {"Connection": "close"}
+        return Problem(Kinds.overloaded, detail, retry_after_seconds=seconds, headers=headers)
 
 
 class RateLimit:
@@ -148,23 +159,6 @@ class RateLimit:
             forgotten, _ = self._callers.popitem(last=False)
             for item in self._items:
                 await self._windows.clear(item, forgotten)
-
-
-def _peer(scope: Scope) -> str:
-    """Who called, by the socket: never by a header, which the caller writes.
-
-    Of an IPv6 address the network of 64 bits, because that is what one caller usually owns.
-    """
-    client = scope.get("client")
-    if client is None:
-        return "unknown"
-    try:
-        address = ipaddress.ip_address(client[0])
-    except ValueError:
-        return str(client[0])
-    if address.version == 6:
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -1,72 +1,254 @@
 """Logs: one JSON object a line, for our own events and for those of the libraries alike.
 
 Never in a log line: candle values, bodies, header values that were not checked.
+
+Our own loggers (``get_logger``) write by the shortest way there is, because a line is written for every request;
+those of the libraries, and of the forecaster, come through the standard library and end in the same place.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
 import sys
+import threading
 from typing import Any
 
 import orjson
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
+FIELDS: dict[str, str] = {
+    # Every line.
+    "timestamp": "When, in UTC (RFC 3339, microseconds).",
+    "level": "`debug`, `info`, `warning` or `error`.",
+    "logger": "Who says it: `kronos.request`, `kronos.server`, ..., or the name of a library's logger.",
+    "event": "What happened. `request`: one line for every request, at its end.",
+    "container": "Host name of this instance: the pod's or the container's name.",
+    "pid": "Process id.",
+    # Every line that belongs to a request, whichever thread writes it.
+    "request_id": "The caller's X-Request-ID, if it is harmless, else a new one; the answer has it too.",
+    "trace_id": "Trace of the caller's `traceparent` header, if there is a valid one.",
+    "span_id": "The caller's span in that trace.",
+    # The line of a request.
+    "client_address": "Address of whoever holds the connection; no header changes it.",
+    "client": "Name of the client whose API key was sent, or `anonymous`.",
+    "method": "HTTP method.",
+    "route": "Path of the API, of a probe or of the scrape; `unmatched` for any other.",
+    "path": "The path that was asked for where the route is `unmatched`: escaped, at most 128 characters.",
+    "status": "How it ended, as in the label `status` of kronos_requests_total.",
+    "code": "HTTP status code of the answer; absent if none could be sent.",
+    "request_bytes": "Size of the request body; absent if it was not read to its end.",
+    "response_bytes": "Size of the response body.",
+    "duration_ms": "From the first byte of the request to the last byte of its answer.",
+    # Where the time went, and what for.
+    "preprocess_ms": "Checking the request and building the arrays, waiting for a thread included.",
+    "queue_ms": "Waiting for the model: the sum over all its turns.",
+    "inference_ms": "In the model: the sum over all series.",
+    "tokenize_ms": "Of it, candles to tokens.",
+    "prefill_ms": "Of it, the first pass over the whole window.",
+    "decode_ms": "Of it, all further steps, one forecast candle each.",
+    "detokenize_ms": "Of it, tokens back to candles.",
+    "postprocess_ms": "Mending the candles and building the answer, waiting for a thread included.",
+    "batch": "Series in the request.",
+    "candles": "Input candles, summed over its series.",
+    "horizon": "Candles to forecast, of its longest series.",
+    "samples": "Sample paths, of the series with the most.",
+    "model": "The model, with its revision, that forecast or was to be loaded.",
+    # What went wrong.
+    "problem": "Kind of the error that was answered: the last part of its `type`.",
+    "error_type": "Type of a 500, as in the label `type` of kronos_errors_total.",
+    "stage": "How far the request came: `gate`, `body`, `preprocess`, `queue`, `inference` or `postprocess`.",
+    "where": "Where the code failed: file, line and function.",
+    "detail": "What the caller was told: what happened, and what to do.",
+    "errors": "How many places of the body are wrong; at most 100 are looked for.",
+    "first_error": "The first of them: JSON pointer and reason, at most 200 characters.",
+    "cancelled": "Why an admitted request was stopped, as in the label `cause` of kronos_cancellations_total.",
+    "exception": "The stack of an error, at most 16,384 characters (the end of it, where it is longer).",
+    # A storm of rejections.
+    "left_out": "How many requests like this ended without a line of their own.",
+    "clients": "Whose they were: client name to count.",
+    # The life of the service.
+    "settings": "All settings, secrets hidden.",
+    "host": "Address that the service listens on.",
+    "port": "Port that the service listens on.",
+    "metrics_host": "Address of the scrape, where it has one of its own.",
+    "metrics_port": "Port of the scrape, where it has one of its own.",
+    "version": "Version of the service.",
+    "warning": "What is doubtful about the settings.",
+    "signal": "Stop signal that came.",
+    "seconds": "How long it took, or will take at most.",
+    "running": "Requests that are not answered yet.",
+    "exit_code": "With which exit code the process ends.",
+    "outcome": "How a load of the model ended, as in the label `outcome` of kronos_model_loads_total.",
+    "reason": "Why something failed, in words for the operator.",
+    "retry_seconds": "When it is tried again.",
+    "names": "Names of the clients that have a key now.",
+}
+"""Every field that a log line can have, and what it means."""
+
+_FIRST = ("timestamp", "level", "logger", "event", "request_id", "trace_id", "span_id")
+_LONGEST_EXCEPTION = 16_384
+_LINE_ENDS = [(end.encode(), f"\\u{ord(end):04x}".encode()) for end in "\x7f\x85\u2028\u2029"]
+"""What JSON may hold as it is, and other programs take for the end of a line or for a command."""
 _CONTAINER = socket.gethostname()
+_PROCESS = {"container": _CONTAINER, "pid": os.getpid()}
+
+
+def get_logger(name: str) -> FilteringBoundLogger:
+    """Our own logger of that name; use it after ``configure``, else the lines are for people."""
+    logger: FilteringBoundLogger = structlog.get_logger(name)
+    return logger
 
 
 def configure(level: str, log_format: str) -> None:
     """Send all logs of the process to standard error; ``log_format`` is ``json`` or ``console``."""
-    shared: list[Processor] = [
+    for_machines = log_format == "json"
+    common: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.add_log_level,
+        _add_logger_name,
         _add_process,
-        _order,
     ]
     rendering: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_to_json)]
-        if log_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [structlog.processors.format_exc_info, _shorten, _order, _render_json]
+        if for_machines
+        else [_escape_controls, _console_renderer(), _encode]
     )
+    sink = _Sink()
+    structlog.configure(
+        processors=[*common, *rendering],
+        logger_factory=lambda name: _Logger(name, sink),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
+    foreign: list[Processor] = [
+        *common,
+        # Only what is in the table: a library's extra fields are its own business.
+        structlog.stdlib.ExtraAdder(allow=FIELDS),
+        _drop_none,
+    ]
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        foreign_pre_chain=foreign,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering[:-1], _to_text(rendering)],
     )
-    handler = logging.StreamHandler()
+    handler = _Handler(sink)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.captureWarnings(capture=True)
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
+
+
+def _console_renderer() -> Processor:
+    # Where rich is installed the default one shows local variables, candles among them.
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
 
 
-def _add_process(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    event["container"] = _CONTAINER
-    event["pid"] = os.getpid()
+class _Sink:
+    """Standard error, a whole line at a time."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr.buffer
+        self._lock = threading.Lock()
+
+    def write(self, line: bytes) -> None:
+        """Write one line; where nobody reads any more, the line is lost and the service lives on."""
+        with self._lock:
+            try:
+                self._stream.write(line + b"\n")
+                self._stream.flush()
+            except (OSError, ValueError):
+                return
+
+
+class _Logger:
+    """What structlog hands finished lines to."""
+
+    def __init__(self, name: str, sink: _Sink) -> None:
+        self.name = name
+        self.debug = self.info = self.warning = self.error = sink.write
+
+
+class _Handler(logging.Handler):
+    """Brings what the standard library's loggers say to the same place."""
+
+    def __init__(self, sink: _Sink) -> None:
+        super().__init__()
+        self._sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line; one that cannot be formatted must not harm whoever logged it."""
+        try:
+            line = self.format(record).encode("utf-8", "backslashreplace")
+        except Exception:
+            self.handleError(record)
+        else:
+            self._sink.write(line)
+
+
+def _to_text(rendering: list[Processor]) -> Processor:
+    """The last step of ``rendering``, for the standard library's formatters, which want text."""
+    render = rendering[-1]
+
+    def to_text(logger: Any, method: str, event: EventDict) -> str:
+        rendered = render(logger, method, event)
+        assert isinstance(rendered, bytes)  # noqa: S101 - both renderings end in bytes
+        return rendered.decode("utf-8", "backslashreplace")
+
+    return to_text
+
+
+def _add_logger_name(logger: Any, _method: str, event: EventDict) -> EventDict:
+    record = event.get("_record")
+    event["logger"] = logger.name if record is None else record.name
     return event
 
 
-def _order(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _add_process(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    event.update(_PROCESS)
+    return event
+
+
+def _drop_none(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    return {name: value for name, value in event.items() if value is not None}
+
+
+def _shorten(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    if len(stack := event.get("exception", "")) > _LONGEST_EXCEPTION:
+        event["exception"] = stack[-_LONGEST_EXCEPTION:]
+    return event
+
+
+def _order(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """What every line has comes first."""
-    first = ("timestamp", "level", "logger", "event", "request_id")
-    return {**{name: event[name] for name in first if name in event}, **event}
+    return {**{name: event[name] for name in _FIRST if name in event}, **event}
 
 
-def _to_json(event: Any, **_options: Any) -> str:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+def _render_json(_logger: Any, _method: str, event: EventDict) -> bytes:
+    try:
+        line = orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        # Half a character, or an integer of more than 64 bits: not JSON as orjson has it, but no reason to be silent.
+        return json.dumps(event, default=str).encode()
+    for character, escaped in _LINE_ENDS:
+        line = line.replace(character, escaped)
+    return line
+
+
+def _escape_controls(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """The console's renderer writes texts as they are: no caller shall move the cursor, or begin a line."""
+    return {name: _printable(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+
+
+def _encode(_logger: Any, _method: str, text: Any) -> bytes:
+    return str(text).encode("utf-8", "backslashreplace")

@@ -28,6 +28,7 @@ from kronos_mixin import __version__
 from kronos_mixin.contract import Contract, ContractError, Metric
 from kronos_service.exchange import ANONYMOUS, Exchange
 from kronos_service.forecaster import ModelInfo, Stage
+from kronos_service.keys import MAX_CLIENTS, RESERVED_CLIENTS
 from kronos_service.memory import memory_limit_bytes
 
 OTHER = "other"
@@ -67,11 +68,11 @@ class Metrics:
         self.horizon_candles = self._histogram("kronos_prediction_horizon_candles")
         self.forecast_candles = self._counter("kronos_forecast_candles_total")
         self.inconsistent_candles = self._counter("kronos_inconsistent_candles_total")
-        self.timeouts = self._counter("kronos_timeouts_total")
+        self._timeouts = self._counter("kronos_timeouts_total")
         self._errors = self._counter("kronos_errors_total")
         self._rejections = self._counter("kronos_rejections_total")
         self._rate_limited = self._counter("kronos_rate_limited_total")
-        self.cancellations = self._counter("kronos_cancellations_total")
+        self._cancellations = self._counter("kronos_cancellations_total")
         self.model_ready = self._gauge("kronos_model_ready")
         self.draining = self._gauge("kronos_draining")
         self._model_loads = self._counter("kronos_model_loads_total")
@@ -85,13 +86,24 @@ class Metrics:
         if missing := contract.metrics.keys() - self._built:
             raise ContractError(f"the service has no collector for {', '.join(sorted(missing))}")
 
-        for client in (*clients, ANONYMOUS, OTHER):
-            self._rate_limited.labels(client)
+        self._clients: set[str] = set()
+        self.add_clients((ANONYMOUS, OTHER))
+        self.add_clients(clients)
         self._build_info.labels(__version__, platform.python_version(), torch.__version__).set(1)
         self._memory_limit.set_function(memory_limit_bytes)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
+
+    def add_clients(self, names: Iterable[str]) -> None:
+        """Give more clients a label value of their own, at 0, as long as there is room.
+
+        Whoever comes later is counted as ``other``: names that come and go with a file of keys must not add up.
+        """
+        for name in names:
+            if len(self._clients) < MAX_CLIENTS + len(RESERVED_CLIENTS):
+                self._clients.add(name)
+                self._rate_limited.labels(name)
 
     def count(self, exchange: Exchange) -> None:
         """Count a request that has ended, once. Its route must be one that is counted."""
@@ -101,21 +113,24 @@ class Metrics:
         if problem is not None and problem.kind.rejection is not None:
             self._rejections.labels(problem.kind.rejection).inc()
             if problem.kind.rejection == "rate_limited":
-                self._rate_limited.labels(exchange.client).inc()
+                self._rate_limited.labels(exchange.client if exchange.client in self._clients else OTHER).inc()
         if route not in self._contract.label_values["api_route"]:
             return
         if problem is not None and problem.kind.error_type is not None:
             self._errors.labels(route, problem.kind.error_type).inc()
+        if exchange.cancelled is not None:
+            self._cancellations.labels(exchange.cancelled).inc()
+        if exchange.timed_out is not None:
+            self._timeouts.labels(route, exchange.timed_out).inc()
         if exchange.admitted and outcome in self._contract.label_values["admitted_status"]:
-            exemplar = {"request_id": exchange.request_id}
-            self._duration.labels(route, outcome).observe(exchange.elapsed_seconds, exemplar)
+            self._duration.labels(route, outcome).observe(exchange.elapsed_seconds, exchange.exemplar)
         if exchange.request_bytes is not None:
             self._request_size.labels(route).observe(exchange.request_bytes)
         self._response_size.labels(route).observe(exchange.response_bytes)
 
     def inference(self, exchange: Exchange, seconds: float) -> None:
         """The model's time for one request."""
-        self._inference.labels(exchange.route).observe(seconds, {"request_id": exchange.request_id})
+        self._inference.labels(exchange.route).observe(seconds, exchange.exemplar)
 
     def queue_wait(self, seconds: float) -> None:
         """One series waited this long for its first model step."""

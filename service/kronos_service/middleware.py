@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from pathlib import Path
+from traceback import extract_tb
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import structlog
@@ -13,8 +15,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kronos_service import logs
+from kronos_service.access import client_address
 from kronos_service.errors import Kinds, Problem, to_problem
-from kronos_service.exchange import API_PATHS, UNCOUNTED_PATHS, UNMATCHED, Exchange
+from kronos_service.exchange import API_PATHS, BROKEN, UNMATCHED, Exchange, route_of
+from kronos_service.storms import Rejection, Storms
+from kronos_service.tracing import parse_traceparent
 
 if TYPE_CHECKING:
     from kronos_service.lifecycle import Lifecycle
@@ -23,17 +29,49 @@ if TYPE_CHECKING:
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LOGGED_PATH_LENGTH = 128
 _LOGGED_METHOD_LENGTH = 16
+_LOGGED_REASON_LENGTH = 200
+_NEVER_LEFT_OUT = frozenset({"success", "error", "timeout"})
 
-_log = structlog.stdlib.get_logger("kronos.request")
+_log = logs.get_logger("kronos.request")
+
+
+class Recorder:
+    """Turns an exchange that has ended into its metrics and its log line."""
+
+    def __init__(self, metrics: Metrics, rejections_logged: int) -> None:
+        """``rejections_logged``: most lines for requests that were turned away for one reason, in 10 s."""
+        self.metrics = metrics
+        self.storms = Storms(rejections_logged)
+
+    def record(self, exchange: Exchange) -> None:
+        """Count it and log it, once."""
+        if exchange.route is not None:
+            self.metrics.count(exchange)
+        elif exchange.outcome not in {"error", "unauthorized"}:
+            # A probe or a scrape is worth a line only when it fails: not being ready is what a probe is there to say.
+            return
+        problem = exchange.problem
+        if problem is not None and self._is_rejection(exchange):
+            kind = Rejection(exchange.route or exchange.path, exchange.outcome, exchange.code, problem.kind.slug)
+            if not self.storms.may_log(kind, exchange.client):
+                return
+        if exchange.outcome == "error":
+            _log.error("request", **_fields(exchange))
+        else:
+            _log.info("request", **_fields(exchange))
+
+    def _is_rejection(self, exchange: Exchange) -> bool:
+        """Whether no work was done for it, so that there can be thousands of its kind in a second."""
+        return exchange.outcome not in _NEVER_LEFT_OUT and exchange.stage in {"gate", "body", "preprocess"}
 
 
 class Observation:
     """Pure ASGI middleware around everything else."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, lifecycle: Lifecycle) -> None:
+    def __init__(self, app: ASGIApp, *, recorder: Recorder, lifecycle: Lifecycle) -> None:
         """``app`` is everything else."""
         self._app = app
-        self._metrics = metrics
+        self._recorder = recorder
         self._lifecycle = lifecycle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,14 +79,13 @@ class Observation:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(_request_id(scope), scope["method"], _route(scope["path"]))
+        exchange = _begin(scope)
         exchange.store(scope)
-        in_flight = (
-            self._metrics.concurrent.labels(exchange.route).track_inprogress()
-            if exchange.route in API_PATHS
-            else nullcontext()
-        )
-        with structlog.contextvars.bound_contextvars(request_id=exchange.request_id), in_flight:
+        context = {"request_id": exchange.request_id}
+        if exchange.trace is not None:
+            context |= exchange.trace._asdict()
+        in_flight = self._lifecycle.serving(exchange.route) if exchange.route in API_PATHS else nullcontext()
+        with structlog.contextvars.bound_contextvars(**context), in_flight:
             try:
                 await self._handle(scope, receive, self._observed(exchange, send))
             finally:
@@ -60,7 +97,7 @@ class Observation:
             await self._app(scope, receive, send)
         except ClientDisconnect:
             exchange.problem = Problem(Kinds.client_left, Kinds.client_left.example)
-            self._metrics.cancellations.labels("client_disconnect").inc()
+            exchange.cancelled = "client_disconnect"
         except Exception as error:
             # An answer that has begun cannot be taken back.
             if exchange.code is None:
@@ -69,6 +106,8 @@ class Observation:
             # The server stops and waits no longer.
             if exchange.code is None:
                 exchange.problem = Problem(Kinds.stopped, Kinds.stopped.example)
+                if exchange.admitted:
+                    exchange.cancelled = "shutdown"
             raise
 
     def _observed(self, exchange: Exchange, send: Send) -> Send:
@@ -87,34 +126,12 @@ class Observation:
         return observed
 
     def _finish(self, scope: Scope, exchange: Exchange) -> None:
-        if exchange.route is not None:
-            self._metrics.count(exchange)
-        elif exchange.error is None:
-            # A probe or a scrape is worth a line only when it fails.
-            return
-        fields = exchange.fields
-        if exchange.route == UNMATCHED:
-            # Escaped, because it is the caller's text and the console format quotes nothing.
-            fields["path"] = scope["path"][:_LOGGED_PATH_LENGTH].encode("unicode_escape").decode("ascii")
-        if exchange.problem is not None:
-            fields["problem"] = exchange.problem.kind.slug
-            if exchange.problem.kind.error_type is not None:
-                fields["error_type"] = exchange.problem.kind.error_type
-        if exchange.error is not None:
-            fields["exc_info"] = exchange.error
-        log = _log.error if exchange.outcome == "error" else _log.info
-        log(
-            "request",
-            method=exchange.method[:_LOGGED_METHOD_LENGTH],
-            route=exchange.route,
-            status=exchange.outcome,
-            code=exchange.code,
-            client=exchange.client,
-            request_bytes=exchange.request_bytes,
-            response_bytes=exchange.response_bytes,
-            duration_ms=round(exchange.elapsed_seconds * 1000, 3),
-            **fields,
-        )
+        broken = scope.get(BROKEN)
+        if isinstance(broken, Exchange):
+            # What the client saw is what the server answered.
+            exchange.problem, exchange.code = broken.problem, broken.code
+            exchange.response_bytes, exchange.error = broken.response_bytes, None
+        self._recorder.record(exchange)
 
 
 def answer(exchange: Exchange, error: Exception) -> Response:
@@ -125,13 +142,74 @@ def answer(exchange: Exchange, error: Exception) -> Response:
     return exchange.problem.response(exchange.request_id)
 
 
-def _request_id(scope: Scope) -> str:
-    """The caller's X-Request-ID if it is harmless, else a new one."""
-    given = Headers(scope=scope).get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+def _begin(scope: Scope) -> Exchange:
+    headers = Headers(scope=scope)
+    broken = scope.get(BROKEN)
+    if isinstance(broken, Exchange):
+        request_id = broken.request_id
+    else:
+        # The caller's, if it is harmless.
+        given = headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    return Exchange(
+        request_id,
+        scope["method"],
+        scope["path"],
+        route_of(scope["path"]),
+        client_address(scope),
+        parse_traceparent(headers.getlist("traceparent")),
+    )
 
 
-def _route(path: str) -> str | None:
-    if path in API_PATHS:
-        return path
-    return None if path in UNCOUNTED_PATHS else UNMATCHED
+def _fields(exchange: Exchange) -> dict[str, Any]:
+    """What the log line says; nothing of it is a header or a value that was not checked."""
+    fields = {
+        # Said here too, for requests that never came as far as the context of one.
+        "request_id": exchange.request_id,
+        "client_address": exchange.client_address,
+        "client": exchange.client,
+        "method": exchange.method[:_LOGGED_METHOD_LENGTH] or None,
+        "route": exchange.route or exchange.path,
+        "status": exchange.outcome,
+        "code": exchange.code,
+        "request_bytes": exchange.request_bytes,
+        "response_bytes": exchange.response_bytes,
+        "duration_ms": round(exchange.elapsed_seconds * 1000, 3),
+        "cancelled": exchange.cancelled,
+        **exchange.milliseconds,
+        **exchange.fields,
+    }
+    if exchange.route == UNMATCHED:
+        fields["path"] = _escape(exchange.path[:_LOGGED_PATH_LENGTH])
+    if exchange.problem is not None:
+        fields |= _problem_fields(exchange, exchange.problem)
+    # A field that does not apply is absent.
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _problem_fields(exchange: Exchange, problem: Problem) -> dict[str, Any]:
+    fields: dict[str, Any] = {"problem": problem.kind.slug, "stage": exchange.stage, "detail": problem.detail}
+    if problem.errors:
+        first = f"{problem.errors[0].pointer} {problem.errors[0].reason}".strip()
+        fields |= {"errors": len(problem.errors), "first_error": _escape(first[:_LOGGED_REASON_LENGTH])}
+    if exchange.error is not None:
+        fields["error_type"] = problem.kind.error_type
+        fields["where"] = _where(exchange.error)
+        fields["exc_info"] = exchange.error
+    return fields
+
+
+def _escape(text: str) -> str:
+    """A caller's text in ASCII: names of unknown fields and of paths can hold anything."""
+    return text.encode("unicode_escape").decode("ascii")
+
+
+def _where(error: BaseException) -> str | None:
+    """File, line and function in which the first cause was raised."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    frames = extract_tb(error.__traceback__)
+    if not frames:
+        return None
+    last = frames[-1]
+    return f"{'/'.join(Path(last.filename).parts[-3:])}:{last.lineno} in {last.name}"

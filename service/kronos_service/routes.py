@@ -30,7 +30,7 @@ from kronos_service.exchange import (
     Exchange,
 )
 from kronos_service.forecaster import Forecast, Forecaster, Job, ModelInfo, Stopped
-from kronos_service.lifecycle import Lifecycle
+from kronos_service.lifecycle import Lifecycle, version_of
 from kronos_service.metrics import Metrics
 from kronos_service.parsing import RequestLimits, parse_batch, parse_single
 from kronos_service.schemas import (
@@ -42,6 +42,7 @@ from kronos_service.schemas import (
     ReadyAnswer,
     SingleAnswer,
 )
+from kronos_service.scrape import Scrape
 from kronos_service.settings import Settings
 
 _PROCESSING_THREADS = 2
@@ -50,6 +51,7 @@ _PROCESSING_THREADS = 2
 _PREDICTION_PROBLEMS = openapi_responses(
     Kinds.malformed,
     Kinds.unauthorized,
+    Kinds.forbidden,
     Kinds.method,
     Kinds.slow_body,
     Kinds.too_large,
@@ -108,10 +110,12 @@ def build_router(service: Service) -> APIRouter:
     async def info() -> InfoAnswer:
         return _info(service)
 
+    @router.head(HEALTH_PATH, include_in_schema=False)
     @router.get(HEALTH_PATH, summary="Whether the process answers", response_model=HealthAnswer)
     async def healthz() -> HealthAnswer:
         return HealthAnswer()
 
+    @router.head(READY_PATH, include_in_schema=False)
     @router.get(
         READY_PATH,
         summary="Whether forecasts are possible",
@@ -122,15 +126,14 @@ def build_router(service: Service) -> APIRouter:
         service.lifecycle.check_ready()
         return ReadyAnswer()
 
-    @router.get(
-        METRICS_PATH,
-        summary="Metrics for Prometheus",
-        response_class=Response,
-        responses={200: {"description": "Prometheus text, or OpenMetrics", "content": {"text/plain": {}}}},
-    )
-    async def metrics(request: Request) -> Response:
-        body, content_type = await service.metrics.render(request.headers.get("accept"))
-        return Response(body, headers={"Content-Type": content_type})
+    if service.settings.metrics_port is None:
+        router.add_api_route(
+            METRICS_PATH,
+            Scrape(service.metrics, service.settings).answer,
+            summary="Metrics for Prometheus",
+            response_class=Response,
+            responses={200: {"description": "Prometheus text, or OpenMetrics", "content": {"text/plain": {}}}},
+        )
 
     return router
 
@@ -142,6 +145,7 @@ class _Predictor:
         settings = service.settings
         self._forecaster = service.forecaster
         self._metrics = service.metrics
+        self._lifecycle = service.lifecycle
         self._time_limit = settings.time_limit_seconds
         self._limits = RequestLimits(
             candles=settings.max_candles,
@@ -162,12 +166,13 @@ class _Predictor:
         body = await request.body()
         left = asyncio.create_task(_client_left(request))
         try:
-            with self._metrics.processing.labels("preprocess").time():
+            with exchange.timed("preprocess"), self._metrics.processing.labels("preprocess").time():
                 prepared = await anyio.to_thread.run_sync(parse, body, self._limits, limiter=self._threads)
+            _describe(exchange, prepared)
             model = self._forecaster.info
             forecasts = await self._forecast(exchange, prepared, left)
             versions = _versions(model, exchange.request_id)
-            with self._metrics.processing.labels("postprocess").time():
+            with exchange.timed("postprocess"), self._metrics.processing.labels("postprocess").time():
                 finished, content = await anyio.to_thread.run_sync(
                     _write, prepared, forecasts, write, versions, limiter=self._threads
                 )
@@ -183,50 +188,76 @@ class _Predictor:
     async def _forecast(
         self, exchange: Exchange, prepared: Sequence[Prepared], left: asyncio.Task[None]
     ) -> list[Forecast]:
-        job = self._forecaster.submit([one.series for one in prepared])
+        exchange.stage = "queue"
+        if self._lifecycle.interrupted().done():
+            exchange.cancelled = "shutdown"
+            raise Stopped("shutdown")
+        job = self._forecaster.submit([one.series for one in prepared], exchange.caller)
         for one in prepared:
             self._metrics.input_candles.labels(exchange.route).observe(one.input_candles)
             self._metrics.horizon_candles.labels(exchange.route).observe(one.series.horizon)
-        exchange.fields.update(series=len(prepared), candles=sum(one.input_candles for one in prepared))
+        if (info := self._forecaster.info) is not None:
+            exchange.fields["model"] = version_of(info.model_name, info.revision)
         try:
             return await self._race(exchange, job, left)
-        except Stopped:
-            self._metrics.cancellations.labels("shutdown").inc()
-            raise
         finally:
-            exchange.fields["queue_ms"] = round(job.queue_seconds * 1000, 3)
+            exchange.stage = job.stage
+            exchange.spent("queue", job.queue_seconds)
             if job.stage == "inference":
                 self._metrics.inference(exchange, job.inference_seconds)
-                exchange.fields["inference_ms"] = round(job.inference_seconds * 1000, 3)
+                exchange.spent("inference", job.inference_seconds)
+            for stage, seconds in job.stage_seconds.items():
+                exchange.spent(stage, seconds)
 
     async def _race(self, exchange: Exchange, job: Job, left: asyncio.Task[None]) -> list[Forecast]:
-        """The job's result, unless the client leaves or the time limit strikes before."""
+        """The job's result, unless the client leaves, the time limit strikes or a shutdown ends it before."""
         result: asyncio.Future[list[Forecast]] = asyncio.wrap_future(job.future)
         # Once nobody waits for it any more its exception is no news.
         result.add_done_callback(lambda future: future.cancelled() or future.exception())
+        interrupted = self._lifecycle.interrupted()
         remaining = self._time_limit - exchange.elapsed_seconds
         try:
-            waiting: list[asyncio.Future[Any]] = [result, left]
+            waiting: list[asyncio.Future[Any]] = [result, left, interrupted]
             await asyncio.wait(waiting, timeout=max(0, remaining), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             job.cancel("shutdown")
-            self._metrics.cancellations.labels("shutdown").inc()
             raise
         if result.done():
-            return result.result()
+            return self._settled(exchange, result)
         if left.done():
-            job.cancel("client_disconnect")
-            self._metrics.cancellations.labels("client_disconnect").inc()
+            exchange.cancelled = "client_disconnect"
+        else:
+            exchange.cancelled = "shutdown" if interrupted.done() else "timeout"
+        # The answer does not wait for the model, which stops before its next step.
+        job.cancel(exchange.cancelled)
+        if exchange.cancelled == "client_disconnect":
             raise _client_gone()
-        stage = job.stage
-        job.cancel("timeout")
-        self._metrics.cancellations.labels("timeout").inc()
-        self._metrics.timeouts.labels(exchange.route, stage).inc()
+        if exchange.cancelled == "shutdown":
+            raise Stopped("shutdown")
+        exchange.timed_out = job.stage
         detail = (
-            f"no forecast after {self._time_limit:g} s, spent in {stage}: send fewer series, a shorter horizon or "
-            "fewer samples"
+            f"no forecast after {self._time_limit:g} s, spent in {job.stage}: send fewer series, a shorter horizon "
+            "or fewer samples"
         )
         raise Problem(Kinds.timeout, detail)
+
+    def _settled(self, exchange: Exchange, result: asyncio.Future[list[Forecast]]) -> list[Forecast]:
+        try:
+            return result.result()
+        except Stopped:
+            # By the forecaster itself, which nothing but a shutdown closes.
+            exchange.cancelled = "shutdown"
+            raise
+
+
+def _describe(exchange: Exchange, prepared: Sequence[Prepared]) -> None:
+    """What was asked for, for the log."""
+    exchange.fields.update(
+        batch=len(prepared),
+        candles=sum(one.input_candles for one in prepared),
+        horizon=max(one.series.horizon for one in prepared),
+        samples=max(one.series.sampling.samples for one in prepared),
+    )
 
 
 async def _client_left(request: Request) -> None:
@@ -242,14 +273,10 @@ def _versions(model: ModelInfo | None, request_id: str) -> dict[str, str]:
     if model is None:
         raise Stopped("shutdown")
     return {
-        "model_version": _version(model.model_name, model.revision),
-        "tokenizer_version": _version(model.tokenizer_name, model.tokenizer_revision),
+        "model_version": version_of(model.model_name, model.revision),
+        "tokenizer_version": version_of(model.tokenizer_name, model.tokenizer_revision),
         "request_id": request_id,
     }
-
-
-def _version(name: str, revision: str) -> str:
-    return name if revision == "local" else f"{name}@{revision}"
 
 
 def _write(
@@ -288,8 +315,8 @@ def _info(service: Service) -> InfoAnswer:
         model=None
         if model is None
         else LoadedModel(
-            model_version=_version(model.model_name, model.revision),
-            tokenizer_version=_version(model.tokenizer_name, model.tokenizer_revision),
+            model_version=version_of(model.model_name, model.revision),
+            tokenizer_version=version_of(model.tokenizer_name, model.tokenizer_revision),
             model=model.model_name,
             revision=model.revision,
             tokenizer=model.tokenizer_name,

@@ -20,20 +20,17 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kronos_mixin.contract import load_contract
+from kronos_service.keys import parse_api_keys, parse_networks, read_key_file, weak_keys
 
 PREFIX = "KRONOS_"
-MAX_CLIENTS = 16
-"""Most named clients: each name is a label value of kronos_rate_limited_total."""
-
-RESERVED_CLIENTS = frozenset({"anonymous", "other"})
 MAX_RATE = 100_000
 """Most requests per window: the moving window remembers each of them."""
 
-_CLIENT_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_KEY = re.compile(r"[!-+\--~]{1,256}")  # printable ASCII without blanks and commas
-
 # What Kubernetes injects for a Service named `kronos` (or `kronos-...`): not ours, and no typing errors.
 _SERVICE_LINK = re.compile(r"KRONOS_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_.*)?)")
+
+_SERVICES = {"port": "kronos", "metrics_port": "kronos-metrics"}
+"""The settings whose variables Kubernetes sets, by the Service for which it does."""
 
 
 class SettingsError(Exception):
@@ -62,6 +59,32 @@ class Settings(BaseSettings):
             examples=["8000"],
         ),
     ] = 8000
+
+    metrics_host: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="Address for the scrape alone; default: as KRONOS_HOST. Needs KRONOS_METRICS_PORT.",
+            examples=["127.0.0.2"],
+        ),
+    ] = None
+    metrics_port: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=65535,
+            description="TCP port for the scrape alone, which the main address then refuses; default: no such port.",
+            examples=["9464"],
+        ),
+    ] = None
+    metrics_token: Annotated[
+        SecretStr | None,
+        Field(
+            min_length=1,
+            description="What a scrape must send as 'Authorization: Bearer'; default: anybody may scrape.",
+            examples=["5d6e7f8091a2b3c4d5e6f708"],
+        ),
+    ] = None
 
     model: Annotated[
         str,
@@ -129,10 +152,11 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=100_000,
-            description="Most series that may wait for the model; past it requests get 503.",
-            examples=["256"],
+            description="Most series that may wait for the model; past it requests get 503. A caller who has some "
+            "waiting leaves one place in eight to the others.",
+            examples=["1024"],
         ),
-    ] = 256
+    ] = 1024
     time_limit_seconds: Annotated[
         float,
         Field(
@@ -148,8 +172,8 @@ class Settings(BaseSettings):
         int, Field(ge=1, le=65536, description="Most forecast candles of one series.", examples=["512"])
     ] = 512
     max_batch_items: Annotated[
-        int, Field(ge=1, le=10_000, description="Most series of one batch request.", examples=["64"])
-    ] = 64
+        int, Field(ge=1, le=10_000, description="Most series of one batch request.", examples=["512"])
+    ] = 512
     max_samples: Annotated[
         int, Field(ge=1, le=1024, description="Most sample paths of one series.", examples=["32"])
     ] = 32
@@ -164,9 +188,23 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[
         int, Field(ge=1024, le=2**30, description="Largest request body, in bytes.", examples=["16777216"])
     ] = 16 * 2**20
+    max_bytes_in_flight: Annotated[
+        int,
+        Field(
+            ge=1024,
+            le=2**40,
+            description="Most bytes of request bodies in memory at once; past it requests get 503.",
+            examples=["268435456"],
+        ),
+    ] = 256 * 2**20
     body_timeout_seconds: Annotated[
         float,
-        Field(gt=0, le=3600, description="Longest time for a request body to arrive.", examples=["10"]),
+        Field(
+            gt=0,
+            le=3600,
+            description="Longest time for the head of a request to arrive, and again for its body; past it 408.",
+            examples=["10"],
+        ),
     ] = 10.0
 
     api_keys: Annotated[
@@ -174,6 +212,20 @@ class Settings(BaseSettings):
         Field(
             description="Clients and their keys, name:key with commas between, at most 16; none: open to all.",
             examples=["alice:9f8e7d6c5b4a3928,bob:1a2b3c4d5e6f7081"],
+        ),
+    ] = None
+    api_keys_file: Annotated[
+        Path | None,
+        Field(
+            description="File with name:key lines in place of KRONOS_API_KEYS; read again when it changes.",
+            examples=["/run/secrets/kronos-api-keys"],
+        ),
+    ] = None
+    allowed_networks: Annotated[
+        str | None,
+        Field(
+            description="Networks that may call without a key, with commas between; without keys nobody else may.",
+            examples=["10.0.0.0/8,fd00::/8"],
         ),
     ] = None
     rate_limit: Annotated[
@@ -193,6 +245,16 @@ class Settings(BaseSettings):
             examples=["5"],
         ),
     ] = 5.0
+    shutdown_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3600,
+            description="How long after the drain to wait for what is admitted; then it is stopped with 503. Both "
+            "together must be less than the platform waits before it kills.",
+            examples=["20"],
+        ),
+    ] = 20.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(description="Least severe level that is logged.", examples=["info"]),
@@ -201,6 +263,15 @@ class Settings(BaseSettings):
         Literal["json", "console"],
         Field(description="json: one object a line; console: for people.", examples=["json"]),
     ] = "json"
+    log_rejections: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="Most lines in 10 s for rejected requests of one kind; one line counts those left out.",
+            examples=["20"],
+        ),
+    ] = 20
 
     @field_validator("log_level", "log_format", mode="before")
     @classmethod
@@ -222,7 +293,29 @@ class Settings(BaseSettings):
     @classmethod
     def _well_formed_keys(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
-            parse_api_keys(value)
+            parse_api_keys(value.get_secret_value())
+        return value
+
+    @field_validator("api_keys_file")
+    @classmethod
+    def _readable_keys(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            read_key_file(value)
+        return value
+
+    @field_validator("allowed_networks")
+    @classmethod
+    def _well_formed_networks(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_networks(value)
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _printable_token(cls, value: SecretStr | None) -> SecretStr | None:
+        # What cannot be sent in a header could never match.
+        if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+            raise ValueError("must be printable ASCII without blanks")
         return value
 
     @field_validator("rate_limit")
@@ -245,6 +338,19 @@ class Settings(BaseSettings):
                 f"KRONOS_TOKENIZER is not set, but KRONOS_MODEL is {self.model!r}: set it to the tokenizer that "
                 "the model was trained with, for example KRONOS_TOKENIZER=NeoQuasar/Kronos-Tokenizer-base"
             )
+        if self.api_keys is not None and self.api_keys_file is not None:
+            raise ValueError("KRONOS_API_KEYS and KRONOS_API_KEYS_FILE are both set: keep one of them")
+        if self.metrics_host is not None and self.metrics_port is None:
+            raise ValueError(
+                f"KRONOS_METRICS_HOST={self.metrics_host} has no effect without KRONOS_METRICS_PORT: set it, for "
+                "example KRONOS_METRICS_PORT=9464"
+            )
+        if self.max_body_bytes > self.max_bytes_in_flight:
+            raise ValueError(
+                f"KRONOS_MAX_BODY_BYTES={self.max_body_bytes} is more than KRONOS_MAX_BYTES_IN_FLIGHT="
+                f"{self.max_bytes_in_flight}: the largest body would never find room; raise the one or lower the "
+                "other"
+            )
         if self.max_batch_items > self.queue_capacity:
             raise ValueError(
                 f"KRONOS_MAX_BATCH_ITEMS={self.max_batch_items} is more than KRONOS_QUEUE_CAPACITY="
@@ -254,27 +360,11 @@ class Settings(BaseSettings):
         return self
 
 
-def parse_api_keys(value: SecretStr) -> dict[str, str]:
-    """Client name to key, of the form ``name:key,name2:key2``. No message contains a key."""
-    keys: dict[str, str] = {}
-    for number, entry in enumerate(value.get_secret_value().split(","), start=1):
-        name, colon, key = entry.strip().partition(":")
-        if not colon or not _CLIENT_NAME.fullmatch(name):
-            raise ValueError(f"entry {number} is not name:key with a name of letters, digits and ._- (at most 64)")
-        if name in RESERVED_CLIENTS:
-            raise ValueError(f"entry {number}: the name {name} is reserved, take another")
-        if not _KEY.fullmatch(key):
-            raise ValueError(
-                f"entry {number} ({name}): a key is 1 to 256 printable ASCII characters, without blanks and commas"
-            )
-        if name in keys:
-            raise ValueError(f"entry {number}: the name {name} is there twice")
-        if key in keys.values():
-            raise ValueError(f"entry {number} ({name}): another client has the same key")
-        keys[name] = key
-    if len(keys) > MAX_CLIENTS:
-        raise ValueError(f"has {len(keys)} clients: at most {MAX_CLIENTS}, each is a label value in the metrics")
-    return keys
+def read_api_keys(settings: Settings) -> dict[str, str] | None:
+    """Client name to key; None if there are none. Raises ValueError if the file of keys cannot be read."""
+    if settings.api_keys_file is not None:
+        return read_key_file(settings.api_keys_file)
+    return None if settings.api_keys is None else parse_api_keys(settings.api_keys.get_secret_value())
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +377,7 @@ class Effective:
 
     def as_dict(self) -> dict[str, str | int | float | None]:
         """Every setting by name, secrets hidden."""
-        return {name: str(value) if isinstance(value, SecretStr) else value for name, value in self.settings}
+        return {name: str(value) if isinstance(value, SecretStr | Path) else value for name, value in self.settings}
 
     def lines(self) -> list[str]:
         """One line per setting, ``KRONOS_X=value  (source)``; secrets are hidden."""
@@ -311,7 +401,7 @@ def read_settings(env_file: Path = Path(".env")) -> Effective:
     warnings = (
         *_unknown(os.environ, "the environment"),
         *_unknown(dotenv, str(env_file)),
-        *_weak_keys(settings),
+        *weak_keys(read_api_keys(settings) or {}),
     )
     return Effective(settings, sources, warnings)
 
@@ -346,10 +436,10 @@ def _explain(problem: Any, given: Mapping[str, str | None]) -> str:
     if field.annotation == SecretStr | None:
         return f"{variable}=(hidden): {reason}; {example}"
     value = given.get(variable)
-    if name == "port" and value and re.match(r"(tcp|udp|sctp)://", value):
+    if name in _SERVICES and value and re.match(r"(tcp|udp|sctp)://", value):
         return (
-            f"{variable}={value}: Kubernetes set this variable, because there is a Service named kronos; "
-            "set enableServiceLinks: false in the pod's spec, or set KRONOS_PORT there yourself; " + example
+            f"{variable}={value}: Kubernetes set this variable, because there is a Service named {_SERVICES[name]}; "
+            f"set enableServiceLinks: false in the pod's spec, or set {variable} there yourself; " + example
         )
     return f"{variable}={value}: {reason[:1].lower()}{reason[1:]}; {example}"
 
@@ -365,12 +455,3 @@ def _unknown(variables: Mapping[str, str | None], where: str) -> list[str]:
         hint = f": did you mean {nearest[0]}?" if nearest else "; --check-config lists the settings there are"
         warnings.append(f"{name} in {where} is not a setting and has no effect{hint}")
     return warnings
-
-
-def _weak_keys(settings: Settings) -> list[str]:
-    keys = {} if settings.api_keys is None else parse_api_keys(settings.api_keys)
-    return [
-        f"the key of client {name} is shorter than 16 characters: make a longer one"
-        for name, key in keys.items()
-        if len(key) < 16
-    ]

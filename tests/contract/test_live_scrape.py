@@ -118,7 +118,7 @@ def test_gauges_say_what_is(crowded: Server):
     assert samples["kronos_model_ready"] == 1
     assert samples["kronos_draining"] == 0
     assert samples["kronos_queue_depth"] == 0
-    assert samples["kronos_queue_capacity"] == 256
+    assert samples["kronos_queue_capacity"] == 1024
     assert samples["kronos_memory_limit_bytes"] > samples["process_resident_memory_bytes"] > 0
     assert 0 <= samples["kronos_event_loop_lag_seconds"] < 30
     assert samples["kronos_model_load_seconds"] > 0

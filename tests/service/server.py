@@ -152,5 +152,5 @@ def series(count: int = 8, horizon: int = 3, step: timedelta = timedelta(hours=1
 
 
 def heavy() -> dict[str, Any]:
-    """A valid request that keeps the demo model busy for longer than any test runs."""
-    return series(2048, horizon=512, overrides={"sample_count": 32, "seed": 1})
+    """A valid request that keeps the demo model busy for longer than any test runs, in short steps."""
+    return series(2048, horizon=512, overrides={"sample_count": 8, "seed": 1})

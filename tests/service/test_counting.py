@@ -8,13 +8,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import pytest
 
 from tests.service.server import BATCH, SINGLE, Server, heavy, series, wait_until
+
+CAUSES = ("timeout", "client_disconnect")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +27,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = {
         "queue_capacity": 2,
         "max_batch_items": 2,
-        "time_limit_seconds": 1.5,
+        "time_limit_seconds": 2.5,
         "body_timeout_seconds": 1,
         "max_body_bytes": 400_000,
     }
@@ -145,17 +149,86 @@ def test_a_request_that_waits_too_long_times_out_in_the_queue(small: Server):
         # The time of a request starts with its first byte. This one starts first, but queues second.
         content = json.dumps({"items": [series(8)]}).encode()
         send_head(connection, BATCH, len(content))
-        time.sleep(0.3)
+        time.sleep(0.1)
         blocking.start()
         wait_until(lambda: small.value("kronos_concurrent_requests", route=SINGLE) == 1)
-        time.sleep(0.3)
+        time.sleep(0.1)
         connection.sendall(content)
-        answer = connection.recv(1000)
+        answer = b""
+        while b"}" not in answer:
+            answer += connection.recv(1000)
     assert answer.startswith(b"HTTP/1.1 504")
     assert b"spent in queue" in answer
     blocking.join()
     assert small.value("kronos_timeouts_total", route=BATCH, stage="queue") == before + 1
     assert small.value("kronos_model_inference_seconds_count", route=BATCH) == inferences
+
+
+def requests_counted(server: Server) -> dict[tuple[str, str], float]:
+    return {
+        (dict(labels)["route"], dict(labels)["status"]): value
+        for (name, labels), value in server.samples().items()
+        if name == "kronos_requests_total" and value
+    }
+
+
+@pytest.mark.parametrize(
+    ("parts", "code", "problem", "route"),
+    [
+        ([b"no http\r\n\r\n"], 400, "not-http", "unmatched"),
+        ([b"GET / HTTP/1.1\r\nHost"], 408, "slow-head", "unmatched"),
+        ([b"GET / HTTP/1.1\r\n", b"X: " + b"y" * 40_000, b"y" * 40_000], 431, "headers-too-large", "unmatched"),
+        (
+            [
+                b"POST /v1/predict/batch HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n",
+                b"Transfer-Encoding: chunked\r\nX-Request-ID: broken-1\r\n\r\n2\r\n{}\r\n",
+                b"nonsense\r\n",
+            ],
+            400,
+            "not-http",
+            BATCH,
+        ),
+    ],
+)
+def test_bytes_that_are_no_request_are_counted_and_logged_as_the_client_saw_it(
+    small: Server, parts: list[bytes], code: int, problem: str, route: str
+):
+    wait_until(lambda: small.total("kronos_concurrent_requests") == 0)
+    before = requests_counted(small)
+    with connect(small) as connection:
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(0.1)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    assert answer.startswith(f"HTTP/1.1 {code} ".encode())
+    assert answer.count(b"HTTP/1.1 4") == 1
+    body = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert body["type"] == f"urn:kronos:problem:{problem}"
+    wait_until(lambda: requests_counted(small) != before)
+    after = requests_counted(small)
+    assert {key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key)} == {
+        (route, "invalid"): 1
+    }
+    line = next(line for line in small.logged("request") if line["request_id"] == body["request_id"])
+    assert (line["code"], line["problem"], line["route"]) == (code, problem, route)
+    assert not [line for line in small.log() if line["logger"].startswith("uvicorn") and line["level"] != "info"]
+
+
+def test_a_connection_that_nobody_uses_is_closed_and_no_request(small: Server):
+    before = requests_counted(small)
+    with connect(small) as connection:
+        assert connection.recv(10) == b""
+    assert requests_counted(small) == before
+
+
+def test_a_request_that_is_answered_is_not_disturbed_by_a_slow_one_behind_it(small: Server):
+    content = json.dumps(series(64, 60)).encode()
+    with connect(small) as connection:
+        send_head(connection, SINGLE, len(content))
+        connection.sendall(content + b"GET / HTTP/1.1\r\n")
+        assert connection.recv(20).startswith(b"HTTP/1.1 200")
 
 
 def test_nothing_a_caller_writes_becomes_a_series(server: Server):
@@ -172,6 +245,9 @@ def test_probes_and_scrapes_are_in_no_request_metric(server: Server):
     before = server.total("kronos_requests_total")
     for path in ("/v1/healthz", "/v1/readyz", "/v1/info", "/v1/metrics", "/docs", "/openapi.json"):
         assert server.client.get(path).status_code == 200
+    for path in ("/v1/healthz", "/v1/readyz"):
+        head = server.client.head(path)
+        assert (head.status_code, head.content) == (200, b"")
     assert server.total("kronos_requests_total") == before
 
 
@@ -181,6 +257,13 @@ def test_exemplars_carry_the_request_id_where_openmetrics_is_asked_for(server: S
     scrape = server.client.get("/v1/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
     assert scrape.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert f'# {{request_id="{request_id}"}}' in scrape.text
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {"X-Request-ID": request_id, "traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
+    assert server.client.post(SINGLE, json=series(5, 1), headers=headers).status_code == 200
+    scrape = server.client.get("/v1/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    exemplar = f'# {{request_id="{request_id}",trace_id="{trace_id}"}}'
+    for metric in ("kronos_request_duration_seconds", "kronos_model_inference_seconds"):
+        assert any(line.startswith(metric) and exemplar in line for line in scrape.text.splitlines())
     assert scrape.text.endswith("# EOF\n")
     plain = server.client.get("/v1/metrics")
     assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -194,3 +277,45 @@ def test_probes_and_scrapes_stay_quick_while_the_model_works(server: Server):
         for path in ("/v1/healthz", "/v1/readyz", "/v1/metrics"):
             assert max(server.client.get(path).elapsed.total_seconds() for _ in range(20)) < 1
     wait_until(lambda: server.total("kronos_concurrent_requests") == 0)
+
+
+def test_a_large_batch_does_not_starve_single_requests(tmp_path: Path):
+    # The callers are told apart by their keys; from one address without keys they would be one.
+    keys = {name: f"{name}-0123456789abcdef" for name in ("bulk", "desk")}
+    with Server(tmp_path, api_keys=",".join(f"{name}:{key}" for name, key in keys.items())) as running:
+        one = series(10, 4)
+        desk = {"X-API-Key": keys["desk"]}
+        bulk = threading.Thread(
+            target=lambda: running.post(BATCH, {"items": [one] * 500}, **{"X-API-Key": keys["bulk"]})
+        )
+        bulk.start()
+        wait_until(lambda: running.value("kronos_queue_depth") > 400)
+        for _ in range(5):
+            assert running.post(SINGLE, one, **desk).status_code == 200
+        assert running.value("kronos_queue_depth") > 300, "the batch is far from done"
+        bulk.join()
+    waits = [line["queue_ms"] for line in running.logged("request") if line["client"] == "desk"]
+    (batch,) = (line for line in running.logged("request") if line["client"] == "bulk")
+    assert batch["batch"] == 500
+    assert max(waits) < batch["inference_ms"] / 5
+
+
+def test_the_model_is_idle_within_a_step_after_a_timeout_and_a_disconnect(small: Server):
+    before = {cause: small.value("kronos_cancellations_total", cause=cause) for cause in CAUSES}
+    process = psutil.Process(small.process.pid)
+    for cause in CAUSES:
+        with connect(small) as connection:
+            send(connection, series(400, 512))
+            if cause == "client_disconnect":
+                wait_until(lambda: small.total("kronos_concurrent_requests") == 1)
+                time.sleep(0.5)
+            else:
+                assert connection.recv(20).startswith(b"HTTP/1.1 504")
+        wait_until(lambda: small.total("kronos_concurrent_requests") == 0)
+        # One step of this takes some hundredths of a second.
+        time.sleep(0.5)
+        used = sum(process.cpu_times()[:2])
+        time.sleep(0.5)
+        assert sum(process.cpu_times()[:2]) - used < 0.2
+    after = {cause: small.value("kronos_cancellations_total", cause=cause) for cause in CAUSES}
+    assert after == {cause: count + 1 for cause, count in before.items()}

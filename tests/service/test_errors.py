@@ -127,6 +127,25 @@ def test_413_for_a_large_body_without_a_length(server: Server):
     assert_problem(server.client.post(SINGLE, content=chunks(), headers=JSON), 413, "body-too-large")
 
 
+def chunked(body: bytes, size: int = 1000) -> Iterator[bytes]:
+    for start in range(0, len(body), size):
+        yield body[start : start + size]
+
+
+def test_everything_is_the_same_without_a_length(server: Server):
+    def post(body: bytes, **headers: str) -> httpx.Response:
+        return server.client.post(SINGLE, content=chunked(body), headers=JSON | headers)
+
+    assert post(json.dumps(REQUEST).encode()).status_code == 200
+    assert_problem(post(b"{}"), 422, "invalid-request")
+    assert_problem(post(b"{"), 400, "malformed-json")
+    assert_problem(post(gzip.compress(b"{}"), **{"Content-Encoding": "gzip"}), 415, "unsupported-encoding")
+    too_much = series(2048, 512, overrides={"sample_count": 32})
+    batch = json.dumps({"items": [too_much] * 2}).encode()
+    answer = server.client.post(BATCH, content=chunked(batch, 65536), headers=JSON)
+    assert "50000000" in assert_problem(answer, 422, "invalid-request")["errors"][0]["reason"]
+
+
 def test_the_largest_body_is_still_read(server: Server):
     body = json.dumps(REQUEST).encode()
     answer = server.client.post(SINGLE, content=body + b" " * (16 * 2**20 - len(body)), headers=JSON)
@@ -245,6 +264,13 @@ async def _answer_to_failure(error: Exception) -> tuple[httpx.Response, str]:
         # GET passes the gate, which would refuse a POST until a model is loaded.
         answer = await client.get(SINGLE)
         return answer, (await client.get("/v1/metrics")).text
+
+
+@pytest.mark.parametrize(("measured", "said"), [(0.0, "1"), (0.2, "1"), (12.3, "13"), (1e6, "300")])
+def test_retry_after_is_what_was_measured_within_reason(measured: float, said: str):
+    problem = errors.to_problem(QueueFull(5, 6, 2, retry_seconds=measured))
+    assert problem.headers == {"Retry-After": said}
+    assert f"try again in {said} s" in problem.detail
 
 
 def test_all_kinds_are_unlike():

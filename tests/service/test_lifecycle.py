@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 from kronos_service.forecaster import write_demo_checkpoint
 
-from tests.service.server import SINGLE, Server, environment, heavy, series, wait_until
+from tests.service.server import SINGLE, Server, environment, free_port, heavy, series, wait_until
 
 
 def test_a_model_that_comes_later_is_found_without_a_restart(tmp_path: Path):
@@ -80,7 +80,7 @@ def test_a_drain_answers_on_finishes_what_is_admitted_and_exits_0(tmp_path: Path
         assert blocking.result().status_code == 504
         assert waiting.result().status_code == 200
         assert running.process.wait(10) == 0
-    assert running.logged("stopped")[0]["code"] == 0
+    assert running.logged("stopped")[0]["exit_code"] == 0
 
 
 def test_a_second_signal_stops_now(tmp_path: Path):
@@ -100,6 +100,45 @@ def test_a_second_signal_stops_now(tmp_path: Path):
         assert time.monotonic() - started < 5
     (line,) = running.logged("request")
     assert line["status"] == "unavailable"
+    assert "Traceback" not in running.log_file.read_text()
+
+
+def test_what_is_not_done_by_the_deadline_is_stopped_and_can_be_scraped_until_then(tmp_path: Path):
+    settings = {"drain_seconds": 0.5, "shutdown_seconds": 5, "time_limit_seconds": 100, "log_level": "debug"}
+    with Server(tmp_path, metrics_port=free_port("127.0.0.1"), **settings) as running, ThreadPoolExecutor(3) as pool:
+        blocking = pool.submit(running.post, SINGLE, heavy())
+        wait_until(lambda: bool(running.logged("series started")))
+        waiting = pool.submit(running.post, SINGLE, series())
+        scrape = f"http://127.0.0.1:{running.logged('starting')[0]['metrics_port']}/v1/metrics"
+        wait_until(lambda: "kronos_queue_depth 1.0" in httpx.get(scrape).text)
+        started = time.monotonic()
+        running.process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        # After the drain: nothing new is taken, probes and scrapes go on over new connections.
+        refused = httpx.post(f"{running.url}{SINGLE}", json=series())
+        assert refused.json()["type"] == "urn:kronos:problem:draining"
+        assert int(refused.headers["retry-after"]) >= 1
+        assert httpx.get(f"{running.url}/v1/healthz").status_code == 200
+        assert httpx.get(f"{running.url}/v1/readyz").status_code == 503
+        for answer in (blocking.result(), waiting.result()):
+            assert answer.status_code == 503
+            assert answer.json()["type"] == "urn:kronos:problem:stopped"
+        assert 5.5 < time.monotonic() - started < 15
+        seen = ""
+        while running.process.poll() is None:
+            try:
+                seen = httpx.get(scrape, timeout=1).text
+            except httpx.TransportError:
+                break
+        assert running.process.wait(10) == 0
+    # The address of the scrape is the last to go.
+    assert 'kronos_rejections_total{reason="draining"} 1.0' in seen
+    assert 'kronos_cancellations_total{cause="shutdown"} 2.0' in seen
+    assert f'kronos_requests_total{{route="{SINGLE}",status="unavailable"}} 3.0' in seen
+    stopped = [line for line in running.logged("request") if line.get("cancelled") == "shutdown"]
+    assert [line["status"] for line in stopped] == ["unavailable"] * 2
+    assert running.logged("stopping what is not done")[0]["running"] == 2
+    assert running.logged("stopped")[0]["exit_code"] == 0
     assert "Traceback" not in running.log_file.read_text()
 
 

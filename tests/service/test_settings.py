@@ -70,7 +70,11 @@ def test_wrong_settings_end_with_one_readable_message(tmp_path: Path):
 
 
 def test_help_and_version(tmp_path: Path):
-    assert "--check-config" in command(tmp_path, "--help").stdout
+    text = command(tmp_path, "--help").stdout
+    assert "--check-config" in text
+    for name, field in Settings.model_fields.items():
+        assert f"KRONOS_{name.upper()}" in text
+        assert (field.description or "?").split()[0] in text
     assert command(tmp_path, "--version").stdout.startswith("kronos_service ")
     assert command(tmp_path, "--nonsense").returncode == 2
 
@@ -119,8 +123,16 @@ def test_names_that_are_no_settings_are_pointed_out(monkeypatch: pytest.MonkeyPa
         ({"drain_seconds": "-1"}, "greater than or equal to 0"),
         ({"model": "somewhere"}, "KRONOS_TOKENIZER is not set"),
         ({"queue_capacity": "10"}, "never find room"),
+        ({"max_bytes_in_flight": "2048"}, "never find room"),
         ({"device": "gpu"}, "cpu"),
         ({"log_level": "loud"}, "'debug', 'info'"),
+        ({"log_rejections": "-1"}, "greater than or equal to 0"),
+        ({"api_keys_file": "nowhere"}, "KRONOS_API_KEYS_FILE=nowhere: nowhere: No such file"),
+        ({"allowed_networks": "10.0.0.1/8"}, "has host bits set; write <address>/<bits>"),
+        ({"metrics_host": "127.0.0.2"}, "no effect without KRONOS_METRICS_PORT"),
+        ({"metrics_port": "tcp://10.0.0.7:9464"}, "Service named kronos-metrics"),
+        ({"metrics_token": "a key1"}, "KRONOS_METRICS_TOKEN=(hidden): must be printable"),
+        ({"shutdown_seconds": "-1"}, "greater than or equal to 0"),
     ],
 )
 def test_each_wrong_value_says_what_is_wrong(
@@ -132,6 +144,15 @@ def test_each_wrong_value_says_what_is_wrong(
         read_settings()
     assert message in str(refusal.value)
     assert "key1" not in str(refusal.value)
+
+
+def test_keys_in_two_places_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "keys").write_text("bob:short\n")
+    monkeypatch.setenv("KRONOS_API_KEYS_FILE", str(tmp_path / "keys"))
+    assert read_settings().warnings == ("the key of client bob is shorter than 16 characters: make a longer one",)
+    monkeypatch.setenv("KRONOS_API_KEYS", f"alice:{ALICE}")
+    with pytest.raises(SettingsError, match="are both set: keep one of them"):
+        read_settings()
 
 
 def test_empty_is_not_set_and_case_does_not_matter(monkeypatch: pytest.MonkeyPatch):

@@ -40,13 +40,19 @@ class QueueFull(ForecasterError):
         depth: series waiting when the request came.
         capacity: most series that may wait.
         asked: series in the request.
+        reserved: places of the capacity that are kept for other callers.
+        retry_seconds: when there will be room, by the measured rate; 0 if nothing was measured yet.
     """
 
-    def __init__(self, depth: int, capacity: int, asked: int) -> None:
+    def __init__(self, depth: int, capacity: int, asked: int, reserved: int = 0, retry_seconds: float = 0.0) -> None:
         """Compose the message; for the arguments see the attributes."""
         self.depth, self.capacity, self.asked = depth, capacity, asked
+        self.reserved, self.retry_seconds = reserved, retry_seconds
         remedy = "ask for fewer series" if asked > capacity else "try again later"
-        super().__init__(f"queue full: {depth} of {capacity} places are taken and {asked} were asked for; {remedy}")
+        kept = f", {reserved} are kept for other callers," if reserved else ""
+        super().__init__(
+            f"queue full: {depth} of {capacity} places are taken{kept} and {asked} were asked for; {remedy}"
+        )
 
 
 class Stopped(ForecasterError):

@@ -123,22 +123,21 @@ class Forecaster:
                 self._info = _describe(checkpoint)
                 self._worker = Worker(checkpoint, self._capacity, self._observer)
 
-    def submit(self, series: Sequence[Series]) -> Job:
+    def submit(self, series: Sequence[Series], caller: str = "") -> Job:
         """Admit all of ``series`` as one job, or none. Does not wait.
+
+        ``caller`` is any name; callers take turns, however much each of them asks for.
 
         Raises:
             NotReady: nothing is loaded, or the forecaster is closed.
             QueueFull: there is no room for all of them.
             ForecastInvalid: there are none.
         """
-        worker = self._worker
-        if worker is None:
-            raise NotReady(
-                f"the forecaster is closed: {self._stop.cause}"
-                if self._stop.cause
-                else "no model is loaded yet; try again later"
-            )
-        return worker.submit(series)
+        return self._ready_worker().submit(series, caller)
+
+    def check_room(self, asked: int, caller: str = "") -> None:
+        """Raise what ``submit`` would raise now for so many series of ``caller``: NotReady or QueueFull."""
+        self._ready_worker().check_room(asked, caller)
 
     def close(self, cause: str) -> None:
         """Stop a load in progress and all jobs for ``cause``, and take no more; waits for the running step.
@@ -150,6 +149,16 @@ class Forecaster:
             worker, self._worker, self._info = self._worker, None, None
         if worker is not None:
             worker.close(cause)
+
+    def _ready_worker(self) -> Worker:
+        worker = self._worker
+        if worker is None:
+            raise NotReady(
+                f"the forecaster is closed: {self._stop.cause}"
+                if self._stop.cause
+                else "no model is loaded yet; try again later"
+            )
+        return worker
 
 
 def _describe(checkpoint: Checkpoint) -> ModelInfo:

@@ -1,5 +1,6 @@
 """The scheduler, with a model that waits to be told how each series ends."""
 
+import contextvars
 import queue
 import threading
 import time
@@ -25,6 +26,7 @@ from kronos_service.forecaster import (
 )
 
 PATIENCE = 10.0
+REQUEST = contextvars.ContextVar("REQUEST", default="nobody")
 
 
 class Model:
@@ -111,14 +113,80 @@ def stopped_by(job) -> str:
     return raised.value.cause
 
 
-def test_series_are_forecast_in_order_of_admission(busy, model, numbered):
+def test_the_series_of_a_job_are_forecast_in_order(busy, model, numbered):
     first, second = busy.submit(numbered(1, 2)), busy.submit(numbered(3))
     for _ in range(3):
         model.outcomes.put(None)
 
     assert horizons(first) == [1, 2]
     assert horizons(second) == [3]
-    assert [series.horizon for series in model.order] == [1, 2, 3]
+
+
+def test_callers_take_turns_and_so_do_their_jobs(model, numbered):
+    fair = Worker(None, 64)
+    jobs = [fair.submit(numbered(99), "first")]
+    model.next()
+    jobs += [fair.submit(numbered(10, 11, 12, 13), "batch"), fair.submit(numbered(14), "batch")]
+    jobs += [fair.submit(numbered(20), "single"), fair.submit(numbered(30, 31), "other")]
+    for _ in range(9):
+        model.outcomes.put(None)
+    wait([job.future for job in jobs], PATIENCE)
+    fair.close("end of test")
+
+    assert [series.horizon for series in model.order] == [99, 10, 20, 30, 14, 31, 11, 12, 13]
+
+
+def test_a_caller_with_series_waiting_leaves_places_to_the_others(model, numbered):
+    roomy = Worker(None, 16)
+    roomy.submit(numbered(1), "greedy")
+    model.next()
+    roomy.submit(numbered(*range(2, 16)), "greedy")
+
+    with pytest.raises(QueueFull, match="14 of 16 places are taken, 2 are kept for other callers, and 1") as raised:
+        roomy.submit(numbered(16), "greedy")
+    assert raised.value.reserved == 2
+    with pytest.raises(QueueFull):
+        roomy.check_room(1, "greedy")
+    roomy.check_room(2, "modest")
+    roomy.submit(numbered(17, 18), "modest")
+    with pytest.raises(QueueFull, match="16 of 16"):
+        roomy.submit(numbered(19), "third")
+    roomy.close("end of test")
+
+
+def test_whoever_is_refused_hears_when_there_will_be_room(busy, model, numbered):
+    with pytest.raises(QueueFull) as raised:
+        busy.check_room(5)
+    assert raised.value.retry_seconds == 0, "nothing was measured yet"
+    for _ in range(3):
+        job = busy.submit(numbered(1))
+        model.next()
+        time.sleep(0.1)
+        model.outcomes.put(None)
+        job.future.result(PATIENCE)
+    busy.submit(numbered(1))
+    model.next()
+    busy.submit(numbered(2, 3, 4))
+
+    with pytest.raises(QueueFull) as raised:
+        busy.check_room(3)
+
+    assert 0.2 <= raised.value.retry_seconds < 2, "two places too few, at a tenth of a second each"
+    time.sleep(0.5)
+    with pytest.raises(QueueFull) as raised:
+        busy.check_room(3)
+    assert raised.value.retry_seconds >= 1, "the series in the model takes longer than those before it"
+
+
+def test_the_model_works_in_the_context_of_whoever_submitted(busy, model, numbered):
+    seen = []
+    for name in ("one", "two"):
+        token = REQUEST.set(name)
+        job = busy.submit(numbered(1))
+        REQUEST.reset(token)
+        model.outcomes.put(lambda: seen.append(REQUEST.get()))
+        job.future.result(PATIENCE)
+    assert seen == ["one", "two"]
 
 
 def test_the_series_in_the_model_takes_no_place(busy, model, numbered):
@@ -171,11 +239,15 @@ def test_stage_and_times_of_a_job(busy, model, numbered):
     assert waiting.queue_seconds >= 0.02
     assert waiting.inference_seconds == 0
 
-    for _ in range(3):
+    time.sleep(0.02)
+    model.outcomes.put(None)
+    model.next()
+    time.sleep(0.02)
+    for _ in range(2):
         model.outcomes.put(None)
     wait([running.future, waiting.future], PATIENCE)
     assert (running.stage, waiting.stage) == ("inference", "inference")
-    assert running.queue_seconds == waited, "the second series of a job waits in the model's time"
+    assert running.queue_seconds > waited, "its second series waited for its turn"
     times = running.queue_seconds, running.inference_seconds, waiting.queue_seconds
     time.sleep(0.01)
     assert times == (running.queue_seconds, running.inference_seconds, waiting.queue_seconds)
@@ -193,6 +265,7 @@ def test_the_observer_is_told_once_per_series(busy, model, seen, numbered):
     assert seen.waits[0] + 0.02 <= seen.waits[1]
     assert seen.batches == [1, 1]
     assert seen.stages == [("decode", 0.5)] * 2
+    assert job.stage_seconds == {"decode": 1.0}
 
 
 # Cancelling
