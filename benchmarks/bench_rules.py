@@ -117,7 +117,9 @@ def raw_series(mixin: Mixin, contract: Contract, instances: int, times: list[flo
 
 def _of_one(contract: Contract, age: Numbers) -> Iterator[tuple[str, Mapping[str, str], Numbers]]:
     """The series of one instance: counters that rise all the time, gauges at 1."""
-    yield "up", {}, np.ones(age.shape)
+    for external in contract.external.values():
+        if not external.labels:
+            yield external.name, {}, np.ones(age.shape)
     for metric in contract.metrics.values():
         values = {label: contract.values(metric.name, label) or OPEN_VALUES for label in metric.labels}
         for place, chosen in enumerate(product(*values.values())):

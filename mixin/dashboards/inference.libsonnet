@@ -23,6 +23,7 @@ function(config, rules)
       title: 'Latency p50, p95, p99' + show.window,
       description: 'Time from the first byte of an admitted request to the last byte of its answer, by route.',
       unit: 's',
+      log: true,
       queries: show.quantiles(rules.durations, ['route'], ['route']),
       overrides: style.quantiles + style.routes,
     }),
@@ -31,6 +32,7 @@ function(config, rules)
       description: 'Share of requests over the latency objective of their route, and of those for which the model ' +
                    'alone took longer than that.',
       unit: 'percentunit',
+      limits: [std.round((1 - std.parseJson(config.objectives.latency.target)) * 1e6) / 1e6],
       queries: [
         show.share(rules.slow.rate, rules.timed, 'slow {{route}}'),
         show.share(rules.slowInference.rate, rules.inferences, 'model {{route}}'),
@@ -41,6 +43,7 @@ function(config, rules)
       title: 'Queue wait p50, p95, p99' + show.window,
       description: 'Time of one series from admission to its first model step.',
       unit: 's',
+      log: true,
       queries: show.quantiles(rules.queueWait, [], []),
       overrides: style.quantiles,
     }),
@@ -58,7 +61,9 @@ function(config, rules)
       description: 'Time of each stage of a model call: candles to tokens, first pass over the window, all further ' +
                    'steps, tokens back to candles.',
       unit: 's',
+      log: true,
       queries: show.quantiles(rules.stages, [], ['stage'], ['p95']),
+      overrides: style.modelStages,
     }),
     show.timeseries({
       title: 'Before and after the model p95' + show.window,
@@ -70,6 +75,7 @@ function(config, rules)
       title: 'Model inference time' + show.window,
       description: 'Time that the model alone needed for a request, by route, without queueing.',
       unit: 's',
+      log: true,
       queries: show.quantiles(rules.inference, ['route'], ['route']),
       overrides: style.quantiles + style.routes,
     }),
@@ -77,6 +83,7 @@ function(config, rules)
       title: 'Series per model call' + show.window,
       description: 'How many series were decoded together.',
       unit: 'short',
+      axis: 'series',
       queries: show.quantiles(rules.batch, [], [], ['p50', 'p95']),
       overrides: style.quantiles,
     }),
@@ -84,6 +91,7 @@ function(config, rules)
       title: 'Input candles and horizon p95' + show.window,
       description: 'Size of the work: candles that came in with each series, and candles asked for.',
       unit: 'short',
+      axis: 'candles',
       queries: show.quantiles(rules.inputCandles, ['route'], ['route'], ['p95'], 'input ') +
                show.quantiles(rules.horizon, ['route'], ['route'], ['p95'], 'horizon '),
       overrides: style.routes,
@@ -116,6 +124,7 @@ function(config, rules)
       title: 'Latency p95 by instance, with exemplars',
       description: 'The slowest instance stands out here. Dots are single requests: their request id leads to the log.',
       unit: 's',
+      log: true,
       queries: [
         rawQuantile('kronos_request_duration_seconds', ['instance'], '{{instance}}') { exemplar: true },
       ],
@@ -124,6 +133,7 @@ function(config, rules)
       title: 'Model inference time p95 by instance',
       description: 'One instance above the others has a slower machine, or a busy neighbour.',
       unit: 's',
+      log: true,
       queries: [rawQuantile('kronos_model_inference_seconds', ['instance'], '{{instance}}')],
     }),
   ];

@@ -2,6 +2,7 @@
 local dashboard = import '../lib/dashboard.libsonnet';
 local panel = import '../lib/panel.libsonnet';
 local shown = import '../lib/shown.libsonnet';
+local style = import '../lib/style.libsonnet';
 
 function(config, rules)
   local show = shown(config);
@@ -40,6 +41,7 @@ function(config, rules)
       description: 'How many times faster than allowed the budget was spent over ' + b.long + '. An alert fires at ' +
                    b.factor + ', if it holds over ' + b.short + ' as well.',
       unit: 'short',
+      decimals: 2,
       queries: [panel.query(burn(objective, b.long), '{{job}}')],
       steps: [
         { value: null, color: 'green' },
@@ -58,11 +60,14 @@ function(config, rules)
       queries: [panel.query(left(objective), '{{job}}')],
       // A budget can be overspent.
       min: null,
+      legend: 'bottom',
     }),
     show.timeseries({
       title: objective.name + ': burn rate',
       description: 'How many times faster than allowed the budget is being spent, over each window of the alerts.',
       unit: 'short',
+      limits: [1],
+      legend: 'bottom',
       queries: [panel.query(burn(objective, b.long), b.long + ' {{job}}') for b in burns],
     }),
     show.timeseries({
@@ -73,6 +78,8 @@ function(config, rules)
         panel.query(show.sum(['job'], show.averaged(objective.rules.bad, [])), objective.bad + ' {{job}}'),
         panel.query(show.sum(['job'], show.averaged(objective.rules.valid, [])), 'all {{job}}'),
       ],
+      legend: 'bottom',
+      overrides: style.objectives,
     }),
   ];
 

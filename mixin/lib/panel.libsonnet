@@ -90,7 +90,7 @@ local panel(type, knobs, instant) = {
   },
 
   // One number now: { title, description, unit, decimals, mode, queries, steps, empty, links }. `steps` are thresholds:
-  // [{ value: null, color: 'green' }, { value: 0.01, color: 'red' }]. `mode` is 'name' where the name says it all.
+  // [{ value: null, color: 'green' }, { value: 0.01, color: 'red' }]. `mode` is 'value_and_name' where the name matters.
   stat(knobs): panel('stat', knobs, true) {
     fieldConfig+: { defaults+: {
       [if std.objectHas(knobs, 'decimals') then 'decimals']: knobs.decimals,

@@ -74,6 +74,9 @@ local coloured(names) = [
     'p95 detokenize': colours.pink,
   }),
 
+  // What breaks an objective, beside all that counts for it.
+  objectives: coloured({ failed: colours.vermilion, slow: colours.vermilion, all: colours.green }),
+
   quantiles: coloured({ p50: colours.sky, p95: colours.orange, p99: colours.vermilion }),
 
   // Lines whose name matches go to the right axis, dotted, with a unit of their own.
