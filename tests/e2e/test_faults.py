@@ -159,7 +159,14 @@ class Faults:
                 lambda: [restarting.restart(), time.sleep(2), restarting.restart()],
             ),
             Fault("skew", {"KronosVersionSkew"}, [service(), skewed], mends=skewed.stop),
-            Fault("hungry", {"KronosHighMemoryUsage"}, [hungry], lambda: eat(hungry), hungry.restart),
+            # The first forecasts of many samples take memory that the process keeps.
+            Fault(
+                "hungry",
+                {"KronosHighMemoryUsage"},
+                [hungry],
+                during=[load(hungry, HEAVY, 2, 0.1)],
+                mends=hungry.restart,
+            ),
             Fault(
                 "usurped",
                 {"KronosMetricsMissing", "KronosRulesMissing"},
@@ -195,14 +202,6 @@ def freeze(service: Service) -> None:
     service.process.send(signal.SIGSTOP)
     time.sleep(2.5)
     service.process.send(signal.SIGCONT)
-
-
-def eat(service: Service) -> None:
-    """Large bodies, several at once: parsed, they are many times as large."""
-    content = json.dumps({"items": [series(2048, 10) for _ in range(60)]}).encode()
-    with ThreadPoolExecutor(4) as pool:
-        for _ in range(8):
-            pool.submit(httpx.post, f"{service.url}/v1/predict/batch", content=content, timeout=60)
 
 
 def compile_for(faults: Faults, folder: Path) -> None:
