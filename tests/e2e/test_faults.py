@@ -210,7 +210,12 @@ def compile_for(faults: Faults, folder: Path) -> None:
         scrape = client.get(f"{faults.hungry.url}/v1/metrics").text
     values = dict(line.rsplit(" ", 1) for line in scrape.splitlines() if not line.startswith("#"))
     used = float(values["process_resident_memory_bytes"]) / float(values["kronos_memory_limit_bytes"])
-    every_alert = {"for": "2s", "keepFiringFor": "0s"}
+    at_once = {"keepFiringFor": "0s"}
+    # The `for` of budget burns stands beside their windows.
+    paces = {
+        name: at_once if name.endswith("Burn") else at_once | {"for": "2s"}
+        for name in evaluate(mixin_path()).config["alerts"]
+    }
     own = {
         "KronosServiceDown": {"window": "10s"},
         "KronosTargetDown": {"window": "10s"},
@@ -219,7 +224,6 @@ def compile_for(faults: Faults, folder: Path) -> None:
         # The host has far more memory than the service can take: the limit comes to the service instead.
         "KronosHighMemoryUsage": {"threshold": f"{used * 1.1:.6f}"},
     }
-    timed = {rule for rule in evaluate(mixin_path()).config["alerts"] if not rule.endswith("Burn")}
     mixin = evaluate(
         mixin_path(),
         {
@@ -233,7 +237,7 @@ def compile_for(faults: Faults, folder: Path) -> None:
                     "latency": {"seconds": {"/v1/predict/single": "0.1"}},
                     "burn": [{"long": "30s", "short": "15s", "factor": "2", "for": "2s", "severity": "critical"}],
                 },
-                "alerts": {name: every_alert | own.get(name, {}) for name in timed},
+                "alerts": {name: pace | own.get(name, {}) for name, pace in paces.items()},
             }
         },
     )
