@@ -222,7 +222,7 @@ def compile_for(faults: Faults, folder: Path) -> None:
         "KronosQueueSaturated": {"window": "10s", "threshold": "0.5"},
         "KronosRestarting": {"window": "40s", "threshold": "2"},
         # The host has far more memory than the service can take: the limit comes to the service instead.
-        "KronosHighMemoryUsage": {"threshold": f"{used * 1.1:.6f}"},
+        "KronosHighMemoryUsage": {"threshold": f"{used * 1.04:.6f}"},
     }
     mixin = evaluate(
         mixin_path(),
