@@ -156,7 +156,7 @@ function(config, rules)
       unit: 'reqps',
       queries: [
         panel.query(show.sum(['reason'], show.averaged(rules.rejections, [])), '{{reason}}'),
-        panel.query(show.sum(['client'], show.averaged(rules.rateLimited, [])) + ' > 0', 'rate limited: {{client}}'),
+        panel.query(show.sum(['client'], show.averaged(rules.rateLimited, [])), 'rate limited: {{client}}'),
       ],
       overrides: style.rejections + style.clients,
     }),
