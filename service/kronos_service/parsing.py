@@ -6,7 +6,7 @@ by one, so that the interpreter lock is given up between them and the event loop
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,10 @@ _REASONS = {
 }
 
 
+Expect = Callable[[int], None]
+"""Told how many series there are before they are looked at: it may raise, and spare the work on what is refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
     """The most that one request may ask for."""
@@ -48,12 +52,13 @@ class _Envelope(StrictModel):
     items: list[Any] = Field(min_length=1)
 
 
-def parse_single(body: bytes, limits: RequestLimits) -> list[Prepared]:
+def parse_single(body: bytes, limits: RequestLimits, expect: Expect) -> list[Prepared]:
     """The one series of a ``SingleRequest`` body, prepared; raises the Problem that says what is wrong."""
+    expect(1)
     return _prepare_all([("", _load(body))], limits)
 
 
-def parse_batch(body: bytes, limits: RequestLimits) -> list[Prepared]:
+def parse_batch(body: bytes, limits: RequestLimits, expect: Expect) -> list[Prepared]:
     """The series of a ``BatchRequest`` body, prepared; raises the Problem that says what is wrong."""
     raw = _load(body)
     if (fault := _too_many_fields(raw, "")) is not None:
@@ -64,6 +69,7 @@ def parse_batch(body: bytes, limits: RequestLimits) -> list[Prepared]:
         items = _Envelope.model_validate(raw).items
     except ValidationError as error:
         raise invalid(list(_places(error, ""))) from None
+    expect(len(items))
     return _prepare_all([(f"/items/{index}", item) for index, item in enumerate(items)], limits)
 
 

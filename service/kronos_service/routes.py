@@ -6,6 +6,7 @@ Reading and writing bodies, and everything that pandas does, is CPU work of up t
 from __future__ import annotations
 
 import asyncio
+import functools
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from kronos_service.exchange import (
 from kronos_service.forecaster import Forecast, Forecaster, Job, ModelInfo, Stopped
 from kronos_service.lifecycle import Lifecycle, version_of
 from kronos_service.metrics import Metrics
-from kronos_service.parsing import RequestLimits, parse_batch, parse_single
+from kronos_service.parsing import Expect, RequestLimits, parse_batch, parse_single
 from kronos_service.schemas import (
     BatchAnswer,
     HealthAnswer,
@@ -159,7 +160,7 @@ class _Predictor:
     async def answer(
         self,
         request: Request,
-        parse: Callable[[bytes, RequestLimits], list[Prepared]],
+        parse: Callable[[bytes, RequestLimits, Expect], list[Prepared]],
         write: Callable[[Sequence[Finished], dict[str, str]], bytes],
     ) -> Response:
         exchange = Exchange.of(request.scope)
@@ -167,7 +168,9 @@ class _Predictor:
         left = asyncio.create_task(_client_left(request))
         try:
             with exchange.timed("preprocess"), self._metrics.processing.labels("preprocess").time():
-                prepared = await anyio.to_thread.run_sync(parse, body, self._limits, limiter=self._threads)
+                prepared = await anyio.to_thread.run_sync(
+                    parse, body, self._limits, self._room_for(exchange.caller), limiter=self._threads
+                )
             _describe(exchange, prepared)
             model = self._forecaster.info
             forecasts = await self._forecast(exchange, prepared, left)
@@ -184,6 +187,10 @@ class _Predictor:
         self._metrics.forecast_candles.labels(route).inc(sum(one.series.horizon for one in prepared))
         self._metrics.inconsistent_candles.labels(route).inc(sum(one.mended for one in finished))
         return Response(content, media_type="application/json")
+
+    def _room_for(self, caller: str) -> Expect:
+        # Checking a batch of hundreds takes longer than saying that there is no room for it.
+        return functools.partial(self._forecaster.check_room, caller=caller)
 
     async def _forecast(
         self, exchange: Exchange, prepared: Sequence[Prepared], left: asyncio.Task[None]
