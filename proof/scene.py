@@ -49,6 +49,7 @@ _SETTINGS = {
     "rate_limit": "20/second",
     "time_limit_seconds": 2,
     "queue_capacity": 64,
+    "max_batch_items": 64,
     "max_body_bytes": 1 << 20,
 }
 _PROBLEMS = {"queue-full": "overloaded"}
