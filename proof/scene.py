@@ -52,7 +52,7 @@ _SETTINGS = {
     "max_batch_items": 64,
     "max_body_bytes": 1 << 20,
 }
-_PROBLEMS = {"queue-full": "overloaded"}
+_PROBLEMS = {"overloaded": "overloaded"}
 _CODES = {
     200: "success",
     401: "unauthorized",
