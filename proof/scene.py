@@ -193,16 +193,12 @@ class _Traffic:
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0])
         soft, hard = resource.prlimit(pid, resource.RLIMIT_AS)
         resource.prlimit(pid, resource.RLIMIT_AS, (pages * resource.getpagesize() + _ROOM, hard))
-        samples = 32
         try:
-            for _ in range(20):
-                before = self.sent[SINGLE, "error"]
+            # More from one to the next: what the allocator keeps for itself can be enough for the first.
+            for samples in range(32, _MAX_SAMPLES, 16):
                 self._send(SINGLE, series(1500, 2, samples), _KEY)
                 if self.sent[SINGLE, "error"] >= 5:
                     return
-                if self.sent[SINGLE, "error"] == before:
-                    # What the allocator had kept for itself was enough: ask for more.
-                    samples = min(samples + 16, _MAX_SAMPLES)
         finally:
             resource.prlimit(pid, resource.RLIMIT_AS, (soft, hard))
 
