@@ -6,6 +6,7 @@ Keys come from a setting, or from a file that is read again and again while the 
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping
@@ -127,18 +128,24 @@ def same_secret(known: str, given: str) -> bool:
 def client_address(scope: Scope) -> str:
     """Who holds the connection: never by a header, which the caller writes."""
     client = scope.get("client")
-    if not client:
-        return "unknown"
+    return _written(client[0]) if client else "unknown"
+
+
+# Parsing an address takes longer than all counting of a request, and most requests come from few of them.
+@functools.lru_cache(maxsize=1024)
+def _written(host: str) -> str:
+    """An address in the one way that we write it."""
     try:
-        address = ip_address(client[0])
+        address = ip_address(host)
     except ValueError:
-        return str(client[0])
+        return str(host)
     # A socket that listens on IPv6 shows callers of IPv4 like this.
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(address)
 
 
+@functools.lru_cache(maxsize=1024)
 def caller_of(address: str) -> str:
     """Whose limits apply to an address: its own, or of IPv6 the network of 64 bits that one caller usually owns."""
     try:

@@ -7,8 +7,6 @@ import gc
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,20 +99,18 @@ class Lifecycle:
         self._stopped.set()
         self._forecaster.close("shutdown")
 
-    @contextmanager
-    def serving(self, route: str) -> Iterator[None]:
-        """Count a request to an API route as running."""
-        concurrent = self._metrics.concurrent.labels(route)
-        concurrent.inc()
+    def begin(self, route: str) -> None:
+        """Count a request to an API route as running, until ``end``."""
+        self._metrics.concurrent(route).inc()
         self.running += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self.running -= 1
-            if not self.running:
-                self._idle.set()
-            concurrent.dec()
+
+    def end(self, route: str) -> None:
+        """A request that ``begin`` has counted is answered."""
+        self.running -= 1
+        if not self.running:
+            self._idle.set()
+        self._metrics.concurrent(route).dec()
 
     def check_ready(self) -> None:
         """Raise the Problem that keeps this instance from being ready, if there is one."""

@@ -14,6 +14,10 @@ import os
 import socket
 import sys
 import threading
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -89,12 +93,17 @@ FIELDS: dict[str, str] = {
 }
 """Every field that a log line can have, and what it means."""
 
-_FIRST = ("timestamp", "level", "logger", "event", "request_id", "trace_id", "span_id")
+_LEVELS = {"warn": "warning", "exception": "error"}
+"""Of the methods that are not called like their level."""
 _LONGEST_EXCEPTION = 16_384
 _LINE_ENDS = [(end.encode(), f"\\u{ord(end):04x}".encode()) for end in "\x7f\x85\u2028\u2029"]
 """What JSON may hold as it is, and other programs take for the end of a line or for a command."""
 _CONTAINER = socket.gethostname()
 _PROCESS = {"container": _CONTAINER, "pid": os.getpid()}
+
+
+context: ContextVar[Mapping[str, str]] = ContextVar("kronos_log_context", default=MappingProxyType({}))
+"""Fields of all lines that are written from here on, in this task and in the threads that work for it."""
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
@@ -106,27 +115,20 @@ def get_logger(name: str) -> FilteringBoundLogger:
 def configure(level: str, log_format: str) -> None:
     """Send all logs of the process to standard error; ``log_format`` is ``json`` or ``console``."""
     for_machines = log_format == "json"
-    common: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.add_log_level,
-        _add_logger_name,
-        _add_process,
-    ]
     rendering: list[Processor] = (
-        [structlog.processors.format_exc_info, _shorten, _order, _render_json]
+        [structlog.processors.format_exc_info, _shorten, _render_json]
         if for_machines
         else [_escape_controls, _console_renderer(), _encode]
     )
     sink = _Sink()
     structlog.configure(
-        processors=[*common, *rendering],
+        processors=[_complete, *rendering],
         logger_factory=lambda name: _Logger(name, sink),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
     foreign: list[Processor] = [
-        *common,
+        _complete,
         # Only what is in the table: a library's extra fields are its own business.
         structlog.stdlib.ExtraAdder(allow=FIELDS),
         _drop_none,
@@ -204,15 +206,18 @@ def _to_text(rendering: list[Processor]) -> Processor:
     return to_text
 
 
-def _add_logger_name(logger: Any, _method: str, event: EventDict) -> EventDict:
+def _complete(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Add what every line has. One step, not one for each field, because it is done for every request."""
     record = event.get("_record")
-    event["logger"] = logger.name if record is None else record.name
-    return event
-
-
-def _add_process(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    event.update(_PROCESS)
-    return event
+    return {
+        "timestamp": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "level": _LEVELS.get(method, method),
+        "logger": logger.name if record is None else record.name,
+        "event": event.pop("event", None),
+        **context.get(),
+        **event,
+        **_PROCESS,
+    }
 
 
 def _drop_none(_logger: Any, _method: str, event: EventDict) -> EventDict:
@@ -223,11 +228,6 @@ def _shorten(_logger: Any, _method: str, event: EventDict) -> EventDict:
     if len(stack := event.get("exception", "")) > _LONGEST_EXCEPTION:
         event["exception"] = stack[-_LONGEST_EXCEPTION:]
     return event
-
-
-def _order(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """What every line has comes first."""
-    return {**{name: event[name] for name in _FIRST if name in event}, **event}
 
 
 def _render_json(_logger: Any, _method: str, event: EventDict) -> bytes:

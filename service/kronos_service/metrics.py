@@ -6,6 +6,7 @@ increase to see. Nothing that a caller writes becomes a label value.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import platform
 from collections.abc import Iterable
@@ -52,30 +53,32 @@ class Metrics:
         self._built: set[str] = set()
         self._scrapes = anyio.CapacityLimiter(2)
 
-        self._requests = self._counter("kronos_requests_total")
-        self._duration = self._histogram("kronos_request_duration_seconds")
-        self._request_size = self._histogram("kronos_request_size_bytes")
-        self._response_size = self._histogram("kronos_response_size_bytes")
-        self.concurrent = self._gauge("kronos_concurrent_requests")
+        # Where a metric has labels, a lookup of its child by their values: prometheus-client's own takes a lock and
+        # more time than counting does.
+        self._requests = functools.cache(self._counter("kronos_requests_total").labels)
+        self._duration = functools.cache(self._histogram("kronos_request_duration_seconds").labels)
+        self._request_size = functools.cache(self._histogram("kronos_request_size_bytes").labels)
+        self._response_size = functools.cache(self._histogram("kronos_response_size_bytes").labels)
+        self.concurrent = functools.cache(self._gauge("kronos_concurrent_requests").labels)
         self.queue_depth = self._gauge("kronos_queue_depth")
         self.queue_capacity = self._gauge("kronos_queue_capacity")
         self._queue_wait = self._histogram("kronos_queue_wait_seconds")
-        self._inference = self._histogram("kronos_model_inference_seconds")
-        self._stage = self._histogram("kronos_model_stage_seconds")
+        self._inference = functools.cache(self._histogram("kronos_model_inference_seconds").labels)
+        self._stage = functools.cache(self._histogram("kronos_model_stage_seconds").labels)
         self.processing = self._histogram("kronos_processing_seconds")
         self._batch = self._histogram("kronos_batch_series")
         self.input_candles = self._histogram("kronos_prediction_input_candles")
         self.horizon_candles = self._histogram("kronos_prediction_horizon_candles")
         self.forecast_candles = self._counter("kronos_forecast_candles_total")
         self.inconsistent_candles = self._counter("kronos_inconsistent_candles_total")
-        self._timeouts = self._counter("kronos_timeouts_total")
-        self._errors = self._counter("kronos_errors_total")
-        self._rejections = self._counter("kronos_rejections_total")
-        self._rate_limited = self._counter("kronos_rate_limited_total")
-        self._cancellations = self._counter("kronos_cancellations_total")
+        self._timeouts = functools.cache(self._counter("kronos_timeouts_total").labels)
+        self._errors = functools.cache(self._counter("kronos_errors_total").labels)
+        self._rejections = functools.cache(self._counter("kronos_rejections_total").labels)
+        self._rate_limited = functools.cache(self._counter("kronos_rate_limited_total").labels)
+        self._cancellations = functools.cache(self._counter("kronos_cancellations_total").labels)
         self.model_ready = self._gauge("kronos_model_ready")
         self.draining = self._gauge("kronos_draining")
-        self._model_loads = self._counter("kronos_model_loads_total")
+        self._model_loads = functools.cache(self._counter("kronos_model_loads_total").labels)
         self._model_load_seconds = self._gauge("kronos_model_load_seconds")
         self._model_info = self._gauge("kronos_model_info")
         self._build_info = self._gauge("kronos_build_info")
@@ -103,34 +106,34 @@ class Metrics:
         for name in names:
             if len(self._clients) < MAX_CLIENTS + len(RESERVED_CLIENTS):
                 self._clients.add(name)
-                self._rate_limited.labels(name)
+                self._rate_limited(name)
 
     def count(self, exchange: Exchange) -> None:
         """Count a request that has ended, once. Its route must be one that is counted."""
         route, outcome, problem = exchange.route, exchange.outcome, exchange.problem
         assert route is not None  # noqa: S101 - the middleware asks for counted routes only
-        self._requests.labels(route, outcome).inc()
+        self._requests(route, outcome).inc()
         if problem is not None and problem.kind.rejection is not None:
-            self._rejections.labels(problem.kind.rejection).inc()
+            self._rejections(problem.kind.rejection).inc()
             if problem.kind.rejection == "rate_limited":
-                self._rate_limited.labels(exchange.client if exchange.client in self._clients else OTHER).inc()
+                self._rate_limited(exchange.client if exchange.client in self._clients else OTHER).inc()
         if route not in self._contract.label_values["api_route"]:
             return
         if problem is not None and problem.kind.error_type is not None:
-            self._errors.labels(route, problem.kind.error_type).inc()
+            self._errors(route, problem.kind.error_type).inc()
         if exchange.cancelled is not None:
-            self._cancellations.labels(exchange.cancelled).inc()
+            self._cancellations(exchange.cancelled).inc()
         if exchange.timed_out is not None:
-            self._timeouts.labels(route, exchange.timed_out).inc()
+            self._timeouts(route, exchange.timed_out).inc()
         if exchange.admitted and outcome in self._contract.label_values["admitted_status"]:
-            self._duration.labels(route, outcome).observe(exchange.elapsed_seconds, exchange.exemplar)
+            self._duration(route, outcome).observe(exchange.elapsed_seconds, exchange.exemplar)
         if exchange.request_bytes is not None:
-            self._request_size.labels(route).observe(exchange.request_bytes)
-        self._response_size.labels(route).observe(exchange.response_bytes)
+            self._request_size(route).observe(exchange.request_bytes)
+        self._response_size(route).observe(exchange.response_bytes)
 
     def inference(self, exchange: Exchange, seconds: float) -> None:
         """The model's time for one request."""
-        self._inference.labels(exchange.route).observe(seconds, exchange.exemplar)
+        self._inference(exchange.route).observe(seconds, exchange.exemplar)
 
     def queue_wait(self, seconds: float) -> None:
         """One series waited this long for its first model step."""
@@ -138,7 +141,7 @@ class Metrics:
 
     def stage(self, name: Stage, seconds: float) -> None:
         """One stage of one model call took this long."""
-        self._stage.labels(name).observe(seconds)
+        self._stage(name).observe(seconds)
 
     def batch(self, series_count: int) -> None:
         """This many series were decoded in one model call."""
@@ -146,7 +149,7 @@ class Metrics:
 
     def load_succeeded(self, seconds: float, info: ModelInfo) -> None:
         """A load took this long, and this is what runs now."""
-        self._model_loads.labels("success").inc()
+        self._model_loads("success").inc()
         self._model_load_seconds.set(seconds)
         self._model_info.labels(info.model_name, info.revision, info.tokenizer_name, info.device, info.dtype).set(1)
         self.registry.register(self._model_info)
@@ -159,7 +162,7 @@ class Metrics:
 
     def load_failed(self, outcome: str) -> str:
         """A load failed; returns what the contract says that ``outcome`` means."""
-        self._model_loads.labels(outcome).inc()
+        self._model_loads(outcome).inc()
         return self._contract.label_values["load_outcome"][outcome].removesuffix(".").lower()
 
     async def render(self, accept: str | None) -> tuple[bytes, str]:

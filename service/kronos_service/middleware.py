@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from contextlib import nullcontext
+import secrets
 from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,10 +53,9 @@ class Recorder:
             kind = Rejection(exchange.route or exchange.path, exchange.outcome, exchange.code, problem.kind.slug)
             if not self.storms.may_log(kind, exchange.client):
                 return
-        if exchange.outcome == "error":
-            _log.error("request", **_fields(exchange))
-        else:
-            _log.info("request", **_fields(exchange))
+        level = logging.ERROR if exchange.outcome == "error" else logging.INFO
+        if _log.is_enabled_for(level):
+            _log.log(level, "request", **_fields(exchange))
 
     def _is_rejection(self, exchange: Exchange) -> bool:
         """Whether no work was done for it, so that there can be thousands of its kind in a second."""
@@ -84,15 +81,19 @@ class Observation:
         context = {"request_id": exchange.request_id}
         if exchange.trace is not None:
             context |= exchange.trace._asdict()
-        in_flight = self._lifecycle.serving(exchange.route) if exchange.route in API_PATHS else nullcontext()
-        with structlog.contextvars.bound_contextvars(**context), in_flight:
-            try:
-                await self._handle(scope, receive, self._observed(exchange, send))
-            finally:
-                self._finish(scope, exchange)
+        before = logs.context.set(context)
+        running = exchange.route if exchange.route in API_PATHS else None
+        if running is not None:
+            self._lifecycle.begin(running)
+        try:
+            await self._handle(exchange, scope, receive, self._observed(exchange, send))
+        finally:
+            self._finish(scope, exchange)
+            if running is not None:
+                self._lifecycle.end(running)
+            logs.context.reset(before)
 
-    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange.of(scope)
+    async def _handle(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
         except ClientDisconnect:
@@ -114,11 +115,11 @@ class Observation:
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.code = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = exchange.request_id
-                if self._lifecycle.draining:
+                headers = [*message["headers"], (b"x-request-id", exchange.request_id.encode())]
+                if self._lifecycle.draining and (b"connection", b"close") not in headers:
                     # So that the caller's next request opens a connection, to another instance.
-                    headers["Connection"] = "close"
+                    headers.append((b"connection", b"close"))
+                message["headers"] = headers
             elif message["type"] == "http.response.body":
                 exchange.response_bytes += len(message.get("body", b""))
             await send(message)
@@ -143,21 +144,25 @@ def answer(exchange: Exchange, error: Exception) -> Response:
 
 
 def _begin(scope: Scope) -> Exchange:
-    headers = Headers(scope=scope)
+    request_id, traceparents = None, []
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and request_id is None:
+            request_id = value.decode("latin-1")
+        elif name == b"traceparent":
+            traceparents.append(value.decode("latin-1"))
     broken = scope.get(BROKEN)
     if isinstance(broken, Exchange):
         request_id = broken.request_id
-    else:
-        # The caller's, if it is harmless.
-        given = headers.get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    elif request_id is None or not _REQUEST_ID.fullmatch(request_id):
+        # The caller's only if it is harmless.
+        request_id = secrets.token_hex(16)
     return Exchange(
         request_id,
         scope["method"],
         scope["path"],
         route_of(scope["path"]),
         client_address(scope),
-        parse_traceparent(headers.getlist("traceparent")),
+        parse_traceparent(traceparents),
     )
 
 

@@ -6,10 +6,10 @@ They are answered in the one error format, counted and logged like everything el
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -110,7 +110,7 @@ class ProblemProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         problem = Problem(kind, detail)
-        refused = Exchange(uuid4().hex, "", "", UNMATCHED, client_address({"client": self.client}))
+        refused = Exchange(secrets.token_hex(16), "", "", UNMATCHED, client_address({"client": self.client}))
         refused.problem, refused.code = problem, problem.status
         if self.cycle is None or self.cycle.response_complete:
             self._write(refused)
