@@ -22,6 +22,8 @@ MAX_HEAD_BYTES = 65_536
 """Most bytes of a request line and its headers."""
 
 STALLED_SECONDS = 60.0
+STALLED_BYTES = 65_536
+"""Least that a client has to take of a waiting answer in ``STALLED_SECONDS``: about 1 kB/s."""
 
 
 class ProblemProtocol(HttpToolsProtocol):
@@ -83,15 +85,26 @@ class ProblemProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client is slow to take its answer."""
         super().pause_writing()
-        self._stall_timer = self.loop.call_later(self.stalled_seconds, self.transport.abort)
+        self._expect_taking()
 
     def resume_writing(self) -> None:
-        """It has taken some of it."""
+        """It has taken nearly all of it."""
         _cancel(self._stall_timer)
         super().resume_writing()
 
     def _expect_head(self) -> None:
         self._head_timer = self.loop.call_later(self.head_seconds, self._head_is_late)
+
+    def _expect_taking(self) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(self.stalled_seconds, self._check_taken, waiting)
+
+    def _check_taken(self, waited: int) -> None:
+        # A large answer is one write: there is no other news of a client who takes it slowly.
+        if waited - self.transport.get_write_buffer_size() >= STALLED_BYTES:
+            self._expect_taking()
+        else:
+            self.transport.abort()
 
     def _head_is_late(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
@@ -150,8 +163,8 @@ def problem_protocol(
     """The protocol for a server.
 
     ``head_seconds`` is how long request line and headers may take, ``report`` is told of every request that was
-    refused before the application knew of it; a client who takes nothing of its answer for ``stalled_seconds`` is
-    gone.
+    refused before the application knew of it; a client who takes less than STALLED_BYTES of its answer in
+    ``stalled_seconds`` is gone.
     """
     settings = {"head_seconds": head_seconds, "report": staticmethod(report), "stalled_seconds": stalled_seconds}
     return type("ConfiguredProblemProtocol", (ProblemProtocol,), settings)

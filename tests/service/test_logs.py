@@ -19,9 +19,14 @@ from typing import Any
 import pytest
 import structlog
 from kronos_service import logs, storms
+from kronos_service.app import create_app
+from kronos_service.forecaster import InferenceError
 from kronos_service.logs import FIELDS
 from kronos_service.storms import Rejection, Storms
 from kronos_service.tracing import Trace, parse_traceparent
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from tests.service.server import BATCH, ROOT, SINGLE, Server, environment, series, wait_until
 
@@ -220,6 +225,31 @@ def test_libraries_lines_have_the_same_format(captured: Callable[[], str]):
         assert len(line["exception"]) == 16_384
         assert line["exception"].endswith("why")
         assert line["level"] == "error"
+
+
+async def _divide(_scope: Scope, _receive: Receive, send: Send) -> None:
+    try:
+        await send({"type": 1 / 0})
+    except ZeroDivisionError as error:
+        raise InferenceError("the model failed") from error
+
+
+def test_the_line_of_a_500_says_where_the_first_cause_is_and_has_the_stack(captured: Callable[[], str]):
+    logs.configure("info", "json")
+    app = create_app()
+    app.router.routes.insert(0, Mount("", _divide))
+    with TestClient(app) as client:
+        # The gate lets no POST pass until a model is loaded.
+        answer = client.get(SINGLE)
+    assert answer.status_code == 500
+    [line] = [line for line in map(json.loads, captured().splitlines()) if line["event"] == "request"]
+    assert (line["level"], line["code"], line["status"]) == ("error", 500, "error")
+    assert line["request_id"] == answer.json()["request_id"]
+    assert (line["error_type"], line["problem"]) == ("inference", "inference")
+    place = _divide.__code__.co_firstlineno + 2
+    assert line["where"] == f"tests/service/test_logs.py:{place} in _divide"
+    assert "ZeroDivisionError: division by zero" in line["exception"]
+    assert line["exception"].endswith("InferenceError: the model failed")
 
 
 def test_what_json_cannot_say_is_said_otherwise(captured: Callable[[], str]):
