@@ -238,9 +238,8 @@ def test_the_line_of_a_500_says_where_the_first_cause_is_and_has_the_stack(captu
     logs.configure("info", "json")
     app = create_app()
     app.router.routes.insert(0, Mount("", _divide))
-    with TestClient(app) as client:
-        # The gate lets no POST pass until a model is loaded.
-        answer = client.get(SINGLE)
+    # Not as a context: no model is loaded, and so the gate would let no POST pass.
+    answer = TestClient(app).get(SINGLE)
     assert answer.status_code == 500
     [line] = [line for line in map(json.loads, captured().splitlines()) if line["event"] == "request"]
     assert (line["level"], line["code"], line["status"]) == ("error", 500, "error")
