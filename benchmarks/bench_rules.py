@@ -22,7 +22,8 @@ import promql_parser
 from rich.console import Console
 from rich.table import Table
 
-from kronos_mixin import promql, series
+from kronos_mixin import promql
+from kronos_mixin.check import series
 from kronos_mixin.contract import Contract, load_contract
 from kronos_mixin.jsonnet import Mixin
 from proof import backfill, binaries, panels

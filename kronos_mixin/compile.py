@@ -58,14 +58,15 @@ def render(
     return files
 
 
+def command(name: str) -> str:
+    """What people run to compile the mixin ``name``."""
+    # Only ours has a checkout in which people would look for the command.
+    return "python build.py compile" if name == "kronos" else "kronos-mixin compile"
+
+
 def header(name: str) -> str:
     """The first line of every YAML file that is compiled from the mixin ``name``."""
-    # Only ours has a checkout in which people would look for the command.
-    return (
-        HEADER.format("mixin/", "python build.py compile")
-        if name == "kronos"
-        else HEADER.format(f"the mixin {name}", "kronos-mixin compile")
-    )
+    return HEADER.format("mixin/" if name == "kronos" else f"the mixin {name}", command(name))
 
 
 def has_header(text: str) -> bool:

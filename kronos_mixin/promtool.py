@@ -1,73 +1,30 @@
-"""promtool's verdict on a change of a Prometheus, before it is made."""
+"""promtool, where it is on PATH: what it says of rules and of configurations."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-from kronos_mixin import splice
-from kronos_mixin.merge import Plan
-from kronos_mixin.prometheusyml import Refused
+_SECONDS = 300
 
 
-def validate(plan: Plan) -> list[str]:
-    """Ask promtool, if it is on PATH, what it says about the files as they would be; returns notes.
-
-    Raises Refused with its words. A configuration that names files which are not on this machine passes by its
-    syntax: it did not pass before, either.
-    """
-    program = shutil.which("promtool")
-    if program is None:
-        return ["promtool is not on PATH: nothing but the syntax was checked"]
-    with tempfile.TemporaryDirectory(prefix="kronos-mixin-") as folder:
-        staged = {path: Path(folder) / path.name for path in plan.rule_files}
-        for path, temporary in staged.items():
-            temporary.write_text(plan.rule_files[path], encoding="utf-8")
-        if staged and (said := _run(program, "check", "rules", *map(str, staged.values()))):
-            raise Refused(f"promtool refuses the rules:\n{said}")
-        new = plan.new
-        if plan.rule_files:
-            # The rule files are not where they will be, and promtool looks into them.
-            entries = {**plan.entries, "rule_files": [str(temporary) for temporary in staged.values()]}
-            new = splice.merge(plan.old, plan.name, entries)
-        with _beside(plan.config, new) as path:
-            said = _run(program, "check", "config", str(path))
-            if not said:
-                return []
-            with _beside(plan.config, plan.old) as before:
-                if not _run(program, "check", "config", str(before)):
-                    raise Refused(f"promtool refuses it with these changes:\n{said}")
-            if _run(program, "check", "config", "--syntax-only", str(path)):
-                raise Refused(
-                    "promtool refuses it, with and without these changes (if it belongs to another Prometheus than "
-                    f"yours, take it off PATH):\n{said}"
-                )
-    return ["promtool refuses this configuration for what it names, before these changes and with them:\n" + said]
+def available() -> bool:
+    """Whether promtool is on PATH."""
+    return shutil.which("promtool") is not None
 
 
-@contextmanager
-def _beside(config: Path, text: str) -> Iterator[Path]:
-    """A file with ``text`` where its relative paths mean the same as in ``config``."""
-    with tempfile.NamedTemporaryFile(
-        "w",
-        encoding="utf-8",
-        newline="",
-        dir=config.absolute().parent,
-        prefix=f".{config.name}.",
-        suffix=".kronos-mixin.tmp",
-    ) as file:
-        file.write(text)
-        file.flush()
-        yield Path(file.name)
-
-
-def _run(program: str, *arguments: str) -> str:
-    """What promtool says; empty if it is content."""
-    done = subprocess.run(
-        [program, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False
-    )
+def complaint(*arguments: str) -> str:
+    """What `promtool` with these arguments has to say against them; empty if it is content."""
+    program = shutil.which("promtool") or "promtool"
+    try:
+        done = subprocess.run(
+            [program, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"promtool did not answer within {_SECONDS} s"
     return (done.stderr.strip() or done.stdout.strip() or "no reason") if done.returncode else ""

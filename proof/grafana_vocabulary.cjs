@@ -1,7 +1,7 @@
 // Prints the ids that Grafana itself knows: of units, reducers, colours, matchers and transformations. It needs the
 // packages of proof/pictures (`npm ci` there). From the root of the repository:
 //
-//   node proof/grafana_vocabulary.cjs > kronos_mixin/grafana_vocabulary.json
+//   node proof/grafana_vocabulary.cjs > kronos_mixin/check/grafana_vocabulary.json
 const { createRequire } = require('node:module');
 
 // The packages are made for a browser, and ask for its language as they load.

@@ -17,7 +17,8 @@ import yaml
 from kronos_service.logs import FIELDS
 from kronos_service.settings import PREFIX, Settings
 
-from kronos_mixin import promql, series
+from kronos_mixin import promql
+from kronos_mixin.check import series
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
 from kronos_mixin.reference import GROUPS, ReferenceDriftError, examples, replace_section

@@ -10,7 +10,7 @@ import _gojsonnet
 import _jsonnet
 import pytest
 
-from kronos_mixin.check import check
+from kronos_mixin.check.ours import check
 from kronos_mixin.compile import render, rule_files, write
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import CompileError, Mixin, evaluate

@@ -56,33 +56,6 @@ def test_several_mixins_share_a_folder(call, fixtures, tmp_path):
     ]  # fmt: skip
 
 
-def test_check_says_what_is_recorded_nowhere(call, fixtures):
-    assert call("check", "--mixin", fixtures / "lamp-mixin").stdout == (
-        "2 recording rules, 1 alerts, 1 dashboards: nothing found\n"
-    )
-    done = call("check", "--mixin", fixtures / "kettle-mixin", code=1)
-    first, second = done.stdout.splitlines()
-    assert first == (
-        "grafana/kettle.json: panel 'Boiling' A: reads job:kettle_boiling:rate5m, which no rule of the mixin records"
-    )
-    assert second.startswith("grafana/kettle.json: panel 'Water' A: is not PromQL")
-
-
-def test_check_as_json(call, fixtures):
-    found = json.loads(call("check", "--mixin", fixtures / "kettle-mixin", "--format", "json", code=1).stdout)
-    assert (found["mixin"], found["alerts"], found["dashboards"]) == ("kettle", 1, 1)
-    assert found["findings"][0]["place"] == "panel 'Boiling' A"
-    assert json.loads(call("check", "--mixin", fixtures / "lamp-mixin", "--format", "json").stdout)["findings"] == []
-
-
-def test_check_compares_what_was_compiled_before(call, fixtures, tmp_path):
-    call("compile", "--mixin", fixtures / "lamp-mixin", "--target", "kubernetes")
-    assert "nothing found" in call("check", "--mixin", fixtures / "lamp-mixin").stdout
-    path = tmp_path / "monitoring/kubernetes/lamp.configmap.yml"
-    path.write_text(path.read_text() + "# edited\n")
-    assert "is not what the mixin compiles to" in call("check", "--mixin", fixtures / "lamp-mixin", code=1).stdout
-
-
 @pytest.mark.parametrize(
     ("path", "name"),
     [

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kronos_mixin import say
+from kronos_mixin.cli import say
+from kronos_mixin.cli.say import Say, fail
 from kronos_mixin.config import Config, ConfigError, read
 from kronos_mixin.contract import ContractError, mixin_path
 from kronos_mixin.jsonnet import CompileError, Mixin, evaluate, is_ours
-from kronos_mixin.say import Say, fail
-
-
-class Format(enum.StrEnum):
-    """What `--format` takes."""
-
-    text = "text"
-    json = "json"
-
 
 MixinOption = Annotated[
     Path | None,

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kronos_mixin.check.expressions import Expression
+from kronos_mixin.check.finding import Finding
+from kronos_mixin.check.series import counters
 from kronos_mixin.contract import Contract
-from kronos_mixin.expressions import Expression
-from kronos_mixin.finding import Finding
 from kronos_mixin.jsonnet import Mixin
-from kronos_mixin.series import counters
 
 _RATE = re.compile(r"\bi?rate\s*\([^][]*\[([^]]+)\]")
 
@@ -106,7 +106,7 @@ def check(
             continue
         if not any(waiver.covers(offence) for offence in offences):
             where = f"{waiver.dashboard}, panel {waiver.panel}, series {waiver.series}"
-            yield Finding("kronos_mixin/linter.py", waiver.rule, f"is waived without need for {where}")
+            yield Finding("kronos_mixin/check/linter.py", waiver.rule, f"is waived without need for {where}")
 
 
 def _templates(name: str, dashboard: Mapping[str, Any]) -> Iterator[Offence]:

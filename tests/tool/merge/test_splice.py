@@ -7,8 +7,8 @@ import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from kronos_mixin import prometheusyml
-from kronos_mixin.splice import Refused, blocks, entries_of, merge, unmerge
+from kronos_mixin.merge import prometheusyml
+from kronos_mixin.merge.splice import Refused, blocks, entries_of, merge, unmerge
 
 JOB = {
     "job_name": "kronos-api",

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from kronos_mixin.options import QuietOption, VerboseOption
-from kronos_mixin.say import NO, UNKNOWN, USAGE, Say, fail
+from kronos_mixin.cli.options import QuietOption, VerboseOption
+from kronos_mixin.cli.say import NO, UNKNOWN, USAGE, Say, fail
 from kronos_mixin.vendor import NAME, UnreachableError, VendorError, behind, lay
 
 

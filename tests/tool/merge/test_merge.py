@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from kronos_mixin import files
-from kronos_mixin.reload import Reload
+from kronos_mixin.merge.reload import Reload
 from proof import binaries, promtool
 from proof.prometheus import Prometheus
 
@@ -29,7 +29,7 @@ scrape_configs:
   - job_name: itself
     static_configs: [{targets: ['localhost:9090']}]
 """
-BOX = ("--mixin", Path(__file__).parent / "fixtures" / "lamp-mixin")
+BOX = ("--mixin", Path(__file__).parents[1] / "fixtures" / "lamp-mixin")
 SCRAPE = ("--job", "lamp", "--target", "localhost:1")
 
 
@@ -233,7 +233,7 @@ KILL = """
 import os, signal, sys
 from pathlib import Path
 from kronos_mixin import files
-from kronos_mixin.reload import Reload
+from kronos_mixin.merge.reload import Reload
 from kronos_mixin.__main__ import main
 
 step, number = int(sys.argv.pop(1)), int(sys.argv.pop(1))

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kronos_mixin import templates
-from kronos_mixin.expressions import Expression
-from kronos_mixin.finding import Finding
+from kronos_mixin.check import templates
+from kronos_mixin.check.expressions import Expression
+from kronos_mixin.check.finding import Finding
 from kronos_mixin.jsonnet import Mixin
 
 SEVERITIES = ("critical", "warning", "info")

@@ -9,11 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kronos_mixin import merge as merging
-from kronos_mixin import splice
-from kronos_mixin.config import Config
-from kronos_mixin.jsonnet import Mixin, entry, is_ours, name_of
-from kronos_mixin.options import (
+from kronos_mixin.cli.options import (
     ConfigOption,
     JpathOption,
     MixinOption,
@@ -23,10 +19,14 @@ from kronos_mixin.options import (
     evaluated,
     path_of,
 )
-from kronos_mixin.prometheusyml import Refused
-from kronos_mixin.promtool import validate
-from kronos_mixin.reload import Reload, ReloadFailed
-from kronos_mixin.say import USAGE, Say, fail
+from kronos_mixin.cli.say import USAGE, Say, fail
+from kronos_mixin.config import Config
+from kronos_mixin.jsonnet import Mixin, entry, is_ours, name_of
+from kronos_mixin.merge import plan as merging
+from kronos_mixin.merge import splice
+from kronos_mixin.merge.prometheusyml import Refused
+from kronos_mixin.merge.reload import Reload, ReloadFailed
+from kronos_mixin.merge.validate import validate
 
 ConfigArgument = Annotated[
     Path,

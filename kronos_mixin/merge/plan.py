@@ -15,12 +15,12 @@ from typing import Any
 import promql_parser
 import yaml
 
-from kronos_mixin import splice
 from kronos_mixin.compile import has_header, rule_files
 from kronos_mixin.files import Transaction, sweep
 from kronos_mixin.jsonnet import Mixin
-from kronos_mixin.prometheusyml import Refused, by_tree, tree
-from kronos_mixin.reload import Reload, ReloadFailed
+from kronos_mixin.merge import splice
+from kronos_mixin.merge.prometheusyml import Refused, by_tree, tree
+from kronos_mixin.merge.reload import Reload, ReloadFailed
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

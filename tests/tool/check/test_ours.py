@@ -9,8 +9,8 @@ import shutil
 
 import pytest
 
-from kronos_mixin import dashboards, expressions, linter, runbooks, series
-from kronos_mixin.check import check
+from kronos_mixin.check import dashboards, expressions, linter, runbooks, series
+from kronos_mixin.check.ours import check
 from kronos_mixin.compile import render, targets_in, write
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import Mixin, evaluate

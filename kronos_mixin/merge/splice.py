@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from kronos_mixin.prometheusyml import (
+from kronos_mixin.merge.prometheusyml import (
     LISTS,
     NULLS,
     Layout,

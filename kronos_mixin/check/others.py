@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from kronos_mixin import promql
-from kronos_mixin.check import Finding, drift
-from kronos_mixin.compile import manifest, rule_files
+from kronos_mixin.check.compiled import drift, refused_rules
+from kronos_mixin.check.finding import Finding
+from kronos_mixin.compile import manifest
 from kronos_mixin.jsonnet import Mixin
 
 # A dashboard's own variables, in the three ways in which Grafana takes them.
@@ -23,8 +20,6 @@ _VARIABLE = re.compile(r"\$\{\w+(?:[.:][^}]*)?\}|\[\[\w+(?::[^\]]*)?\]\]|\$\w+")
 _STANDS_FOR = ("x", "sum", "5m", "1")
 _MOST_VARIABLES = 3
 _DURATION = re.compile(r"(?<=[\[:])\s*(?:" + _VARIABLE.pattern + r")\s*(?=[\]:])")
-
-
 _QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
 _VARIABLE_QUERY = re.compile(
     r"\s*(?:label_values\((?P<series>.+),\s*\w+\s*\)|query_result\((?P<result>.+)\))\s*$", re.DOTALL
@@ -41,7 +36,7 @@ class _Anything(dict[str, promql.Labels | None]):
         return None
 
 
-def survey(mixin: Mixin, files: Mapping[str, str], output: Path) -> list[Finding]:
+def check(mixin: Mixin, files: Mapping[str, str], output: Path) -> list[Finding]:
     """Every finding about ``mixin``, which compiles to ``files``.
 
     Expressions must parse; a series with a colon in its name, as only rules have it, must be recorded by a rule of
@@ -57,7 +52,7 @@ def survey(mixin: Mixin, files: Mapping[str, str], output: Path) -> list[Finding
             for name in sorted(reading.series - recorded)
             if ":" in name
         ]
-    return list(dict.fromkeys([*findings, *_promtool(mixin)]))
+    return list(dict.fromkeys([*findings, *refused_rules(mixin)]))
 
 
 def _expressions(mixin: Mixin) -> Iterator[tuple[str, str, str]]:
@@ -148,32 +143,3 @@ def _rules(group: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _list(holder: Any, key: str) -> list[dict[str, Any]]:
     value = holder.get(key) if isinstance(holder, Mapping) else None
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _promtool(mixin: Mixin) -> Iterator[Finding]:
-    """What promtool says about the rule files; nothing where promtool is not on PATH."""
-    program = shutil.which("promtool")
-    if program is None:
-        return
-    with tempfile.TemporaryDirectory(prefix="kronos-mixin-") as folder:
-        for name, text in rule_files(mixin).items():
-            path = Path(folder) / name
-            path.write_text(text, encoding="utf-8")
-            done = subprocess.run([program, "check", "rules", str(path)], capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                said = (done.stderr or done.stdout).replace(str(path), name).strip()
-                yield Finding(f"prometheus/{name}", "promtool", said)
-
-
-def as_json(findings: list[Finding], mixin: Mixin) -> str:
-    """The findings for programs."""
-    return json.dumps(
-        {
-            "mixin": mixin.name,
-            "rules": sum(len(_rules(group)) for group in mixin.rules),
-            "alerts": sum(len(_rules(group)) for group in mixin.alerts),
-            "dashboards": len(mixin.dashboards),
-            "findings": [{"file": f.file, "place": f.place, "message": f.message} for f in findings],
-        },
-        indent=2,
-    )

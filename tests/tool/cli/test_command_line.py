@@ -88,7 +88,7 @@ def test_help_and_version(run):
     assert run("--version").stdout == "kronos-mixin 0.1.0\n"
 
 
-LAMP = Path(__file__).parent / "fixtures" / "lamp-mixin"
+LAMP = Path(__file__).parents[1] / "fixtures" / "lamp-mixin"
 
 
 def on_a_terminal(folder, *arguments, **environment):

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kronos_mixin import promql
-from kronos_mixin.finding import Finding
+from kronos_mixin.check.finding import Finding
+from kronos_mixin.check.series import Known
 from kronos_mixin.jsonnet import Mixin
-from kronos_mixin.series import Known
 
 SECTIONS = ("Meaning", "Impact", "First steps", "Causes", "Mitigation", "When to silence")
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from typing import Any
 
-from kronos_mixin.expressions import LEGEND_LABEL, Expression
-from kronos_mixin.finding import Finding
+from kronos_mixin.check.expressions import LEGEND_LABEL, Expression
+from kronos_mixin.check.finding import Finding
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.promql import Labels
 

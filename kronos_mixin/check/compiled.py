@@ -1,0 +1,37 @@
+"""The compiled files: whether they are up to date, and whether promtool agrees with them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from kronos_mixin import promtool
+from kronos_mixin.check.finding import Finding
+from kronos_mixin.compile import command, leftovers, rule_files
+from kronos_mixin.jsonnet import Mixin
+
+
+def drift(files: Mapping[str, str], output: Path, name: str) -> Iterator[Finding]:
+    """Files in ``output`` that are not ``files``, what the mixin ``name`` compiles to."""
+    remedy = f"run `{command(name)}`"
+    for file, text in files.items():
+        path = output / file
+        if not path.is_file():
+            yield Finding(file, "", f"is missing in {output}: {remedy}")
+        elif path.read_bytes() != text.encode():
+            yield Finding(file, "", f"is not what the mixin compiles to: {remedy}, and commit the result")
+    for path in leftovers(files, output, name):
+        yield Finding(str(path.relative_to(output)), "", f"is not made by the mixin any more: {remedy}")
+
+
+def refused_rules(mixin: Mixin) -> Iterator[Finding]:
+    """What promtool says about the rule files of ``mixin``; nothing where promtool is not on PATH."""
+    if not promtool.available():
+        return
+    with tempfile.TemporaryDirectory(prefix="kronos-mixin-") as folder:
+        for name, text in rule_files(mixin).items():
+            path = Path(folder) / name
+            path.write_text(text, encoding="utf-8")
+            if said := promtool.complaint("check", "rules", str(path)):
+                yield Finding(f"prometheus/{name}", "promtool", said.replace(str(path), name))

@@ -1,0 +1,43 @@
+"""Checks of the Kronos mixin: all that can be told of one whose metrics are known."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+from kronos_mixin.check import alerts, compiled, dashboards, expressions, linter, runbooks, series
+from kronos_mixin.check.finding import Finding
+from kronos_mixin.contract import Contract, mixin_path
+from kronos_mixin.jsonnet import Mixin, evaluate
+
+
+def check(
+    mixin: Mixin, contract: Contract, files: Mapping[str, str], output: Path, folder: Path | None = None
+) -> list[Finding]:
+    """Every finding, in the order of the files.
+
+    ``files`` is what the mixin compiles to today, ``output`` where the committed files lie, ``folder`` that
+    of the mixin itself, with its runbooks (None: the one that is installed).
+    """
+    folder = folder or mixin_path()
+    known = series.known(mixin, contract)
+    read = expressions.all_of(mixin, known)
+    findings = [
+        *compiled.drift(files, output, mixin.name),
+        *expressions.check(mixin, read),
+        *alerts.check(mixin, read),
+        *dashboards.check(mixin, read),
+        *linter.check(mixin, contract, read),
+        # Runbooks are written for the mixin as it is: another window in a name is no fault of theirs.
+        *runbooks.check(mixin, series.known(_as_it_is(folder), contract), folder / "runbooks"),
+        *compiled.refused_rules(mixin),
+    ]
+    order = {file: place for place, file in enumerate(files)}
+    return sorted(findings, key=lambda finding: order.get(finding.file, len(order)))
+
+
+@functools.cache
+def _as_it_is(folder: Path) -> Mixin:
+    """The mixin without anybody's configuration laid over it."""
+    return evaluate(folder)

@@ -1,0 +1,87 @@
+"""The command compile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kronos_mixin.cli.options import (
+    ConfigOption,
+    JpathOption,
+    LabelOption,
+    MixinOption,
+    NameOption,
+    NamespaceOption,
+    OutputOption,
+    QuietOption,
+    VerboseOption,
+    evaluated,
+    labels_of,
+)
+from kronos_mixin.cli.say import Say, fail
+from kronos_mixin.compile import Target, leftovers, render, targets_in, write
+from kronos_mixin.jsonnet import CompileError
+
+
+def compile(  # noqa: A001 - As the command is called.
+    mixin: MixinOption = None,
+    jpath: JpathOption = None,
+    config: ConfigOption = None,
+    output: OutputOption = Path("monitoring"),
+    target: Annotated[
+        list[Target] | None,
+        typer.Option(
+            "--target",
+            help="plain: files for Prometheus and Grafana; kubernetes: PrometheusRule and ConfigMap objects. May be "
+            "repeated. Default: plain, and whatever was compiled into the folder before.",
+        ),
+    ] = None,
+    namespace: NamespaceOption = None,
+    label: LabelOption = None,
+    name: NameOption = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Compile a mixin into files for Prometheus and Grafana.
+
+    All files are written, or none. Files that an older run wrote and this one would not are removed; what somebody
+    else put into the folder stays, and is never replaced.
+
+    \b
+    Examples
+    The Kronos mixin as it is, into ./monitoring:
+      kronos-mixin compile
+    With your own thresholds, without any Jsonnet:
+      echo 'kronos: {alerts: {KronosHighErrorRate: {threshold: 0.05}}}' > mine.yml
+      kronos-mixin compile --config mine.yml
+    For the Prometheus Operator and Grafana's sidecar:
+      kronos-mixin compile --target kubernetes --namespace monitoring --label release=prometheus
+    Another mixin, with the libraries that `jb install` put into vendor/:
+      kronos-mixin compile --mixin vendor/node-mixin --output monitoring/node
+
+    Exit code 0: written; 1: the mixin or its configuration is wrong, or the folder can't be written; 2: the command
+    line is wrong.
+    """
+    speak = Say(quiet, verbose)
+    data = evaluated(speak, mixin, jpath, config, name)
+    targets = set(target or []) or {Target.plain} | targets_in(output, data.name)
+    try:
+        files = render(data, targets, labels=labels_of(label), namespace=namespace)
+    except CompileError as error:
+        fail(str(error))
+    if not files:
+        fail(f"{mixin}: holds nothing to write: no grafanaDashboards, prometheusAlerts or prometheusRules")
+    stale = leftovers(files, output, data.name)
+    try:
+        kept = write(files, output, data.name)
+    except OSError as error:
+        fail(f"{error.filename or output}: {error.strerror}; nothing was changed")
+    for file in files:
+        speak.done(str(output / file))
+    for path in stale:
+        if path in kept:
+            speak.note(f"{path}: is left over from an older mixin, but was edited since: it stays")
+        else:
+            speak.done(f"{path}: removed")
