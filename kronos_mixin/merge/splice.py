@@ -305,7 +305,8 @@ def _tidy(text: str, key: str) -> str:
     if bare.endswith(_ADDED):
         if top.items:  # By now it is somebody else's, too.
             return text[: top.start] + bare.removesuffix(_ADDED) + line[len(bare) :] + text[line_end:]
-        start = text.rfind("\n", 0, top.start) + 1
+        # Not the mark that some editors begin a file with: it was there before.
+        start = text.rfind("\n", 0, top.start) + 1 or len(text) - len(text.removeprefix("\ufeff"))
         rest = text[line_end:]
         return text[:start] + rest if line != bare else _without_line_end(text[:start])
     if _INSTEAD in line:
