@@ -42,12 +42,20 @@ _FLAGS = (
 )
 
 
+# What Chromium answers to a question whose page is gone.
+_LEFT = "Inspected target navigated or closed"
+
+
 class MissingProgram(Exception):  # noqa: N818 - "raise MissingProgram" says it.
     """A program is not on PATH; the message has the line that installs it."""
 
 
 class BrowserError(Exception):
     """Chromium or the page failed; the message says at what, and why."""
+
+
+class PageLeftError(BrowserError):
+    """The page was left for another one before it could answer."""
 
 
 def require(program: str, *others: str, install: str) -> Path:
@@ -128,7 +136,7 @@ class Browser:
         try:
             answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         except BrowserError as error:
-            raise BrowserError(f"{expression[:200]}: {error}") from error
+            raise type(error)(f"{expression[:200]}: {error}") from error
         if problem := answer.get("exceptionDetails"):
             reason = problem.get("exception", {}).get("description", problem["text"])
             raise BrowserError(f"{expression}: {reason}")
@@ -137,12 +145,18 @@ class Browser:
     def wait_for(self, expression: str, timeout: float = 60) -> None:
         """Wait until a JavaScript expression is true; raises BrowserError after `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        while not self.evaluate(f"Boolean({expression})"):
+        while not self._is_true(expression):
             if time.monotonic() > deadline:
                 raise BrowserError(
                     f"{expression} was not true within {timeout:g} s. The page said: {self.complaints()}"
                 )
             time.sleep(0.1)
+
+    def _is_true(self, expression: str) -> bool:
+        try:
+            return bool(self.evaluate(f"Boolean({expression})"))
+        except PageLeftError:  # The next page will tell.
+            return False
 
     def click(self, selector: str) -> None:
         """Click in the middle of the first element that matches a CSS selector, as a person would."""
@@ -208,7 +222,9 @@ class Browser:
             if "method" in answer:
                 self.events.append(answer)
         if "error" in answer:
-            raise BrowserError(f"{method}: {answer['error']['message']}")
+            reason = answer["error"]["message"]
+            kind = PageLeftError if reason == _LEFT else BrowserError
+            raise kind(f"{method}: {reason}")
         result: dict[str, Any] = answer["result"]
         return result
 
