@@ -75,6 +75,9 @@
             '/v1/predict/batch': '30.0',
           },
         },
+        // A budget of which less than this share is left is shown as low: below a half, it would not survive the same
+        // again.
+        budgetLow: '0.5',
         // Budget burn alerts. `factor` times the rate that would use up the budget in exactly `window`; it must hold
         // over the long window, so that it matters, and over the short one, so that it still goes on. With 30 days,
         // 14.4 is 2 % of the budget in an hour, 6 is 5 % in six hours, 3 is 10 % in a day, 1 is 10 % in three days.

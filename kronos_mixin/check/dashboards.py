@@ -19,6 +19,7 @@ _UID = re.compile(r"[a-zA-Z0-9_-]{1,40}")  # What Grafana takes.
 _VARIABLE = re.compile(r"\$\{(\w+)(?:[:.][^}]*)?\}|\$(\w+)|\[\[(\w+)(?::[^\]]*)?\]\]")
 _COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}){1,2}|transparent|text")
 _LINK = re.compile(r"/d/([\w-]+)")
+_OWN_UNITS = ("prefix:", "suffix:")  # Units in words of one's own.
 _WIDTH = 24
 
 
@@ -125,7 +126,7 @@ def _ids(panel: Mapping[str, Any]) -> Iterator[str]:
     steps = [step for thresholds in set_to("thresholds") for step in thresholds.get("steps", [])]
     colours = [color.get("fixedColor") for color in set_to("color")] + [step.get("color") for step in steps]
     used = {
-        "units": set_to("unit"),
+        "units": [unit for unit in set_to("unit") if not str(unit).startswith(_OWN_UNITS)],
         "reducers": [
             *options.get("reduceOptions", {}).get("calcs", []),
             *options.get("legend", {}).get("calcs", []),

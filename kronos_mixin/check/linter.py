@@ -75,13 +75,13 @@ WAIVERS = (
         "target-instance-rule",
         "kronos-dashboard.json",
         "Asks for the share of all instances that are ready.",
-        panel="Ready instances",
+        panel="Ready",
     ),
     Waiver(
         "target-instance-rule",
         "kronos-dashboard.json",
         "Most alerts are about the service and carry no instance: a filter would hide those.",
-        panel="Firing alerts",
+        series="ALERTS",
     ),
 )
 

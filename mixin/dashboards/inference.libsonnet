@@ -18,12 +18,39 @@ function(config, rules)
       legend
     );
 
+  local objective = config.objectives.latency;
+  local seconds = std.sort([std.parseJson(objective.seconds[route]) for route in std.objectFields(objective.seconds)]);
+  local queueLimit = std.parseJson(config.alerts.KronosQueueSaturated.threshold);
+
+  local stats = [
+    show.stat(show.kept(rules.latency) {
+      title: 'In time',
+      description: 'Share of requests, within the chosen time, that met the latency objective of their route. ' +
+                   rules.latency.target + ' was promised. The route filter does not apply.',
+      links: show.linkTo('slo', 'How long can this go on?', []),
+    }),
+    show.stat(show.kept({ target: rules.latency.target, bad: rules.slowInference.rate, valid: rules.inferences }) {
+      title: 'Model in time',
+      description: 'Share of requests, within the chosen time, for which the model alone met the latency objective of ' +
+                   'their route. Where this is well and In time is not, they wait. The route filter does not apply.',
+    }),
+    show.stat({
+      title: 'Queue utilisation',
+      description: 'Share of the queue that is taken, on the instance where it is fullest. A full one refuses requests.',
+      unit: 'percentunit',
+      queries: [panel.query('max by (job) (' + show.highest(rules.queueUtilisation, []) + ')', '{{job}}')],
+      steps: style.above(queueLimit, 1),
+    }),
+  ];
+
   local panels = [
     show.timeseries({
       title: 'Latency p50, p95, p99' + show.window,
-      description: 'Time from the first byte of an admitted request to the last byte of its answer, by route.',
+      description: 'Time from the first byte of an admitted request to the last byte of its answer, by route. ' +
+                   'Dashed: the objectives of the routes.',
       unit: 's',
       log: true,
+      limits: seconds,
       queries: show.quantiles(rules.durations, ['route'], ['route']),
       overrides: style.quantiles + style.routes,
     }),
@@ -37,7 +64,7 @@ function(config, rules)
         show.share(rules.slow.rate, rules.timed, 'slow {{route}}'),
         show.share(rules.slowInference.rate, rules.inferences, 'model {{route}}'),
       ],
-      overrides: style.routes,
+      overrides: style.objectives + style.routes,
     }),
     show.timeseries({
       title: 'Queue wait p50, p95, p99' + show.window,
@@ -49,11 +76,12 @@ function(config, rules)
     }),
     show.rawTimeseries({
       title: 'Queue utilisation',
-      description: 'Share of the queue that is taken, by instance, and the fullest queue of each job as recorded.',
+      description: 'Share of the queue that is taken, by instance.',
       unit: 'percentunit',
+      reach: 1,
+      limits: [queueLimit],
       queries: [
         panel.query(q.ratio(show.raw('kronos_queue_depth'), show.raw('kronos_queue_capacity')), '{{instance}}'),
-        panel.query('max by (job) (' + show.highest(rules.queueUtilisation, []) + ')', 'fullest of {{job}}'),
       ],
     }),
     show.timeseries({
@@ -70,6 +98,7 @@ function(config, rules)
       description: 'Time to check a request and build its arrays, and to mend candles and build the answer.',
       unit: 's',
       queries: show.quantiles(rules.processing, [], ['stage'], ['p95']),
+      overrides: style.processingStages,
     }),
     show.timeseries({
       title: 'Model inference time' + show.window,
@@ -94,31 +123,34 @@ function(config, rules)
       axis: 'candles',
       queries: show.quantiles(rules.inputCandles, ['route'], ['route'], ['p95'], 'input ') +
                show.quantiles(rules.horizon, ['route'], ['route'], ['p95'], 'horizon '),
-      overrides: style.routes,
+      overrides: style.directions + style.routes,
     }),
     show.timeseries({
       title: 'Forecast candles' + show.window,
-      description: 'Left: candles forecast per second. Right: share of them whose low or high had to be mended.',
+      description: 'Left: candles forecast per second. Right, dotted: share of them whose low or high had to be mended.',
       unit: 'cps',
       queries: [
         panel.query(show.sum(['route'], show.averaged(rules.forecast, ['route'])), 'forecast {{route}}'),
         show.share(rules.inconsistent, rules.forecast, 'mended {{route}}'),
       ],
-      overrides: style.routes + style.rightAxis('/^mended/', 'percentunit'),
+      overrides: style.byRoute + style.rightAxis('/^mended/', 'percentunit'),
     }),
     show.timeseries({
       title: 'Body size p95' + show.window,
       description: 'Size of request and response bodies, by route.',
       unit: 'bytes',
+      log: true,
       queries: show.quantiles(rules.requestSize, ['route'], ['route'], ['p95'], 'request ') +
                show.quantiles(rules.responseSize, ['route'], ['route'], ['p95'], 'response '),
-      overrides: style.routes,
+      overrides: style.directions + style.routes,
     }),
     show.timeseries({
       title: 'Stopped requests' + show.window,
       description: 'Admitted requests that were stopped before the model had finished, per second, by cause.',
       unit: 'reqps',
-      queries: [panel.query(show.sum(['cause'], show.averaged(rules.cancellations, [])), '{{cause}}')],
+      queries: [panel.query(show.seen(rules.cancellations, ['cause'], []), '{{cause}}')],
+      overrides: style.cancellations,
+      empty: 'Nothing was stopped',
     }),
     show.rawTimeseries({
       title: 'Latency p95 by instance, with exemplars',
@@ -145,5 +177,5 @@ function(config, rules)
                  'instance, the route filter to those by route.',
     variables: ['route', 'instance'],
     source: rules.requests,
-    rows: dashboard.pairs(8, panels),
+    rows: [dashboard.row(4, stats)] + dashboard.pairs(8, panels),
   })

@@ -3,6 +3,7 @@ local dashboard = import '../lib/dashboard.libsonnet';
 local panel = import '../lib/panel.libsonnet';
 local query = import '../lib/query.libsonnet';
 local shown = import '../lib/shown.libsonnet';
+local style = import '../lib/style.libsonnet';
 
 function(config, rules)
   local q = query(config);
@@ -11,41 +12,65 @@ function(config, rules)
   local each(expr) = [panel.query(expr, '{{instance}}')];
   local empty = 'No instance';
 
+  local memory = q.ratio(show.raw('process_resident_memory_bytes'), show.raw('kronos_memory_limit_bytes'));
+  local memoryLimit = std.parseJson(config.alerts.KronosHighMemoryUsage.threshold);
+
   local stats = [
-    panel.stat({
+    show.rawStat({
       title: 'Up',
       description: 'Instances that Prometheus can scrape, of all that it knows.',
       unit: 'percentunit',
       queries: [panel.query('avg by (job) (' + show.raw('up') + ')', '{{job}}')],
-      steps: [{ value: null, color: 'red' }, { value: 0.5, color: 'orange' }, { value: 1, color: 'green' }],
+      steps: style.below(std.parseJson(config.alerts.KronosServiceDown.threshold), 1),
       empty: empty,
     }),
-    panel.stat({
+    show.rawStat({
+      title: 'Ready',
+      description: 'Instances with a model that works, of all that can be scraped.',
+      unit: 'percentunit',
+      queries: [panel.query('avg by (job) (' + show.raw('kronos_model_ready') + ')', '{{job}}')],
+      steps: style.below(std.parseJson(config.alerts.KronosServiceDown.threshold), 1),
+      empty: empty,
+    }),
+    show.rawStat({
       title: 'Draining',
       description: 'Instances that are on their way out.',
       unit: 'short',
       queries: [panel.query('sum by (job) (' + show.raw('kronos_draining') + ')', '{{job}}')],
-      steps: [{ value: null, color: 'green' }],
+      steps: style.plain,
       empty: empty,
     }),
-    panel.stat({
+    show.rawStat({
+      title: 'Fullest memory',
+      description: 'Memory of its limit on the instance that has least left.',
+      unit: 'percentunit',
+      queries: [panel.query('max by (job) (' + memory + ')', '{{job}}')],
+      steps: style.above(memoryLimit, 1),
+      empty: empty,
+    }),
+    show.rawStat({
       title: 'Version',
       description: 'Versions of the service, with the number of instances that run each.',
-      unit: 'short',
+      unit: 'prefix:× ',
       mode: 'value_and_name',
+      size: 24,
       queries: [panel.query('count by (version) (' + show.raw('kronos_build_info') + ')', '{{version}}')],
-      steps: [{ value: null, color: 'blue' }],
+      steps: style.plain,
       empty: empty,
     }),
-    panel.stat({
+    show.rawStat({
       title: 'Model',
-      description: 'Models that are loaded, with the number of instances that have each.',
-      unit: 'short',
+      description: 'Models that are loaded, each with the first characters of its revision and the number of instances ' +
+                   'that have it.',
+      unit: 'prefix:× ',
       mode: 'value_and_name',
+      size: 24,
       queries: [
         panel.query('count by (model, revision) (' + show.raw('kronos_model_info') + ')', '{{model}} {{revision}}'),
       ],
-      steps: [{ value: null, color: 'blue' }],
+      // A revision is a commit of 40 characters.
+      names: '^(\\S+ \\S{1,8})\\S*$',
+      steps: style.plain,
       empty: 'No model',
     }),
   ];
@@ -53,9 +78,11 @@ function(config, rules)
   local panels = [
     show.rawTimeseries({
       title: 'Ready',
-      description: '1 while the instance has a model that works.',
+      description: 'Instances with a model that works, one upon the other: a gap is one that has none.',
       unit: 'short',
-      axis: 'ready',
+      axis: 'instances',
+      whole: true,
+      stack: true,
       queries: each(show.raw('kronos_model_ready')),
       empty: empty,
     }),
@@ -64,6 +91,8 @@ function(config, rules)
       description: 'On each instance, all routes together.',
       unit: 'short',
       axis: 'requests',
+      whole: true,
+      stack: true,
       queries: each(show.sum(['instance'], show.raw('kronos_concurrent_requests'))),
       empty: empty,
     }),
@@ -72,8 +101,9 @@ function(config, rules)
       description: 'Resident memory of the process as a share of what it may use: the limit of its cgroup, else the ' +
                    'memory of the host.',
       unit: 'percentunit',
-      limits: [std.parseJson(config.alerts.KronosHighMemoryUsage.threshold)],
-      queries: each(q.ratio(show.raw('process_resident_memory_bytes'), show.raw('kronos_memory_limit_bytes'))),
+      reach: 1,
+      limits: [memoryLimit],
+      queries: each(memory),
       empty: empty,
     }),
     show.rawTimeseries({
@@ -96,6 +126,7 @@ function(config, rules)
       title: 'Event loop lag',
       description: 'Longest time within the last minute for which the event loop stood still.',
       unit: 's',
+      limits: [std.parseJson(config.alerts.KronosEventLoopBlocked.threshold)],
       queries: each(show.raw('kronos_event_loop_lag_seconds')),
       empty: empty,
     }),
@@ -104,6 +135,8 @@ function(config, rules)
       description: 'How often the process was started again.',
       unit: 'short',
       axis: 'starts',
+      whole: true,
+      limits: [std.parseJson(config.alerts.KronosRestarting.threshold)],
       queries: each('changes(' + show.raw('process_start_time_seconds') + '[1h])'),
       empty: empty,
     }),
@@ -133,6 +166,7 @@ function(config, rules)
       description: 'Attempts to load the model that failed, by instance and reason.',
       unit: 'short',
       axis: 'loads',
+      whole: true,
       queries: [panel.query(
         show.sum(
           ['instance', 'outcome'],
@@ -140,6 +174,7 @@ function(config, rules)
         ) + ' > 0',
         '{{outcome}} {{instance}}'
       )],
+      overrides: style.loadOutcomes,
       empty: 'No failed load',
     }),
     show.rawTimeseries({
@@ -158,5 +193,5 @@ function(config, rules)
     description: 'Which instance of Kronos is it? Memory, CPU, event loop, restarts and versions of each.',
     variables: ['instance'],
     source: rules.requests,
-    rows: [dashboard.row(4, stats)] + dashboard.pairs(8, panels),
+    rows: [dashboard.row(4, stats, [3, 3, 3, 3, 4, 8])] + dashboard.pairs(8, panels),
   })

@@ -9,85 +9,84 @@ function(config, rules)
 
   local ignoresStatus = ' The status filter does not apply: a share of one status would say nothing.';
 
-  // An objective over the chosen time range, and what is left of its error budget.
-  local kept(objective) =
-    '1 - ' + show.sum(['job'], show.averaged(objective.bad, [], window='$__range')) +
-    ' / (' + show.sum(['job'], show.averaged(objective.valid, [], window='$__range')) + ' > 0)';
-  local left(objective) = 'min by (job) (' + show.highest(objective.budget, []) + ')';
   local objectives = std.sort([
     std.parseJson(seconds)
     for seconds in std.objectValues(config.objectives.latency.seconds)
   ]);
-  // Below the objective is a warning; five times as much as it allows is bad.
-  local green(target) = [
-    { value: null, color: 'red' },
-    { value: std.round((1 - 5 * (1 - target)) * 1e6) / 1e6, color: 'orange' },
-    { value: target, color: 'green' },
-  ];
-  local budget = [{ value: null, color: 'red' }, { value: 0, color: 'orange' }, { value: 0.25, color: 'green' }];
+
+  // Alerts without a place, such as those about what is missing, are everybody's.
+  local firing(severity) =
+    'count(ALERTS{alertname=~"Kronos.*", alertstate="firing", severity' + severity +
+    std.join('', [', ' + label + '=~"$' + label + '|"' for label in config.aggregationLabels]) +
+    ', job=~"$job"}) or vector(0)';
 
   local stats = [
-    panel.stat({
-      title: 'Firing alerts',
-      description: 'Alerts of this mixin that fire now.',
+    show.stat({
+      title: 'Critical alerts',
+      description: 'Alerts of this mixin that fire now and should wake somebody.',
       unit: 'none',
-      queries: [panel.query('count(ALERTS{alertname=~"Kronos.*", alertstate="firing", job=~"$job"}) or vector(0)', 'firing')],
-      steps: [{ value: null, color: 'green' }, { value: 1, color: 'red' }],
+      queries: [panel.query(firing('="critical"'), 'critical')],
+      steps: style.badFrom(1),
     }),
-    panel.stat({
-      title: 'Ready instances',
+    show.stat({
+      title: 'Warnings',
+      description: 'All other alerts of this mixin that fire now, but for those that only inform.',
+      unit: 'none',
+      queries: [panel.query(firing('!~"critical|info"'), 'warnings')],
+      steps: style.warnFrom(1),
+    }),
+    show.rawStat({
+      title: 'Ready',
       description: 'Share of the instances with a model that works.',
       unit: 'percentunit',
       queries: [panel.query('avg by (job) (' + show.raw('kronos_model_ready', []) + ')', '{{job}}')],
-      steps: [{ value: null, color: 'red' }, { value: 0.5, color: 'orange' }, { value: 1, color: 'green' }],
+      steps: style.below(std.parseJson(config.alerts.KronosServiceDown.threshold), 1),
       empty: 'No instance',
       links: show.linkTo('instances', 'Which one?', []),
     }),
-    panel.stat({
+    show.stat(show.kept(rules.availability) {
       title: 'Availability',
-      description: 'Share of requests, within the chosen time, that the service did not fail.',
-      unit: 'percentunit',
-      queries: [panel.query(kept(rules.availability), '{{job}}')],
-      steps: green(std.parseJson(rules.availability.target)),
+      description: 'Share of requests, within the chosen time, that the service did not fail. ' +
+                   rules.availability.target + ' was promised: less than that spends the error budget.',
       links: show.linkTo('slo', 'How long can this go on?', []),
     }),
-    panel.stat({
-      title: 'Error budget left',
+    show.stat(show.left(rules.availability) {
+      title: 'Error budget left (' + rules.availability.span + ')',
       description: 'What is left of the error budget for availability over ' + rules.availability.span + '.',
-      unit: 'percentunit',
-      queries: [panel.query(left(rules.availability), '{{job}}')],
-      steps: budget,
       links: show.linkTo('slo', 'How long can this go on?', []),
     }),
-    panel.stat({
+    show.stat(show.kept(rules.latency) {
       title: 'In time',
-      description: 'Share of requests, within the chosen time, that met the latency objective of their route.',
-      unit: 'percentunit',
-      queries: [panel.query(kept(rules.latency), '{{job}}')],
-      steps: green(std.parseJson(rules.latency.target)),
+      description: 'Share of requests, within the chosen time, that met the latency objective of their route. ' +
+                   rules.latency.target + ' was promised: less than that spends the error budget.',
       links: show.linkTo('inference', 'Why is it slow?', ['route']),
     }),
-    panel.stat({
-      title: 'Latency budget left',
+    show.stat(show.left(rules.latency) {
+      title: 'Latency budget left (' + rules.latency.span + ')',
       description: 'What is left of the error budget for latency over ' + rules.latency.span + '.',
-      unit: 'percentunit',
-      queries: [panel.query(left(rules.latency), '{{job}}')],
-      steps: budget,
       links: show.linkTo('slo', 'How long can this go on?', []),
+    }),
+  ];
+
+  local traffic = [
+    show.timeseries({
+      title: 'Request rate' + show.window,
+      description: 'Requests per second by route.',
+      unit: 'reqps',
+      queries: [panel.query(show.seen(rules.requests, ['route'], ['route', 'status']), '{{route}}')],
+      overrides: style.byRoute,
+      links: show.linkTo('inference', 'Where does the time go?', ['route']),
+    }),
+    show.timeseries({
+      title: 'Requests by status' + show.window,
+      description: 'Requests per second by how they ended. Only what happened within the chosen time is shown.',
+      unit: 'reqps',
+      queries: [panel.query(show.seen(rules.requests, ['status'], ['route', 'status']), '{{status}}')],
+      overrides: style.statuses,
     }),
   ];
 
   local panels = [
-    show.timeseries({
-      title: 'Request rate' + show.window,
-      description: 'Requests per second by route and by how they ended.',
-      unit: 'reqps',
-      queries: [panel.query(
-        show.sum(['status', 'route'], show.averaged(rules.requests, ['route', 'status'])) + ' > 0',
-        '{{status}} {{route}}'
-      )],
-      overrides: style.statuses + style.routes,
-    }),
     show.timeseries({
       title: 'Latency p50, p95, p99' + show.window,
       description: 'Time from the first byte of an admitted request to the last byte of its answer, by route. ' +
@@ -101,36 +100,38 @@ function(config, rules)
     show.timeseries({
       title: 'Error rate and types' + show.window,
       description: 'Left: share of requests that failed (' + std.join(', ', config.requests.failedStatuses) +
-                   '). Right, dotted: server errors per second by type.' + ignoresStatus,
+                   '). Right, as areas: server errors per second by type.' + ignoresStatus,
       unit: 'percentunit',
       limits: [std.parseJson(config.alerts.KronosHighErrorRate.threshold)],
       queries: [
+        panel.query(show.seen(rules.errors, ['type'], ['route']), '{{type}}'),
         show.share(rules.failed.rate, rules.eligible, 'share {{route}}'),
-        panel.query(show.sum(['type'], show.averaged(rules.errors, ['route'])), '{{type}}'),
       ],
-      overrides: style.byRoute + style.errorTypes + style.rightAxis('/^(?!share)/', 'reqps'),
+      overrides: style.byRoute + style.errorTypes + style.counts('/^(?!share)/'),
     }),
     show.timeseries({
       title: 'Timeout rate' + show.window,
-      description: 'Left: share of requests that the time limit stopped. Right, dotted: how many per second, by where ' +
+      description: 'Left: share of requests that the time limit stopped. Right, as areas: how many per second, by where ' +
                    'it struck.' + ignoresStatus,
       unit: 'percentunit',
       limits: [std.parseJson(config.alerts.KronosHighTimeoutRate.threshold)],
       queries: [
+        panel.query(show.seen(rules.timeouts, ['stage'], ['route']), '{{stage}}'),
         show.share(rules.timedOut.rate, rules.eligible, 'share {{route}}'),
-        panel.query(show.sum(['stage'], show.averaged(rules.timeouts, ['route'])), '{{stage}}'),
       ],
-      overrides: style.byRoute + style.timeoutStages + style.rightAxis('/^(?!share)/', 'reqps'),
+      overrides: style.byRoute + style.timeoutStages + style.counts('/^(?!share)/'),
     }),
     show.timeseries({
       title: 'Concurrent requests',
       description: 'Requests being handled at once, by route: the most within each step.',
       unit: 'short',
       axis: 'requests',
+      whole: true,
       queries: [panel.query(
         show.sum(['route'], show.highest(rules.concurrent, ['route'])),
         '{{route}}'
       )],
+      stack: true,
       overrides: style.byRoute,
     }),
     show.timeseries({
@@ -142,6 +143,18 @@ function(config, rules)
       overrides: style.quantiles + style.routes,
     }),
     show.timeseries({
+      title: 'Queue utilisation',
+      description: 'Share of the queue that is taken, on the instance where it is fullest.',
+      unit: 'percentunit',
+      reach: 1,
+      limits: [std.parseJson(config.alerts.KronosQueueSaturated.threshold)],
+      queries: [panel.query('max by (job) (' + show.highest(rules.queueUtilisation, []) + ')', '{{job}}')],
+      links: show.linkTo('inference', 'Which instance?', ['route']),
+    }),
+  ];
+
+  local last = [
+    show.timeseries({
       title: 'Input size distribution' + show.window,
       description: 'Candles that came in with each series, by route.',
       unit: 'short',
@@ -151,13 +164,14 @@ function(config, rules)
     }),
     show.timeseries({
       title: 'Security events' + show.window,
-      description: 'Requests turned away per second by reason, and those over their rate limit by client. ' +
+      description: 'Requests turned away per second by reason. Areas: the three clients most often over their limit. ' +
                    'The route filter does not apply: they are turned away before any route.',
       unit: 'reqps',
       queries: [
-        panel.query(show.sum(['reason'], show.averaged(rules.rejections, [])), '{{reason}}'),
-        panel.query(show.sum(['client'], show.averaged(rules.rateLimited, [])), 'rate limited: {{client}}'),
+        panel.query(show.most(3, rules.rateLimited, ['client'], []), 'limited: {{client}}'),
+        panel.query(show.seen(rules.rejections, ['reason'], []), '{{reason}}'),
       ],
+      empty: 'Nothing was turned away',
       overrides: style.rejections + style.clients,
     }),
   ];
@@ -168,5 +182,7 @@ function(config, rules)
     description: 'Is the Kronos forecasting service well? Lines come from the recorded series of the Kronos mixin.',
     variables: ['route', 'status'],
     source: rules.requests,
-    rows: [dashboard.row(4, stats)] + dashboard.pairs(8, panels),
+    // As high as their legends need.
+    rows: [dashboard.row(4, stats, [3, 3, 3, 4, 4, 3, 4])] + dashboard.pairs(9, traffic) + dashboard.pairs(8, panels) +
+          dashboard.pairs(9, last),
   })

@@ -23,31 +23,23 @@ function(config, rules)
     },
   ];
 
-  local left(objective) = 'min by (job) (' + show.highest(objective.rules.budget, []) + ')';
   local burn(objective, window) =
     'max by (job) (' + show.highest(objective.rules.ratios[window], []) + ') / (1 - ' + objective.rules.target + ')';
 
   local stats(objective) = [
-    panel.stat({
+    show.stat(show.left(objective.rules) {
       title: objective.name + ': budget left',
       description: objective.promise + ' What is left of the error budget over ' + objective.rules.span + '.',
-      unit: 'percentunit',
-      queries: [panel.query(left(objective), '{{job}}')],
-      steps: [{ value: null, color: 'red' }, { value: 0, color: 'orange' }, { value: 0.25, color: 'green' }],
     }),
   ] + [
-    panel.stat({
+    show.stat({
       title: objective.name + ': burn over ' + b.long,
       description: 'How many times faster than allowed the budget was spent over ' + b.long + '. An alert fires at ' +
                    b.factor + ', if it holds over ' + b.short + ' as well.',
-      unit: 'short',
+      unit: 'suffix:×',
       decimals: 2,
       queries: [panel.query(burn(objective, b.long), '{{job}}')],
-      steps: [
-        { value: null, color: 'green' },
-        { value: 1, color: 'orange' },
-        { value: std.max(1.01, std.parseJson(b.factor)), color: 'red' },
-      ],
+      steps: style.above(1, std.max(1.01, std.parseJson(b.factor))),
     })
     for b in burns
   ];
@@ -57,18 +49,22 @@ function(config, rules)
       title: objective.name + ': budget left',
       description: objective.promise + ' Below 0 the objective is broken.',
       unit: 'percentunit',
-      queries: [panel.query(left(objective), '{{job}}')],
+      queries: show.left(objective.rules).queries,
       // A budget can be overspent.
       min: null,
-      legend: 'bottom',
+      reach: 1,
+      limits: [0],
+      legend: 'list',
     }),
     show.timeseries({
       title: objective.name + ': burn rate',
       description: 'How many times faster than allowed the budget is being spent, over each window of the alerts.',
-      unit: 'short',
+      unit: 'suffix:×',
+      axis: 'allowed pace',
       limits: [1],
-      legend: 'bottom',
+      legend: 'list',
       queries: [panel.query(burn(objective, b.long), b.long + ' {{job}}') for b in burns],
+      overrides: style.inOrder([b.long for b in burns]),
     }),
     show.timeseries({
       title: objective.name + ': ' + objective.bad + show.window,
@@ -78,7 +74,7 @@ function(config, rules)
         panel.query(show.sum(['job'], show.averaged(objective.rules.bad, [])), objective.bad + ' {{job}}'),
         panel.query(show.sum(['job'], show.averaged(objective.rules.valid, [])), 'all {{job}}'),
       ],
-      legend: 'bottom',
+      legend: 'list',
       overrides: style.objectives,
     }),
   ];
@@ -89,8 +85,6 @@ function(config, rules)
     description: 'How long can this go on? The error budgets of Kronos, and how fast they are being spent.',
     variables: [],
     source: rules.requests,
-    rows: std.flattenArrays([
-      [dashboard.row(4, stats(objective)), dashboard.row(8, overTime(objective))]
-      for objective in objectives
-    ]),
+    rows: [dashboard.row(4, stats(objective)) for objective in objectives] +
+          [dashboard.row(8, overTime(objective)) for objective in objectives],
   })

@@ -4,11 +4,12 @@ local query = import 'query.libsonnet';
 
 local width = 24;  // Grafana's grid is 24 columns wide.
 
-// Rows of panels, each row one height, its panels sharing the width.
+// Rows of panels, each row one height, its panels sharing the width, equally or by their `widths`.
 local place(rows) =
   local tops = std.foldl(function(tops, row) tops + [tops[std.length(tops) - 1] + row.height], rows, [0]);
   // Where the p-th panel of a row begins: on a whole column, as Grafana knows no others.
-  local left(row, p) = std.floor(p * width / std.length(row.panels));
+  local left(row, p) =
+    if row.widths == [] then std.floor(p * width / std.length(row.panels)) else std.sum(row.widths[:p]);
   local placed = std.flattenArrays([
     [
       rows[r].panels[p] {
@@ -47,7 +48,7 @@ local labelVariable(label, source) = {
 };
 
 {
-  row(height, panels): { height: height, panels: panels },
+  row(height, panels, widths=[]): { height: height, panels: panels, widths: widths },
 
   // Rows of two panels each, the last of one if their number is odd.
   pairs(height, panels): [

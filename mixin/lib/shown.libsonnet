@@ -2,6 +2,7 @@
 // series has, beside the target's.
 local panel = import 'panel.libsonnet';
 local query = import 'query.libsonnet';
+local style = import 'style.libsonnet';
 
 function(config) {
   local q = query(config),
@@ -16,6 +17,17 @@ function(config) {
   averaged(rule, labels, matchers={}, window='$__interval'):
     'avg_over_time(' + q.read(rule, shown.chosen(labels) + matchers) + '[' + window + '])',
   highest(rule, labels): 'max_over_time(' + q.read(rule, shown.chosen(labels)) + '[$__interval])',
+
+  // A recorded rate by some labels, without the lines that are 0 all the time: nobody misses those. The others are kept
+  // whole, or they would end in the air.
+  seen(rule, by, labels):
+    shown.sum(by, shown.averaged(rule, labels)) + ' and ' +
+    shown.sum(by, 'max_over_time(' + q.read(rule, shown.chosen(labels)) + '[$__range] @ end())') + ' > 0',
+
+  // The same for labels with any number of values: only the `count` lines with most below them.
+  most(count, rule, by, labels):
+    shown.sum(by, shown.averaged(rule, labels)) + ' and topk(' + count + ', ' +
+    shown.sum(by, 'avg_over_time(' + q.read(rule, shown.chosen(labels)) + '[$__range] @ end())') + ' > 0)',
 
   // A metric of single instances, as it is scraped.
   raw(metric, labels=['instance'], matchers={}): q.raw(metric, shown.chosen(labels) + matchers),
@@ -42,9 +54,34 @@ function(config) {
     legend
   ),
 
-  // Panels over recorded series, and over raw ones, which may be drawn at any step.
+  // Panels over recorded series, and over raw ones.
   timeseries(knobs): panel.timeseries(knobs { interval: config.evaluationInterval }),
   rawTimeseries(knobs): panel.timeseries(knobs { interval: config.scrape.interval }),
+  stat(knobs): panel.stat(knobs { interval: config.evaluationInterval }),
+  rawStat(knobs): panel.stat(knobs { interval: config.scrape.interval }),
+
+  // An objective over the chosen time, in colours that tell the same story as its error budget: below the target the
+  // budget shrinks, and at the pace that wakes somebody it is bad.
+  kept(objective): {
+    local pages = [std.parseJson(burn.factor) for burn in config.objectives.burn if burn.severity == 'critical'],
+    local target = std.parseJson(objective.target),
+    unit: 'percentunit',
+    queries: [panel.query(
+      '1 - ' + shown.sum(['job'], shown.averaged(objective.bad, [], window='$__range')) +
+      ' / (' + shown.sum(['job'], shown.averaged(objective.valid, [], window='$__range')) + ' > 0)',
+      '{{job}}'
+    )],
+    steps:
+      if pages == [] then style.warnBelow(target)
+      else style.below(std.max(0, std.round((1 - std.minArray(pages) * (1 - target)) * 1e6) / 1e6), target),
+  },
+
+  // What is left of an objective's error budget.
+  left(objective): {
+    unit: 'percentunit',
+    queries: [panel.query('min by (job) (' + shown.highest(objective.budget, []) + ')', '{{job}}')],
+    steps: style.below(0, std.parseJson(config.objectives.budgetLow)),
+  },
 
   // The window of the recorded rates, for titles.
   window: ' (' + config.rateWindow + ')',

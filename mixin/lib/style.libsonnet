@@ -1,8 +1,6 @@
 // The same thing has the same colour on every panel. Colours are Okabe and Ito's, and Tol's where those run out: colour-
 // blind readers can tell them apart, on white and on black. The batch route is told from the single route by dashes as
-// well. Each is a list of overrides; where two give one line a colour, the later one wins.
-local panel = import 'panel.libsonnet';
-
+// well. Lists are overrides; where two give one line a colour, the later one wins.
 local colours = {
   blue: '#0072B2',
   sky: '#56B4E9',
@@ -16,19 +14,53 @@ local colours = {
   grey: '#999999',
 };
 
-local coloured(names) = [
-  panel.override('/^' + name + '( |$)/', { color: { mode: 'fixed', fixedColor: names[name] } })
-  for name in std.objectFields(names)
-];
+// Properties of the lines whose name matches a regular expression.
+local override(regex, properties) = {
+  matcher: { id: 'byRegexp', options: regex },
+  properties: [{ id: id, value: properties[id] } for id in std.objectFields(properties)],
+};
 
-{
+local fixed(colour) = { color: { mode: 'fixed', fixedColor: colour } };
+
+local coloured(names) = [override('/^' + name + '( |$)/', fixed(names[name])) for name in std.objectFields(names)];
+
+// How things stand. They differ in brightness too, for those who can't tell red from green.
+local standing = {
+  good: colours.green,
+  warning: '#D58A00',
+  bad: '#C4162A',
+  // Says nothing about good and bad.
+  neutral: '#7A7F87',
+};
+
+// Thresholds: the first colour, and another one from each of the values on.
+local steps(first, others) =
+  [{ value: null, color: standing[first] }] + [{ value: one[0], color: standing[one[1]] } for one in others];
+
+standing {
+  // A line that should not be crossed: Grafana's own name, which is light on black and dark on white.
+  limit: 'red',
+
+  // Thresholds: bad below `bad`, good from `good` on, a warning between the two.
+  below(bad, good): steps('bad', [[bad, 'warning'], [good, 'good']]),
+  warnBelow(good): steps('warning', [[good, 'good']]),
+
+  // Thresholds: a warning from `warning` on, bad from `bad` on.
+  above(warning, bad): steps('good', [[warning, 'warning'], [bad, 'bad']]),
+  warnFrom(warning): steps('good', [[warning, 'warning']]),
+  badFrom(bad): steps('good', [[bad, 'bad']]),
+
+  // Thresholds of what is neither.
+  plain: steps('neutral', []),
+
   // Dashes only, for lines whose colour says something else.
-  routes: [panel.override('/\\bbatch$/', { 'custom.lineStyle': { fill: 'dash', dash: [10, 6] } })],
+  routes: [override('/\\bbatch$/', { 'custom.lineStyle': { fill: 'dash', dash: [10, 6] } })],
 
   // Lines that only their route tells apart.
   byRoute: [
-    panel.override('/\\bsingle$/', { color: { mode: 'fixed', fixedColor: colours.sky } }),
-    panel.override('/\\bbatch$/', { color: { mode: 'fixed', fixedColor: colours.purple } }),
+    override('/\\bsingle$/', fixed(colours.sky)),
+    override('/\\bbatch$/', fixed(colours.purple)),
+    override('/\\bunmatched$/', fixed(colours.grey)),
   ] + self.routes,
 
   statuses: coloured({
@@ -55,8 +87,21 @@ local coloured(names) = [
     draining: colours.purple,
   }),
 
-  // One client each, beside the rejections of all.
-  clients: [panel.override('/^rate limited: /', { 'custom.lineStyle': { fill: 'dash', dash: [10, 6] } })],
+  // Areas below the line of all who are over their limit: a part of it each, in shades of its colour.
+  clients: [override('/^limited: /', {
+    color: { mode: 'shades', fixedColor: colours.olive },
+    'custom.lineWidth': 0,
+    'custom.fillOpacity': 50,
+    'custom.stacking': { mode: 'normal', group: 'clients' },
+  })],
+
+  loadOutcomes: coloured({ not_found: colours.blue, invalid: colours.orange, 'error': colours.vermilion }),
+
+  cancellations: coloured({
+    client_disconnect: colours.grey,
+    timeout: colours.pink,
+    shutdown: colours.purple,
+  }),
 
   errorTypes: coloured({
     inference: colours.orange,
@@ -74,16 +119,43 @@ local coloured(names) = [
     'p95 detokenize': colours.pink,
   }),
 
-  // What breaks an objective, beside all that counts for it.
-  objectives: coloured({ failed: colours.vermilion, slow: colours.vermilion, all: colours.green }),
+  processingStages: coloured({ 'p95 preprocess': colours.sky, 'p95 postprocess': colours.pink }),
 
-  quantiles: coloured({ p50: colours.sky, p95: colours.orange, p99: colours.vermilion }),
+  // What comes in, and what goes out.
+  directions: coloured({
+    input: colours.blue,
+    request: colours.blue,
+    horizon: colours.orange,
+    response: colours.orange,
+  }),
+
+  // What breaks an objective, beside all that counts for it.
+  objectives: coloured({ failed: colours.vermilion, slow: colours.vermilion, model: colours.orange, all: colours.green }),
+
+  // The middle one is what objectives are about.
+  quantiles: coloured({ p50: colours.sky, p95: colours.orange, p99: colours.pink }) +
+             [override('/^p(50|99)( |$)/', { 'custom.lineWidth': 1 })],
+
+  // Some names in an order of their own, such as windows from short to long.
+  inOrder(names):
+    local order = [colours.vermilion, colours.orange, colours.sky, colours.purple, colours.grey];
+    coloured({ [names[index]]: order[index % std.length(order)] for index in std.range(0, std.length(names) - 1) }),
 
   // Lines whose name matches go to the right axis, dotted, with a unit of their own.
-  rightAxis(regex, unit): [panel.override(regex, {
+  rightAxis(regex, unit): [override(regex, {
     unit: unit,
     'custom.axisPlacement': 'right',
     'custom.lineStyle': { fill: 'dot', dash: [0, 6] },
+    'custom.thresholdsStyle': { mode: 'off' },
+  })],
+
+  // Numbers of requests behind the shares of a panel: areas on the right axis, one upon the other.
+  counts(regex): [override(regex, {
+    unit: 'reqps',
+    'custom.axisPlacement': 'right',
+    'custom.lineWidth': 1,
+    'custom.fillOpacity': 40,
+    'custom.stacking': { mode: 'normal', group: 'counts' },
     'custom.thresholdsStyle': { mode: 'off' },
   })],
 }

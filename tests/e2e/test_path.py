@@ -119,12 +119,15 @@ def test_every_query_of_the_overview_gives_data(path):
         assert empty == [], server.tools.version
 
 
-@pytest.mark.parametrize(("variable", "value"), [("route", SINGLE), ("status", "success")])
-def test_a_filter_leaves_what_was_chosen(path, variable, value):
+@pytest.mark.parametrize(
+    ("title", "variable", "value"),
+    [("Request rate", "route", SINGLE), ("Requests by status", "status", "success")],
+)
+def test_a_filter_leaves_what_was_chosen(path, title, variable, value):
     _, mixin, servers, _ = path
     dashboard = mixin.dashboards["kronos-dashboard.json"]
-    everything = next(q for q in queries(dashboard, "1s") if q.panel.startswith("Request rate"))
-    chosen = next(q for q in queries(dashboard, "1s", {variable: value}) if q.panel.startswith("Request rate"))
+    everything = next(q for q in queries(dashboard, "1s") if q.panel.startswith(title))
+    chosen = next(q for q in queries(dashboard, "1s", {variable: value}) if q.panel.startswith(title))
     for server in servers:
         assert {sample.labels[variable] for sample in server.query(everything.expr)} > {value}
         assert {sample.labels[variable] for sample in server.query(chosen.expr)} == {value}

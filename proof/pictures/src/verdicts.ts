@@ -103,9 +103,20 @@ function drawn(key: string): boolean {
   return place !== null && (place.querySelector('canvas, [role="grid"], [data-empty]') !== null || place.textContent!.length > 0);
 }
 
-/** Texts that an ellipsis or an edge cuts off. What only screen readers see is one pixel wide. */
+/** Texts that an ellipsis or an edge cuts off, and lists that one would have to scroll. */
 function cut(place: Element): string[] {
+  return [...cutAcross(place), ...cutBelow(place)];
+}
+
+/** What only screen readers see is one pixel wide. */
+function cutAcross(place: Element): string[] {
   return [...place.querySelectorAll<HTMLElement>('h2, h3, h4, h5, h6, span, button, [role="columnheader"], [role="gridcell"]')]
     .filter((one) => one.childElementCount === 0 && one.textContent && one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 1)
     .map((one) => one.textContent ?? '');
+}
+
+function cutBelow(place: Element): string[] {
+  return [...place.querySelectorAll<HTMLElement>('*')]
+    .filter((one) => /auto|scroll/.test(getComputedStyle(one).overflowY) && one.scrollHeight > one.clientHeight + 1)
+    .map((one) => `${one.scrollHeight} pixels of ${one.textContent?.slice(0, 40)}... in ${one.clientHeight}`);
 }
