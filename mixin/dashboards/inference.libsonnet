@@ -148,9 +148,9 @@ function(config, rules)
       title: 'Stopped requests' + show.window,
       description: 'Admitted requests that were stopped before the model had finished, per second, by cause.',
       unit: 'reqps',
-      queries: [panel.query(show.seen(rules.cancellations, ['cause'], []), '{{cause}}')],
-      overrides: style.cancellations,
-      empty: 'Nothing was stopped',
+      reach: 0.1,
+      queries: [panel.query(show.rate(rules.cancellations, ['cause'], []), '{{cause}}')],
+      overrides: style.cancellations + style.happened,
     }),
     show.rawTimeseries({
       title: 'Latency p95 by instance, with exemplars',

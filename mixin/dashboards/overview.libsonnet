@@ -73,16 +73,18 @@ function(config, rules)
       title: 'Request rate' + show.window,
       description: 'Requests per second by route.',
       unit: 'reqps',
-      queries: [panel.query(show.seen(rules.requests, ['route'], ['route', 'status']), '{{route}}')],
-      overrides: style.byRoute,
+      reach: 0.1,
+      queries: [panel.query(show.rate(rules.requests, ['route'], ['route', 'status']), '{{route}}')],
+      overrides: style.byRoute + style.happened,
       links: show.linkTo('inference', 'Where does the time go?', ['route']),
     }),
     show.timeseries({
       title: 'Requests by status' + show.window,
-      description: 'Requests per second by how they ended. Only what happened within the chosen time is shown.',
+      description: 'Requests per second by how they ended. What did not happen within the chosen time is not named.',
       unit: 'reqps',
-      queries: [panel.query(show.seen(rules.requests, ['status'], ['route', 'status']), '{{status}}')],
-      overrides: style.statuses,
+      reach: 0.1,
+      queries: [panel.query(show.rate(rules.requests, ['status'], ['route', 'status']), '{{status}}')],
+      overrides: style.statuses + style.happened,
     }),
   ];
 
@@ -104,7 +106,7 @@ function(config, rules)
       unit: 'percentunit',
       limits: [std.parseJson(config.alerts.KronosHighErrorRate.threshold)],
       queries: [
-        panel.query(show.seen(rules.errors, ['type'], ['route']), '{{type}}'),
+        panel.query(show.rate(rules.errors, ['type'], ['route']), '{{type}}'),
         show.share(rules.failed.rate, rules.eligible, 'share {{route}}'),
       ],
       overrides: style.byRoute + style.errorTypes + style.counts('/^(?!share)/'),
@@ -116,7 +118,7 @@ function(config, rules)
       unit: 'percentunit',
       limits: [std.parseJson(config.alerts.KronosHighTimeoutRate.threshold)],
       queries: [
-        panel.query(show.seen(rules.timeouts, ['stage'], ['route']), '{{stage}}'),
+        panel.query(show.rate(rules.timeouts, ['stage'], ['route']), '{{stage}}'),
         show.share(rules.timedOut.rate, rules.eligible, 'share {{route}}'),
       ],
       overrides: style.byRoute + style.timeoutStages + style.counts('/^(?!share)/'),
@@ -164,15 +166,15 @@ function(config, rules)
     }),
     show.timeseries({
       title: 'Security events' + show.window,
-      description: 'Requests turned away per second by reason. Areas: the three clients most often over their limit. ' +
+      description: 'Requests turned away per second by reason. Areas: clients over their limit. ' +
                    'The route filter does not apply: they are turned away before any route.',
       unit: 'reqps',
+      reach: 0.1,
       queries: [
-        panel.query(show.most(3, rules.rateLimited, ['client'], []), 'limited: {{client}}'),
-        panel.query(show.seen(rules.rejections, ['reason'], []), '{{reason}}'),
+        panel.query(show.rate(rules.rateLimited, ['client'], []), 'limited: {{client}}'),
+        panel.query(show.rate(rules.rejections, ['reason'], []), '{{reason}}'),
       ],
-      empty: 'Nothing was turned away',
-      overrides: style.rejections + style.clients,
+      overrides: style.rejections + style.clients + style.happened,
     }),
   ];
 

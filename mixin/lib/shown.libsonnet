@@ -18,16 +18,8 @@ function(config) {
     'avg_over_time(' + q.read(rule, shown.chosen(labels) + matchers) + '[' + window + '])',
   highest(rule, labels): 'max_over_time(' + q.read(rule, shown.chosen(labels)) + '[$__interval])',
 
-  // A recorded rate by some labels, without the lines that are 0 all the time: nobody misses those. The others are kept
-  // whole, or they would end in the air.
-  seen(rule, by, labels):
-    shown.sum(by, shown.averaged(rule, labels)) + ' and ' +
-    shown.sum(by, 'max_over_time(' + q.read(rule, shown.chosen(labels)) + '[$__range] @ end())') + ' > 0',
-
-  // The same for labels with any number of values: only the `count` lines with most below them.
-  most(count, rule, by, labels):
-    shown.sum(by, shown.averaged(rule, labels)) + ' and topk(' + count + ', ' +
-    shown.sum(by, 'avg_over_time(' + q.read(rule, shown.chosen(labels)) + '[$__range] @ end())') + ' > 0)',
+  // A recorded rate by some labels.
+  rate(rule, by, labels): shown.sum(by, shown.averaged(rule, labels)),
 
   // A metric of single instances, as it is scraped.
   raw(metric, labels=['instance'], matchers={}): q.raw(metric, shown.chosen(labels) + matchers),

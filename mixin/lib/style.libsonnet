@@ -53,6 +53,16 @@ standing {
   // Thresholds of what is neither.
   plain: steps('neutral', []),
 
+  // Lines that are 0 all the time are not drawn, nor named in a legend that has room for a dozen. They are not hidden
+  // altogether, or an axis would be missing while nothing happens.
+  happened: [{
+    matcher: { id: 'byValue', options: { reducer: 'max', op: 'lte', value: 0 } },
+    properties: [
+      { id: 'custom.hideFrom', value: { legend: true, tooltip: true, viz: false } },
+      { id: 'custom.lineWidth', value: 0 },
+    ],
+  }],
+
   // Dashes only, for lines whose colour says something else.
   routes: [override('/\\bbatch$/', { 'custom.lineStyle': { fill: 'dash', dash: [10, 6] } })],
 
