@@ -23,22 +23,22 @@ function(config, rules)
   local queueLimit = std.parseJson(config.alerts.KronosQueueSaturated.threshold);
 
   local stats = [
-    show.stat(show.kept(rules.latency) {
+    panel.stat(show.kept(rules.latency) {
       title: 'In time',
       description: 'Share of requests, within the chosen time, that met the latency objective of their route. ' +
                    rules.latency.target + ' was promised. The route filter does not apply.',
       links: show.linkTo('slo', 'How long can this go on?', []),
     }),
-    show.stat(show.kept({ target: rules.latency.target, bad: rules.slowInference.rate, valid: rules.inferences }) {
+    panel.stat(show.kept({ target: rules.latency.target, bad: rules.slowInference.rate, valid: rules.inferences }) {
       title: 'Model in time',
       description: 'Share of requests, within the chosen time, for which the model alone met the latency objective of ' +
                    'their route. Where this is well and In time is not, they wait. The route filter does not apply.',
     }),
-    show.stat({
+    panel.stat({
       title: 'Queue utilisation',
       description: 'Share of the queue that is taken, on the instance where it is fullest. A full one refuses requests.',
       unit: 'percentunit',
-      queries: [panel.query('max by (job) (' + show.highest(rules.queueUtilisation, []) + ')', '{{job}}')],
+      queries: [panel.query('max by (job) (' + show.now(rules.queueUtilisation, []) + ')', '{{job}}')],
       steps: style.above(queueLimit, 1),
     }),
   ];

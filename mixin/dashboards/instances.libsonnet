@@ -16,7 +16,7 @@ function(config, rules)
   local memoryLimit = std.parseJson(config.alerts.KronosHighMemoryUsage.threshold);
 
   local stats = [
-    show.rawStat({
+    panel.stat({
       title: 'Up',
       description: 'Instances that Prometheus can scrape, of all that it knows.',
       unit: 'percentunit',
@@ -24,7 +24,7 @@ function(config, rules)
       steps: style.below(std.parseJson(config.alerts.KronosServiceDown.threshold), 1),
       empty: empty,
     }),
-    show.rawStat({
+    panel.stat({
       title: 'Ready',
       description: 'Instances with a model that works, of all that can be scraped.',
       unit: 'percentunit',
@@ -32,7 +32,7 @@ function(config, rules)
       steps: style.below(std.parseJson(config.alerts.KronosServiceDown.threshold), 1),
       empty: empty,
     }),
-    show.rawStat({
+    panel.stat({
       title: 'Draining',
       description: 'Instances that are on their way out.',
       unit: 'short',
@@ -40,7 +40,7 @@ function(config, rules)
       steps: style.plain,
       empty: empty,
     }),
-    show.rawStat({
+    panel.stat({
       title: 'Fullest memory',
       description: 'Memory of its limit on the instance that has least left.',
       unit: 'percentunit',
@@ -48,7 +48,7 @@ function(config, rules)
       steps: style.above(memoryLimit, 1),
       empty: empty,
     }),
-    show.rawStat({
+    panel.stat({
       title: 'Version',
       description: 'Versions of the service, with the number of instances that run each.',
       unit: 'prefix:× ',
@@ -58,7 +58,7 @@ function(config, rules)
       steps: style.plain,
       empty: empty,
     }),
-    show.rawStat({
+    panel.stat({
       title: 'Model',
       description: 'Models that are loaded, each with the first characters of its revision and the number of instances ' +
                    'that have it.',

@@ -21,21 +21,21 @@ function(config, rules)
     ', job=~"$job"}) or vector(0)';
 
   local stats = [
-    show.stat({
+    panel.stat({
       title: 'Critical alerts',
       description: 'Alerts of this mixin that fire now and should wake somebody.',
       unit: 'none',
       queries: [panel.query(firing('="critical"'), 'critical')],
       steps: style.badFrom(1),
     }),
-    show.stat({
+    panel.stat({
       title: 'Warnings',
       description: 'All other alerts of this mixin that fire now, but for those that only inform.',
       unit: 'none',
       queries: [panel.query(firing('!~"critical|info"'), 'warnings')],
       steps: style.warnFrom(1),
     }),
-    show.rawStat({
+    panel.stat({
       title: 'Ready',
       description: 'Share of the instances with a model that works.',
       unit: 'percentunit',
@@ -44,24 +44,24 @@ function(config, rules)
       empty: 'No instance',
       links: show.linkTo('instances', 'Which one?', []),
     }),
-    show.stat(show.kept(rules.availability) {
+    panel.stat(show.kept(rules.availability) {
       title: 'Availability',
       description: 'Share of requests, within the chosen time, that the service did not fail. ' +
                    rules.availability.target + ' was promised: less than that spends the error budget.',
       links: show.linkTo('slo', 'How long can this go on?', []),
     }),
-    show.stat(show.left(rules.availability) {
+    panel.stat(show.left(rules.availability) {
       title: 'Error budget left (' + rules.availability.span + ')',
       description: 'What is left of the error budget for availability over ' + rules.availability.span + '.',
       links: show.linkTo('slo', 'How long can this go on?', []),
     }),
-    show.stat(show.kept(rules.latency) {
+    panel.stat(show.kept(rules.latency) {
       title: 'In time',
       description: 'Share of requests, within the chosen time, that met the latency objective of their route. ' +
                    rules.latency.target + ' was promised: less than that spends the error budget.',
       links: show.linkTo('inference', 'Why is it slow?', ['route']),
     }),
-    show.stat(show.left(rules.latency) {
+    panel.stat(show.left(rules.latency) {
       title: 'Latency budget left (' + rules.latency.span + ')',
       description: 'What is left of the error budget for latency over ' + rules.latency.span + '.',
       links: show.linkTo('slo', 'How long can this go on?', []),

@@ -23,22 +23,21 @@ function(config, rules)
     },
   ];
 
-  local burn(objective, window) =
-    'max by (job) (' + show.highest(objective.rules.ratios[window], []) + ') / (1 - ' + objective.rules.target + ')';
+  local burn(objective, ratio) = 'max by (job) (' + ratio + ') / (1 - ' + objective.rules.target + ')';
 
   local stats(objective) = [
-    show.stat(show.left(objective.rules) {
+    panel.stat(show.left(objective.rules) {
       title: objective.name + ': budget left',
       description: objective.promise + ' What is left of the error budget over ' + objective.rules.span + '.',
     }),
   ] + [
-    show.stat({
+    panel.stat({
       title: objective.name + ': burn over ' + b.long,
       description: 'How many times faster than allowed the budget was spent over ' + b.long + '. An alert fires at ' +
                    b.factor + ', if it holds over ' + b.short + ' as well.',
       unit: 'suffix:×',
       decimals: 2,
-      queries: [panel.query(burn(objective, b.long), '{{job}}')],
+      queries: [panel.query(burn(objective, show.now(objective.rules.ratios[b.long], [])), '{{job}}')],
       steps: style.above(1, std.max(1.01, std.parseJson(b.factor))),
     })
     for b in burns
@@ -49,7 +48,7 @@ function(config, rules)
       title: objective.name + ': budget left',
       description: objective.promise + ' Below 0 the objective is broken.',
       unit: 'percentunit',
-      queries: show.left(objective.rules).queries,
+      queries: [panel.query('min by (job) (' + show.highest(objective.rules.budget, []) + ')', '{{job}}')],
       // A budget can be overspent.
       min: null,
       reach: 1,
@@ -63,7 +62,10 @@ function(config, rules)
       axis: 'allowed pace',
       limits: [1],
       legend: 'list',
-      queries: [panel.query(burn(objective, b.long), b.long + ' {{job}}') for b in burns],
+      queries: [
+        panel.query(burn(objective, show.highest(objective.rules.ratios[b.long], [])), b.long + ' {{job}}')
+        for b in burns
+      ],
       overrides: style.inOrder([b.long for b in burns]),
     }),
     show.timeseries({

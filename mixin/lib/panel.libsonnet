@@ -8,8 +8,6 @@ local panel(type, knobs, instant) = {
   title: knobs.title,
   description: knobs.description,
   datasource: datasource,
-  // The smallest step: smaller ones would fall between two points of a series.
-  interval: knobs.interval,
   links: if std.objectHas(knobs, 'links') then knobs.links else [],
   targets: std.mapWithIndex(
     function(index, query) {
@@ -38,16 +36,16 @@ local panel(type, knobs, instant) = {
 
   query(expr, legend): { expr: expr, legend: legend },
 
-  // Lines over time: { title, description, unit, queries, interval, axis, min, reach, log, whole, limits, stack, legend,
-  // overrides, empty, links }.
-  // `axis` says what is counted where `unit` can't; it reaches from 0 to `reach` at least, else over the last of
-  // the `limits`. `whole` is for what has no fractions. `log` is for what matters at its
-  // smallest and at its largest, such as latencies. Values beyond `limits`, in rising order, are bad: each is a dashed
-  // line. `stack` is for parts of a whole. `legend` is 'table', or 'list' for panels that are too narrow for it.
+  // Lines over time: { title, description, unit, queries, interval, axis, min, reach, log, whole, limits, stack,
+  // legend, overrides, empty, links }.
+  // `axis` says what is counted where `unit` can't; it reaches from 0 to `reach` at least, else over the last of the
+  // `limits`. `whole` is for what has no fractions, `log` for what matters at its smallest and at its largest, such as
+  // latencies. Values beyond `limits`, in rising order, are bad: each is a dashed line. `stack` is for parts of a
+  // whole. `legend` is 'table', or 'list' for panels that are too narrow for it.
   timeseries(knobs): panel('timeseries', knobs, false) {
     local isSet(knob) = std.objectHas(knobs, knob) && knobs[knob],
     local isLog = isSet('log'),
-    // A limit is in sight while nothing comes near it; without any reach, an axis of nothing but zeros would be absurd.
+    // A limit is in sight while nothing comes near it. Without a reach, the axis of nothing but zeros is absurd.
     local reach =
       if std.objectHas(knobs, 'reach') then [knobs.reach]
       else if std.objectHas(knobs, 'limits') && !isLog then [1.25 * knobs.limits[std.length(knobs.limits) - 1]]
@@ -55,6 +53,8 @@ local panel(type, knobs, instant) = {
       else [],
     local isList = std.objectHas(knobs, 'legend') && knobs.legend == 'list',
 
+    // The smallest step: smaller ones would fall between two points of a series.
+    interval: knobs.interval,
     // The legend has `batch`, not /v1/predict/batch: the lines need the room.
     transformations: [{
       id: 'renameByRegex',
@@ -66,7 +66,8 @@ local panel(type, knobs, instant) = {
       color: { mode: 'palette-classic' },
       [if std.objectHas(knobs, 'limits') then 'thresholds']: {
         mode: 'absolute',
-        steps: [{ value: null, color: 'transparent' }] + [{ value: limit, color: style.limit } for limit in knobs.limits],
+        steps: [{ value: null, color: 'transparent' }] +
+               [{ value: limit, color: style.limit } for limit in knobs.limits],
       },
       custom: {
         drawStyle: 'line',
@@ -98,9 +99,10 @@ local panel(type, knobs, instant) = {
     },
   },
 
-  // One number now: { title, description, unit, interval, decimals, mode, size, names, queries, steps, overrides, empty, links }.
-  // `steps` are thresholds, as style.libsonnet has them. `mode` is 'value_and_name' where the name matters; `names` is a
-  // regular expression: of a name that matches, only its first group is shown.
+  // One number now: { title, description, unit, decimals, mode, size, names, queries, steps, overrides, empty,
+  // links }.
+  // `steps` are thresholds, as style.libsonnet has them. `mode` is 'value_and_name' where the name matters; `names` is
+  // a regular expression: of a name that matches, only its first group is shown.
   stat(knobs): panel('stat', knobs, true) {
     [if std.objectHas(knobs, 'names') then 'transformations']: [{
       id: 'renameByRegex',
@@ -111,7 +113,10 @@ local panel(type, knobs, instant) = {
       color: { mode: 'thresholds' },
       thresholds: { mode: 'absolute', steps: knobs.steps },
       // That nobody has asked yet is neither good nor bad; that what should be there is missing is bad.
-      [if !std.objectHas(knobs, 'empty') then 'mappings']: [{ type: 'special', options: { match: 'null', result: { color: style.neutral, index: 0 } } }],
+      [if !std.objectHas(knobs, 'empty') then 'mappings']: [{
+        type: 'special',
+        options: { match: 'null', result: { color: style.neutral, index: 0 } },
+      }],
     } },
     options: {
       colorMode: 'background_solid',

@@ -18,6 +18,9 @@ function(config) {
     'avg_over_time(' + q.read(rule, shown.chosen(labels) + matchers) + '[' + window + '])',
   highest(rule, labels): 'max_over_time(' + q.read(rule, shown.chosen(labels)) + '[$__interval])',
 
+  // As it is now. A window as short as the evaluation interval would be empty while an evaluation goes on.
+  now(rule, labels): q.read(rule, shown.chosen(labels)),
+
   // A recorded rate by some labels.
   rate(rule, by, labels): shown.sum(by, shown.averaged(rule, labels)),
 
@@ -49,8 +52,6 @@ function(config) {
   // Panels over recorded series, and over raw ones.
   timeseries(knobs): panel.timeseries(knobs { interval: config.evaluationInterval }),
   rawTimeseries(knobs): panel.timeseries(knobs { interval: config.scrape.interval }),
-  stat(knobs): panel.stat(knobs { interval: config.evaluationInterval }),
-  rawStat(knobs): panel.stat(knobs { interval: config.scrape.interval }),
 
   // An objective over the chosen time, in colours that tell the same story as its error budget: below the target the
   // budget shrinks, and at the pace that wakes somebody it is bad.
@@ -71,7 +72,7 @@ function(config) {
   // What is left of an objective's error budget.
   left(objective): {
     unit: 'percentunit',
-    queries: [panel.query('min by (job) (' + shown.highest(objective.budget, []) + ')', '{{job}}')],
+    queries: [panel.query('min by (job) (' + shown.now(objective.budget, []) + ')', '{{job}}')],
     steps: style.below(0, std.parseJson(config.objectives.budgetLow)),
   },
 

@@ -1,6 +1,6 @@
-// The same thing has the same colour on every panel. Colours are Okabe and Ito's, and Tol's where those run out: colour-
-// blind readers can tell them apart, on white and on black. The batch route is told from the single route by dashes as
-// well. Lists are overrides; where two give one line a colour, the later one wins.
+// The same thing has the same colour on every panel. Colours are Okabe and Ito's, and Tol's where those run out:
+// colour-blind readers can tell them apart, on white and on black. The batch route is told from the single route by
+// dashes as well. Lists are overrides; where two give one line a colour, the later one wins.
 local colours = {
   blue: '#0072B2',
   sky: '#56B4E9',
@@ -140,7 +140,12 @@ standing {
   }),
 
   // What breaks an objective, beside all that counts for it.
-  objectives: coloured({ failed: colours.vermilion, slow: colours.vermilion, model: colours.orange, all: colours.green }),
+  objectives: coloured({
+    failed: colours.vermilion,
+    slow: colours.vermilion,
+    model: colours.orange,
+    all: colours.green,
+  }),
 
   // The middle one is what objectives are about.
   quantiles: coloured({ p50: colours.sky, p95: colours.orange, p99: colours.pink }) +
