@@ -8,9 +8,9 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from kronos_service.exchange import BATCH_PATH, METRICS_PATH, READY_PATH, SINGLE
 from rich.console import Console
 
 from benchmarks.scrape import Scrape, difference, scrape
+from proof.background import background
 from proof.service import Service
 
 _PATIENT, _GREEDY = "patient-0123456789abcdef", "greedy-0123456789abcdef"
@@ -131,13 +132,11 @@ async def _send(client: httpx.AsyncClient, key: str, path: str, body: dict[str, 
         seen.faults.append(f"an answer {answer.status_code} without Retry-After")
 
 
-@contextmanager
-def _watched(service: Service, seen: _Seen) -> Iterator[None]:
+def _watched(service: Service, seen: _Seen) -> AbstractContextManager[None]:
     """Probe, scrape and weigh the service all the while: in a thread, because the load keeps our event loop busy."""
-    stop = threading.Event()
     process = psutil.Process(service.process.pid)
 
-    def watch() -> None:
+    def watch(stop: threading.Event) -> None:
         with httpx.Client(base_url=service.url, trust_env=False, timeout=60) as client:
             while not stop.wait(0.2):
                 for path, milliseconds in ((READY_PATH, seen.probe_ms), (METRICS_PATH, seen.scrape_ms)):
@@ -146,13 +145,7 @@ def _watched(service: Service, seen: _Seen) -> Iterator[None]:
                     milliseconds.append((time.perf_counter() - start) * 1000)
                 seen.memory.append(process.memory_info().rss)
 
-    thread = threading.Thread(target=watch, name="watch")
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return background(watch)
 
 
 def _some(dice: random.Random) -> tuple[str, dict[str, Any]]:

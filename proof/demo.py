@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 from bokeh_sampledata import stocks
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from kronos_mixin.compile import render, write
-from kronos_mixin.contract import load_contract, mixin_path
-from kronos_mixin.jsonnet import CompileError, Mixin, evaluate
+from kronos_mixin.contract import load_contract
+from kronos_mixin.jsonnet import CompileError, Mixin
 from proof import binaries
 from proof.api import Api, QueryError, Sample, WaitError
+from proof.background import background
+from proof.central import compile_into
 from proof.panels import queries
 from proof.process import ProcessError
 from proof.prometheus import Prometheus
@@ -62,7 +62,7 @@ def _run(console: Console, port: int, *, once: bool) -> None:
     _require_free(port)
     with tempfile.TemporaryDirectory(prefix="kronos-demo-") as folder, contextlib.ExitStack() as running:
         with _step(console, "Compiling the mixin"):
-            mixin = _compile(Path(folder), port)
+            mixin = compile_into(Path(folder), _knobs(port))
         with _step(console, "Starting the service with the built-in demo checkpoint"):
             service = running.enter_context(Service(port=port))
         with _step(console, f"Asking for a forecast of {_HORIZON} days from {_WINDOW} daily candles of AAPL"):
@@ -110,22 +110,9 @@ def _step(console: Console, what: str) -> Iterator[None]:
     console.print(f"  done in {time.monotonic() - start:.1f} s")
 
 
-def _compile(folder: Path, port: int) -> Mixin:
-    """Compile into ``folder``, and add the prometheus.yml that loads the result as a user's central one would."""
-    mixin = evaluate(
-        mixin_path(),
-        {
-            "kronos": {
-                "evaluationInterval": _EVALUATION,
-                "scrape": {"targets": [f"127.0.0.1:{port}"], "interval": _SCRAPE, "timeout": _SCRAPE},
-            }
-        },
-    )
-    write(render(mixin), folder)
-    scrape = yaml.safe_load((folder / "prometheus" / "prometheus-scrape-config.yml").read_text(encoding="utf-8"))
-    config = {"rule_files": ["prometheus/kronos-*.yml"], **scrape}
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    return mixin
+def _knobs(port: int) -> dict[str, Any]:
+    scrape = {"targets": [f"127.0.0.1:{port}"], "interval": _SCRAPE, "timeout": _SCRAPE}
+    return {"evaluationInterval": _EVALUATION, "scrape": scrape}
 
 
 def _request(ticker: str, window: int = _WINDOW, horizon: int = _HORIZON) -> dict[str, Any]:
@@ -150,17 +137,15 @@ def _post(service: Service, route: str, body: dict[str, Any]) -> dict[str, Any]:
     return forecast
 
 
-@contextlib.contextmanager
-def _traffic(service: Service) -> Iterator[None]:
+def _traffic(service: Service) -> contextlib.AbstractContextManager[None]:
     """Light, mixed traffic in the background: most of it good, some that the service refuses."""
-    stop = threading.Event()
     tickers = ("AAPL", "GOOG", "IBM", "MSFT")
     batch = {"items": [_request(ticker, 30 + 40 * index, 3) for index, ticker in enumerate(tickers)]}
     good = [("single", _request(ticker, 200, 10)) for ticker in tickers] + [("batch", batch)]
     too_short = _request("AAPL", 1)
     wrong = {**_request("AAPL"), "horizon": -1}
 
-    def send() -> None:
+    def send(stop: threading.Event) -> None:
         with httpx.Client(trust_env=False, timeout=60) as client:
             while not stop.is_set():
                 for route, body in [*good, ("single", too_short), ("single", wrong), ("nowhere", {})]:
@@ -170,13 +155,7 @@ def _traffic(service: Service) -> Iterator[None]:
                     if stop.wait(0.2):
                         return
 
-    thread = threading.Thread(target=send, name="traffic")
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return background(send)
 
 
 def _wait_for_records(prometheus: Prometheus, mixin: Mixin) -> None:

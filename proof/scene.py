@@ -19,13 +19,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-import yaml
 
-from kronos_mixin.compile import render, write
-from kronos_mixin.contract import mixin_path
-from kronos_mixin.jsonnet import Mixin, evaluate
+from kronos_mixin.jsonnet import Mixin
 from proof.api import WaitError
 from proof.binaries import Tools
+from proof.central import compile_into
 from proof.panel_check import Span
 from proof.prometheus import Prometheus
 from proof.service import Service
@@ -97,7 +95,7 @@ def play(tools: Tools, folder: Path) -> Iterator[Scene]:
     """
     with contextlib.ExitStack() as running:
         service = running.enter_context(Service(_SETTINGS))
-        mixin = _compile(service.port, folder)
+        mixin = compile_into(folder, _knobs(service.port))
         prometheus = running.enter_context(Prometheus(tools, folder / "prometheus.yml"))
         prometheus.wait_for('up{job="kronos-api"} == 1', timeout=30)
         scene = Scene(prometheus, mixin, begin=time.time())
@@ -232,21 +230,11 @@ def _seen(prometheus: Prometheus, sent: Sent) -> Sent:
     return sent
 
 
-def _compile(port: int, folder: Path) -> Mixin:
-    """The mixin at a quicker pace, and a central Prometheus's configuration that loads it."""
-    mixin = evaluate(
-        mixin_path(),
-        {
-            "kronos": {
-                "rateWindow": f"{WINDOW}s",
-                "evaluationInterval": "1s",
-                "scrape": {"targets": [f"127.0.0.1:{port}"], "interval": "1s", "timeout": "1s"},
-                "requests": {"sparseWindow": "1m", "guardWindow": "2m"},
-            }
-        },
-    )
-    write(render(mixin), folder)
-    scrape = yaml.safe_load((folder / "prometheus" / "prometheus-scrape-config.yml").read_text(encoding="utf-8"))
-    config = {"rule_files": ["prometheus/kronos-*.yml"], **scrape}
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    return mixin
+def _knobs(port: int) -> dict[str, Any]:
+    """The mixin at a quicker pace."""
+    return {
+        "rateWindow": f"{WINDOW}s",
+        "evaluationInterval": "1s",
+        "scrape": {"targets": [f"127.0.0.1:{port}"], "interval": "1s", "timeout": "1s"},
+        "requests": {"sparseWindow": "1m", "guardWindow": "2m"},
+    }

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,12 +23,15 @@ import httpx
 import pytest
 from kronos_service.forecaster import write_demo_checkpoint
 
-from kronos_mixin.compile import render, write
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
 from proof import binaries
+from proof.background import background
+from proof.central import compile_into
 from proof.prometheus import Prometheus
+from proof.scene import series
 from proof.service import Service
+from proof.story import SINGLE
 
 Act = Callable[[], None]
 
@@ -45,44 +49,23 @@ class Fault:
     breaks: Act = lambda: None
     mends: Act = lambda: None
     # What is running for as long as the fault lasts.
-    during: list[contextlib.AbstractContextManager[None]] = field(default_factory=list)
-
-
-def series(length: int, horizon: int, samples: int = 1) -> dict[str, object]:
-    candle = {"open": 10, "high": 12, "low": 9, "close": 11, "volume": 100}
-    timestamps = [f"2026-01-05T{9 + i // 60:02}:{i % 60:02}:00Z" for i in range(length)]
-    return {
-        "candles": [candle] * length,
-        "timestamps": timestamps,
-        "horizon": horizon,
-        "overrides": {"sample_count": samples},
-    }
+    during: list[AbstractContextManager[None]] = field(default_factory=list)
 
 
 QUICK, HEAVY = series(20, 1), series(400, 60, 8)
 
 
-@contextlib.contextmanager
-def load(service: Service, body: dict[str, object], clients: int, pause: float) -> Iterator[None]:
+def load(service: Service, body: dict[str, object], clients: int, pause: float) -> AbstractContextManager[None]:
     """So many clients, each of which sends again after a pause (seconds) whatever the answer was."""
-    stop = threading.Event()
     content = json.dumps(body).encode()
 
-    def send() -> None:
+    def send(stop: threading.Event) -> None:
         with httpx.Client(base_url=service.url, trust_env=False, timeout=60) as client:
             while not stop.wait(pause):
                 with contextlib.suppress(httpx.HTTPError):
-                    client.post("/v1/predict/single", content=content, headers={"Content-Type": "application/json"})
+                    client.post(SINGLE, content=content, headers={"Content-Type": "application/json"})
 
-    threads = [threading.Thread(target=send) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    return background(send, clients)
 
 
 @contextlib.contextmanager
@@ -204,7 +187,7 @@ def freeze(service: Service) -> None:
     service.process.send(signal.SIGCONT)
 
 
-def compile_for(faults: Faults, folder: Path) -> None:
+def knobs(faults: Faults) -> dict[str, object]:
     """The mixin for all jobs at once, at the pace of a test."""
     with httpx.Client(trust_env=False) as client:
         scrape = client.get(f"{faults.hungry.url}/v1/metrics").text
@@ -224,24 +207,18 @@ def compile_for(faults: Faults, folder: Path) -> None:
         # The host has far more memory than the service can take: the limit comes to the service instead.
         "KronosHighMemoryUsage": {"threshold": f"{used * 1.04:.6f}"},
     }
-    mixin = evaluate(
-        mixin_path(),
-        {
-            "kronos": {
-                "selector": 'job!=""',
-                "expectedTargets": [{"job": fault.job} for fault in faults.all],
-                "rateWindow": "15s",
-                "evaluationInterval": "1s",
-                "requests": {"sparseWindow": "30s", "guardWindow": "1m"},
-                "objectives": {
-                    "latency": {"seconds": {"/v1/predict/single": "0.1"}},
-                    "burn": [{"long": "30s", "short": "15s", "factor": "2", "for": "2s", "severity": "critical"}],
-                },
-                "alerts": {name: pace | own.get(name, {}) for name, pace in paces.items()},
-            }
+    return {
+        "selector": 'job!=""',
+        "expectedTargets": [{"job": fault.job} for fault in faults.all],
+        "rateWindow": "15s",
+        "evaluationInterval": "1s",
+        "requests": {"sparseWindow": "30s", "guardWindow": "1m"},
+        "objectives": {
+            "latency": {"seconds": {SINGLE: "0.1"}},
+            "burn": [{"long": "30s", "short": "15s", "factor": "2", "for": "2s", "severity": "critical"}],
         },
-    )
-    write(render(mixin), folder)
+        "alerts": {name: pace | own.get(name, {}) for name, pace in paces.items()},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -256,12 +233,8 @@ def prometheus(tmp_path_factory):
                 running.push(service)
         for fault in faults.all:
             faults.find(fault.job, fault.services)
-        compile_for(faults, folder)
-        config = {
-            "rule_files": [str(path) for path in (folder / "prometheus").glob("kronos-*.yml")],
-            "scrape_configs": faults.scrape_configs(),
-        }
-        server = running.enter_context(Prometheus(binaries.newest(), config))
+        compile_into(folder, knobs(faults), faults.scrape_configs())
+        server = running.enter_context(Prometheus(binaries.newest(), folder / "prometheus.yml"))
         server.wait_for("count(up == 1)", lambda found: bool(found) and found[0].value == len(services))
         during = {fault.job: running.enter_context(contextlib.ExitStack()) for fault in faults.all}
         with ThreadPoolExecutor() as pool:

@@ -7,60 +7,38 @@ from __future__ import annotations
 
 import contextlib
 import time
-from pathlib import Path
 
 import httpx
 import pytest
-import yaml
 
-from kronos_mixin.compile import render, write
-from kronos_mixin.contract import mixin_path
-from kronos_mixin.jsonnet import Mixin, evaluate
 from proof import binaries, promtool
+from proof.central import compile_into
 from proof.panels import queries
 from proof.prometheus import Prometheus
+from proof.scene import series
 from proof.service import Service
+from proof.story import BATCH, SINGLE
 
-SINGLE, BATCH = "/v1/predict/single", "/v1/predict/batch"
 SETTINGS = {"drain_seconds": 0}
 
 
-def compile_for(port: int, folder: Path) -> Mixin:
-    """The mixin at a quicker pace, and a central Prometheus's configuration that loads it."""
-    mixin = evaluate(
-        mixin_path(),
-        {
-            "kronos": {
-                "rateWindow": "20s",
-                "evaluationInterval": "1s",
-                "scrape": {"targets": [f"127.0.0.1:{port}"], "interval": "1s", "timeout": "1s"},
-                "requests": {"sparseWindow": "1m", "guardWindow": "2m"},
-                "alerts": {"KronosServiceDown": {"for": "2s", "window": "10s"}},
-            }
-        },
-    )
-    write(render(mixin), folder)
-    scrape = yaml.safe_load((folder / "prometheus" / "prometheus-scrape-config.yml").read_text())
-    config = {"rule_files": ["prometheus/kronos-*.yml"], **scrape}
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    return mixin
-
-
-def series(length: int = 30, horizon: int = 3) -> dict:
-    candles = [
-        {"open": 10 + i % 3, "high": 13 + i % 3, "low": 9, "close": 11, "volume": 100 + i} for i in range(length)
-    ]
-    timestamps = [f"2026-01-05T{9 + i // 60:02}:{i % 60:02}:00Z" for i in range(length)]
-    return {"candles": candles, "timestamps": timestamps, "horizon": horizon}
+def knobs(port: int) -> dict:
+    return {
+        "rateWindow": "20s",
+        "evaluationInterval": "1s",
+        "scrape": {"targets": [f"127.0.0.1:{port}"], "interval": "1s", "timeout": "1s"},
+        "requests": {"sparseWindow": "1m", "guardWindow": "2m"},
+        "alerts": {"KronosServiceDown": {"for": "2s", "window": "10s"}},
+    }
 
 
 def send(service: Service, seconds: float) -> dict[tuple[str, str], int]:
     """Mixed traffic; returns how many requests of each route had which status."""
     sent: dict[tuple[str, str], int] = {}
     kinds = [
-        (SINGLE, series(), "success", 200),
-        (BATCH, {"items": [series(), series(60, 5)]}, "success", 200),
-        (SINGLE, series(horizon=-1), "invalid", 422),
+        (SINGLE, series(30, 3), "success", 200),
+        (BATCH, {"items": [series(30, 3), series(60, 5)]}, "success", 200),
+        (SINGLE, series(30, -1), "invalid", 422),
         ("/v1/no/such/path", {}, "invalid", 404),
     ]
     deadline = time.monotonic() + seconds
@@ -80,7 +58,7 @@ def path(tmp_path_factory):
     folder = tmp_path_factory.mktemp("monitoring")
     with contextlib.ExitStack() as running:
         service = running.enter_context(Service(SETTINGS))
-        mixin = compile_for(service.port, folder)
+        mixin = compile_into(folder, knobs(service.port))
         servers = [running.enter_context(Prometheus(t, folder / "prometheus.yml")) for t in binaries.every()]
         for server in servers:
             server.wait_for('up{job="kronos-api"} == 1', timeout=30)
@@ -97,7 +75,7 @@ def test_the_versions_that_are_tried(path):
 
 
 def test_every_version_accepts_the_compiled_files(path, tmp_path):
-    compile_for(8000, tmp_path)
+    compile_into(tmp_path, knobs(8000))
     for server in path[2]:
         promtool.check_config(server.tools, tmp_path / "prometheus.yml")
         for file in (tmp_path / "prometheus").glob("kronos-*.yml"):
