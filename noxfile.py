@@ -50,41 +50,38 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
 
 
+def run(session: nox.Session, module: str, group: str = "proof") -> None:
+    """Run a module of this checkout with a dependency group; arguments go to it."""
+    with timed(session, "environment"):
+        install(session, group)
+    session.run("python", "-m", module, *session.posargs)
+
+
 @nox.session
 def demo(session: nox.Session) -> None:
     """Real candles through the real service, Prometheus and the compiled mixin; `-- --once` stops by itself."""
-    with timed(session, "environment"):
-        install(session, "proof")
-    session.run("python", "-m", "proof.demo", *session.posargs)
+    run(session, "proof.demo")
 
 
 @nox.session
 def pictures(session: nox.Session) -> None:
     """Draw every dashboard into docs/pictures/ and try it in a browser; needs Node and Chromium."""
-    with timed(session, "environment"):
-        install(session, "proof")
-    session.run("python", "-m", "proof.draw", *session.posargs)
+    run(session, "proof.draw")
 
 
 @nox.session
 def bench_service(session: nox.Session) -> None:
     """Cost of the instrumentation, size of the scrape, minutes at twice the capacity; `-- cost` for one part."""
-    with timed(session, "environment"):
-        install(session, "bench")
-    session.run("python", "-m", "benchmarks.bench_service", *session.posargs)
+    run(session, "benchmarks.bench_service", "bench")
 
 
 @nox.session
 def bench_rules(session: nox.Session) -> None:
     """The overview over a day of 10 and 100 instances, from recorded and from raw series; `-- --instances N`."""
-    with timed(session, "environment"):
-        install(session, "proof")
-    session.run("python", "-m", "benchmarks.bench_rules", *session.posargs)
+    run(session, "benchmarks.bench_rules")
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Thousands of requests made from the OpenAPI document, then every known mistake; `-- --seed N` repeats a run."""
-    with timed(session, "environment"):
-        install(session, "fuzz")
-    session.run("python", "-m", "benchmarks.fuzz", *session.posargs)
+    run(session, "benchmarks.fuzz", "fuzz")

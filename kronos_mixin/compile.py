@@ -11,11 +11,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import promql_parser
-
 from kronos_mixin import kubernetes
 from kronos_mixin.files import Transaction
 from kronos_mixin.jsonnet import CompileError, Mixin
+from kronos_mixin.promql import pretty
 from kronos_mixin.yamltext import to_json, to_yaml
 
 
@@ -75,14 +74,19 @@ def has_header(text: str) -> bool:
     return text.startswith(before) and after.rpartition("{}")[2].strip() in text.partition("\n")[0]
 
 
+def rule_file_names(name: str) -> tuple[str, str]:
+    """How the files with the rules, and with the alerts, of the mixin ``name`` are called."""
+    return f"{name}-rules.yml", f"{name}-alerts.yml"
+
+
 def rule_files(mixin: Mixin) -> dict[str, str]:
     """Text of the rule files alone, by file name; a mixin without alerts, or without rules, has one file less."""
-    files = {}
-    for kind, groups in (("rules", mixin.rules), ("alerts", mixin.alerts)):
+    return {
+        file: header(mixin.name) + to_yaml({"groups": _readable(groups)})
+        for file, groups in zip(rule_file_names(mixin.name), (mixin.rules, mixin.alerts), strict=True)
         # Ours are always there, so that a rule_files entry, and a dashboard link, never leads nowhere.
-        if groups or mixin.name == "kronos":
-            files[f"{mixin.name}-{kind}.yml"] = header(mixin.name) + to_yaml({"groups": _readable(groups)})
-    return files
+        if groups or mixin.name == "kronos"
+    }
 
 
 def write(files: Mapping[str, str], output: Path, name: str = "kronos") -> list[Path]:
@@ -210,17 +214,9 @@ def _readable(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "name": group["name"],
             **{key: value for key, value in group.items() if key not in {"name", "rules"}},
             "rules": [
-                {key: _pretty(rule[key]) if key == "expr" else rule[key] for key in order if key in rule}
+                {key: pretty(str(rule[key])) if key == "expr" else rule[key] for key in order if key in rule}
                 for rule in group.get("rules", [])
             ],
         }
         for group in groups
     ]
-
-
-def _pretty(expression: Any) -> str:
-    text = str(expression).strip()  # A number is an expression, too.
-    try:
-        return promql_parser.parse(text).prettify().strip()
-    except ValueError:
-        return text  # `check` says what is wrong with it.

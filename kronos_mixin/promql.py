@@ -78,6 +78,14 @@ def read(expression: str, known: Mapping[str, Labels | None]) -> Reading:
     return reading
 
 
+def pretty(expression: str) -> str:
+    """``expression`` laid out over lines; as it is, but for blanks around it, where it does not parse."""
+    try:
+        return promql.parse(expression).prettify().strip()
+    except ValueError:
+        return expression.strip()
+
+
 # Rules are read once for the labels of what they record and once for what is wrong with them.
 _parse = functools.lru_cache(maxsize=4096)(promql.parse)
 

@@ -11,20 +11,8 @@ from typing import Annotated
 import typer
 
 from kronos_mixin.check import others, ours
-from kronos_mixin.cli.options import (
-    ConfigOption,
-    JpathOption,
-    LabelOption,
-    MixinOption,
-    NameOption,
-    NamespaceOption,
-    OutputOption,
-    QuietOption,
-    VerboseOption,
-    evaluated,
-    labels_of,
-    path_of,
-)
+from kronos_mixin.cli.groups import grouped
+from kronos_mixin.cli.options import Metadata, OutputOption, Source
 from kronos_mixin.cli.say import NO, Say, fail
 from kronos_mixin.compile import Target, render, targets_in
 from kronos_mixin.contract import ContractError, load_contract
@@ -38,17 +26,14 @@ class Format(enum.StrEnum):
     json = "json"
 
 
+@grouped
 def check(
-    mixin: MixinOption = None,
-    jpath: JpathOption = None,
-    config: ConfigOption = None,
+    source: Source,
     output: OutputOption = Path("monitoring"),
     form: Annotated[Format, typer.Option("--format", help="How findings are printed.")] = Format.text,
-    namespace: NamespaceOption = None,
-    label: LabelOption = None,
-    name: NameOption = None,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    *,
+    metadata: Metadata,
+    speak: Say,
 ) -> None:
     """Check a mixin, and that the compiled files are up to date. One line per finding.
 
@@ -69,15 +54,14 @@ def check(
 
     Exit code 0: nothing found; 1: findings, or the mixin can't be compiled; 2: the command line is wrong.
     """
-    speak = Say(quiet, verbose)
-    data = evaluated(speak, mixin, jpath, config, name)
+    data = source.evaluate(speak)
     try:
         targets = targets_in(output, data.name) or {Target.plain}
-        files = render(data, targets, labels=labels_of(label), namespace=namespace)
+        files = render(data, targets, labels=metadata.labels, namespace=metadata.namespace)
         with speak.progress("checking"):
-            if is_ours(path_of(mixin)):
-                contract = load_contract(path_of(mixin) / "metrics.json")
-                findings = ours.check(data, contract, files, output, path_of(mixin))
+            if is_ours(source.path):
+                contract = load_contract(source.path / "metrics.json")
+                findings = ours.check(data, contract, files, output, source.path)
             else:
                 findings = others.check(data, files, output)
     except (CompileError, ContractError) as error:

@@ -7,28 +7,16 @@ from typing import Annotated
 
 import typer
 
-from kronos_mixin.cli.options import (
-    ConfigOption,
-    JpathOption,
-    LabelOption,
-    MixinOption,
-    NameOption,
-    NamespaceOption,
-    OutputOption,
-    QuietOption,
-    VerboseOption,
-    evaluated,
-    labels_of,
-)
+from kronos_mixin.cli.groups import grouped
+from kronos_mixin.cli.options import Metadata, OutputOption, Source
 from kronos_mixin.cli.say import Say, fail
 from kronos_mixin.compile import Target, leftovers, render, targets_in, write
 from kronos_mixin.jsonnet import CompileError
 
 
+@grouped
 def compile(  # noqa: A001 - As the command is called.
-    mixin: MixinOption = None,
-    jpath: JpathOption = None,
-    config: ConfigOption = None,
+    source: Source,
     output: OutputOption = Path("monitoring"),
     target: Annotated[
         list[Target] | None,
@@ -38,11 +26,9 @@ def compile(  # noqa: A001 - As the command is called.
             "repeated. Default: plain, and whatever was compiled into the folder before.",
         ),
     ] = None,
-    namespace: NamespaceOption = None,
-    label: LabelOption = None,
-    name: NameOption = None,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    *,
+    metadata: Metadata,
+    speak: Say,
 ) -> None:
     """Compile a mixin into files for Prometheus and Grafana.
 
@@ -64,15 +50,14 @@ def compile(  # noqa: A001 - As the command is called.
     Exit code 0: written; 1: the mixin or its configuration is wrong, or the folder can't be written; 2: the command
     line is wrong.
     """
-    speak = Say(quiet, verbose)
-    data = evaluated(speak, mixin, jpath, config, name)
+    data = source.evaluate(speak)
     targets = set(target or []) or {Target.plain} | targets_in(output, data.name)
     try:
-        files = render(data, targets, labels=labels_of(label), namespace=namespace)
+        files = render(data, targets, labels=metadata.labels, namespace=metadata.namespace)
     except CompileError as error:
         fail(str(error))
     if not files:
-        fail(f"{mixin}: holds nothing to write: no grafanaDashboards, prometheusAlerts or prometheusRules")
+        fail(f"{source.path}: holds nothing to write: no grafanaDashboards, prometheusAlerts or prometheusRules")
     stale = leftovers(files, output, data.name)
     try:
         kept = write(files, output, data.name)

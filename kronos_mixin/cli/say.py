@@ -8,7 +8,8 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from typing import NoReturn
+from dataclasses import dataclass
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -16,13 +17,14 @@ OK, NO, USAGE, UNKNOWN = 0, 1, 2, 3
 """Exit codes. NO: findings, a refusal, or wrong input; USAGE: a wrong command line; UNKNOWN: it can't be told."""
 
 
+@dataclass(frozen=True)
 class Say:
     """Speaks to the user. ``quiet`` leaves results and errors alone; ``verbose`` adds details."""
 
-    def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
-        """Remember how much to say."""
-        self.quiet = quiet
-        self.verbose = verbose
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only findings and errors.")] = False
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also what took how long, and whole diffs.")] = (
+        False
+    )
 
     def result(self, text: str) -> None:
         """Something that was asked for: a finding, a diff."""

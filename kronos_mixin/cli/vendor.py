@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from kronos_mixin.cli.options import QuietOption, VerboseOption
+from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.say import NO, UNKNOWN, USAGE, Say, fail
 from kronos_mixin.vendor import NAME, UnreachableError, VendorError, behind, lay
 
 
+@grouped
 def vendor(
     target_repo: Annotated[Path, typer.Argument(help="Folder of your repository.", metavar="TARGET_REPO")],
     remote: Annotated[
@@ -24,8 +25,8 @@ def vendor(
         bool,
         typer.Option("--check", help="Change nothing; tell whether the copy there is behind, or was edited."),
     ] = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    *,
+    speak: Say,
 ) -> None:
     """Lay the Kronos mixin into a repository of yours, as jsonnet-bundler would, without jb or Go.
 
@@ -47,7 +48,6 @@ def vendor(
     Exit code 0: laid in, or up to date; 1: behind, edited, or refused; 2: the command line is wrong; 3: the remote
     repository can't be asked.
     """
-    speak = Say(quiet, verbose)
     if not check and not (remote and ref):
         fail("vendor: --remote and --ref must both be given, or --check", USAGE)
     try:

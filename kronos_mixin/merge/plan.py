@@ -1,28 +1,21 @@
-"""Brings a mixin into a central Prometheus: what would change in which files, and then the change itself."""
+"""What would change in which files, to bring a mixin into a central Prometheus or out of it."""
 
 from __future__ import annotations
 
 import difflib
-import glob
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-import promql_parser
-import yaml
-
-from kronos_mixin.compile import has_header, rule_files
-from kronos_mixin.files import Transaction, sweep
+from kronos_mixin.compile import has_header, rule_file_names, rule_files
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.merge import splice
+from kronos_mixin.merge.blocks import entries_of
+from kronos_mixin.merge.conflicts import groups_elsewhere, refuse_taken_jobs
 from kronos_mixin.merge.prometheusyml import Refused, by_tree, tree
-from kronos_mixin.merge.reload import Reload, ReloadFailed
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 FOLDER = "kronos-mixin"
 """Where rule files go, beside the configuration, if the user names no other place."""
@@ -79,17 +72,17 @@ def plan_merge(
     """
     old = read(config)
     data = {key: by_tree(value) for key, value in tree(old).items()}
-    held = splice.entries_of(old, mixin.name)
+    held = entries_of(old, mixin.name)
     folder = rules_dir.absolute() if rules_dir else _folder_of(config, held)
     texts = {folder / name: text for name, text in rule_files(mixin).items()}
     theirs = _without(data, held, mixin.name)
-    _refuse_taken_jobs(config, theirs, jobs)
+    refuse_taken_jobs(config, theirs, jobs)
     for path, text in texts.items():
         if path.is_file() and _differs(path, text) and not _ours(path):
             raise Refused(
                 f"{path} is there and was not written by this program: move it, or name another --rules-dir"
             )
-    notes = _groups_elsewhere(config, theirs, texts)
+    notes = groups_elsewhere(config, theirs, texts)
     entries: splice.Entries = {
         "rule_files": [_entry(config, path, theirs.get("rule_files")) for path in texts],
         "scrape_configs": list(jobs),
@@ -104,9 +97,9 @@ def plan_merge(
 def plan_unmerge(config: Path, name: str, rules_dir: Path | None = None) -> Plan:
     """What it takes to remove the mixin ``name`` from ``config``, with its rule files. Raises Refused."""
     old = read(config)
-    held = splice.entries_of(old, name)
+    held = entries_of(old, name)
     obsolete = _obsolete(config, held, name, set())
-    for file in splice.rule_file_names(name) if rules_dir else ():
+    for file in rule_file_names(name) if rules_dir else ():
         if (path := rules_dir.absolute() / file) not in obsolete and _ours(path):  # type: ignore[union-attr]
             obsolete.append(path)
     return Plan(config, name, old, splice.unmerge(old, name), {}, obsolete=obsolete)
@@ -125,143 +118,14 @@ def describe(plan: Plan, whole: bool = False) -> list[str]:
     return lines + [f"- file {path}" for path in plan.obsolete]
 
 
-def apply(plan: Plan, reload: Reload | None = None) -> Path | None:
-    """Make the change: all files, or none; returns the backup of the configuration, if that changed.
-
-    With ``reload``, Prometheus is told to read it; if it refuses, everything is put back, and read again. Raises
-    OSError, Refused if the configuration has been changed since the plan was made, and ReloadFailed.
-    """
-    backup = None
-    sweep(plan.config.resolve(), backups=True)
-    with Transaction() as transaction:
-        for path, text in plan.rule_files.items():
-            transaction.write(path, text.encode())
-        if plan.new != plan.old:
-            backup = _backup_name(plan.config)
-            transaction.write(backup, plan.old.encode(), like=plan.config)
-            transaction.write(plan.config, plan.new.encode())
-        for path in plan.obsolete:
-            transaction.remove(path)
-        if read(plan.config) != plan.old:
-            raise Refused("was changed by somebody else just now: run this again")
-        transaction.commit()
-        if reload is not None:
-            _reload(transaction, reload)
-    for folder in {path.parent for path in plan.obsolete if path.parent.name == FOLDER}:
-        if not any(folder.iterdir()):
-            folder.rmdir()
-    return backup
-
-
-def _reload(transaction: Transaction, reload: Reload) -> None:
-    try:
-        reload()
-    except BaseException as error:
-        transaction.undo()
-        try:
-            reload()
-        except ReloadFailed as again:
-            after = f"everything was put back as it was, but it does not read that either: {again}"
-        else:
-            after = "everything was put back as it was, and it has read that again"
-        if isinstance(error, ReloadFailed):
-            raise ReloadFailed(f"{error}; {after}") from None
-        raise
-
-
 def _without(data: Mapping[str, Any], held: Mapping[str, list[Any]], name: str) -> dict[str, Any]:
     """The configuration without what our own block holds."""
     theirs = dict(data)
-    names = splice.rule_file_names(name)
+    names = rule_file_names(name)
     for key, items in held.items():
         ours = [item for item in items if not isinstance(item, str) or PurePath(item).name in names]
         theirs[key] = [item for item in data[key] if item not in ours]
     return theirs
-
-
-def _refuse_taken_jobs(config: Path, theirs: Mapping[str, Any], jobs: Sequence[Mapping[str, Any]]) -> None:
-    wanted = {job["job_name"] for job in jobs}
-    for file, entries in [(config, theirs.get("scrape_configs")), *_other_jobs(config, theirs)]:
-        for entry in entries if isinstance(entries, list) else ():
-            if (job := _job_name(entry)) in wanted:
-                raise Refused(
-                    f"{file} has a job {job} already, which this program did not add: "
-                    "choose another name (--job), or add the rules alone (--rules-only)"
-                )
-
-
-def _job_name(entry: Any) -> str | None:
-    if not isinstance(entry, dict):
-        return None
-    name: str | None = entry.get("job_name") or _job_name(entry.get("<<"))
-    return name
-
-
-def _other_jobs(config: Path, theirs: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
-    """Scrape jobs in files that the configuration names."""
-    for path in _files(config, theirs.get("scrape_config_files")):
-        data = _load(path)
-        yield path, data.get("scrape_configs") if isinstance(data, dict) else None
-
-
-def _groups_elsewhere(config: Path, theirs: Mapping[str, Any], texts: Mapping[Path, str]) -> list[str]:
-    """Notes on groups of ours that others load, too. Raises Refused for one with other rules."""
-    ours = {group["name"]: group for text in texts.values() for group in yaml.load(text, _Loader)["groups"]}  # noqa: S506
-    notes = []
-    for path in _files(config, theirs.get("rule_files")):
-        if path in texts:
-            continue
-        data = _load(path)
-        groups = data.get("groups") if isinstance(data, dict) else None
-        for group in groups if isinstance(groups, list) else ():
-            name = group.get("name") if isinstance(group, dict) else None
-            if name not in ours:
-                continue
-            if _normal(group) != _normal(ours[name]):
-                raise Refused(
-                    f"{path} has a rule group {name} with other rules: remove that file from rule_files first"
-                )
-            notes.append(
-                f"{path} holds the rule group {name}, too: it will run twice; remove that file from rule_files"
-            )
-    return notes
-
-
-def _normal(group: Mapping[str, Any]) -> Any:
-    """A group without differences in layout."""
-    rules = [
-        {
-            key: _expression(value) if key == "expr" else value
-            for key, value in rule.items()
-            if value not in ({}, None)
-        }
-        for rule in group.get("rules") or ()
-        if isinstance(rule, dict)
-    ]
-    return {**group, "rules": rules}
-
-
-def _expression(text: Any) -> str:
-    try:
-        return promql_parser.parse(str(text)).prettify()
-    except ValueError:
-        return str(text)
-
-
-def _files(config: Path, patterns: Any) -> Iterator[Path]:
-    """Files that patterns of the configuration match, as Prometheus takes them: relative to the configuration."""
-    for pattern in patterns if isinstance(patterns, list) else ():
-        if isinstance(pattern, str):
-            for path in sorted(glob.glob(os.path.join(config.absolute().parent, pattern), include_hidden=True)):  # noqa: PTH118, PTH207
-                yield Path(os.path.normpath(path))
-
-
-def _load(path: Path) -> Any:
-    """A file's data; None for what can't be read, which promtool and Prometheus say better."""
-    try:
-        return yaml.load(path.read_bytes(), _Loader)  # noqa: S506 - It is a SafeLoader.
-    except (OSError, yaml.YAMLError):
-        return None
 
 
 def _folder_of(config: Path, held: Mapping[str, list[Any]]) -> Path:
@@ -287,7 +151,7 @@ def _obsolete(config: Path, held: Mapping[str, list[Any]], name: str, wanted: se
     """Files of our block that are not wanted any more, and are still as we wrote them at least in their head."""
     base = config.absolute().parent
     paths = [Path(os.path.normpath(base / entry)) for entry in held.get("rule_files", []) if isinstance(entry, str)]
-    names = splice.rule_file_names(name)
+    names = rule_file_names(name)
     return [path for path in paths if path not in wanted and path.name in names and _ours(path)]
 
 
@@ -305,10 +169,3 @@ def _differs(path: Path, text: str) -> bool:
 def _diff(name: str, old: str, new: str) -> Iterator[str]:
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), name, f"{name} (new)", lineterm="")
     return iter(lines)
-
-
-def _backup_name(config: Path) -> Path:
-    real = config.resolve()
-    stamp = time.strftime("%Y%m%dT%H%M%S")
-    names = (real.with_name(f"{real.name}.{stamp}{extra}.bak") for extra in ("", *(f"-{n}" for n in range(1, 1000))))
-    return next(name for name in names if not name.exists())

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 # The same language from both; libyaml is there wherever PyYAML was installed from a wheel.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 LISTS = ("rule_files", "scrape_configs")
 """What we add to."""
@@ -60,7 +60,7 @@ class Layout:
 
 def layout(text: str) -> Layout:
     """Find out where everything is. Raises Refused for what is no single document with a block mapping."""
-    return _layout(text, _Loader)
+    return _layout(text, LOADER)
 
 
 # The same text is asked about again and again, and a large one takes its time. Nobody changes what comes out.
@@ -81,7 +81,7 @@ def _layout(text: str, loader: Any) -> Layout:
 
 def tree(text: str) -> dict[str, Any]:
     """The data of the root mapping by key. Raises Refused for what Prometheus would not read: a key twice."""
-    return dict(_root(text, _Loader))
+    return dict(_root(text, LOADER))
 
 
 @functools.lru_cache(maxsize=8)
@@ -105,7 +105,7 @@ def _root(text: str, loader: Any) -> dict[str, Any]:
 
 def plain(value: Any) -> Tree:
     """Python data as a Tree."""
-    return _tree(yaml.compose(yaml.safe_dump(value), Loader=_Loader), {})
+    return _tree(yaml.compose(yaml.safe_dump(value), Loader=LOADER), {})
 
 
 def by_tree(value: Tree) -> Any:

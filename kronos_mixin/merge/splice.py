@@ -6,13 +6,11 @@ marks that name the mixin. What comes out is parsed again, and must hold what wa
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
+from kronos_mixin.merge.blocks import Block, block_of, blocks, is_end, is_ours, lines_of, positions
 from kronos_mixin.merge.prometheusyml import (
     LISTS,
     NULLS,
@@ -27,31 +25,14 @@ from kronos_mixin.merge.prometheusyml import (
 )
 from kronos_mixin.yamltext import item_lines
 
-_BEGIN = (
-    "# BEGIN kronos-mixin {name} ({key}{jobs}): put in by `kronos-mixin merge`, taken out by `kronos-mixin unmerge`"
-)
-_END = "# END kronos-mixin {name} ({key})"
-_BEGINS = re.compile(r"[ \t]*# BEGIN kronos-mixin (?P<name>\S+) \((?P<key>\w+)(?:: (?P<jobs>\[.*?\]))?\)")
-_ENDS = re.compile(r"[ \t]*# END kronos-mixin (?P<name>\S+) \((?P<key>\w+)\)")
 _ADDED = "  # added by kronos-mixin"
 _INSTEAD = "# kronos-mixin keeps: "
 """Makes a comment of an empty list, so that it comes back as it was."""
 
-_UNUSUAL = "is written in a way that can't be added to; afterwards"
-
 Entries = Mapping[str, Sequence[Any]]
 """What to add to each of LISTS: paths of rule files, scrape jobs."""
 
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Our lines for one mixin in one list: indexes of their first character and behind their last."""
-
-    name: str
-    key: str
-    jobs: tuple[str, ...]
-    start: int
-    end: int
+_UNUSUAL = "is written in a way that can't be added to; afterwards"
 
 
 def merge(text: str, name: str, entries: Entries, job: str | None = None) -> str:
@@ -80,53 +61,11 @@ def unmerge(text: str, name: str) -> str:
     """``text`` without anything of the mixin ``name``. Raises Refused where marks have been torn apart."""
     result = text
     for key in LISTS:
-        block = _block(result, name, key)
+        block = block_of(result, name, key)
         if block is not None:
             result = _tidy(_replace(result, block, _foreign(result, block)), key)
     _prove(text, result, name, {})
     return result
-
-
-def blocks(text: str) -> list[Block]:
-    """All our blocks, of any mixin. Raises Refused for a mark without its partner."""
-    found: list[Block] = []
-    begun: tuple[int, re.Match[str]] | None = None
-    start = 0
-    for line in re.findall(r"[^\n]*\n|[^\n]+", text):
-        if begins := _BEGINS.match(line):
-            if begun is not None:
-                break
-            begun = start, begins
-        elif ends := _ENDS.match(line):
-            if begun is None or begun[1].group("name", "key") != ends.group("name", "key"):
-                raise Refused(f"line {line_number(text, start)}: a mark of kronos-mixin ends what has not begun")
-            jobs = tuple(json.loads(begun[1]["jobs"] or "[]"))
-            found.append(Block(ends["name"], ends["key"], jobs, begun[0], start + len(line)))
-            begun = None
-        start += len(line)
-    if begun is not None:
-        line = line_number(text, begun[0])
-        raise Refused(f"line {line}: a block of kronos-mixin has no end: delete what is left of it by hand")
-    return found
-
-
-def entries_of(text: str, name: str) -> dict[str, list[Any]]:
-    """What the blocks of the mixin ``name`` hold, scalars as text; also what somebody has added inside of them."""
-    where = layout(text)
-    data = tree(text)
-    held: dict[str, list[Any]] = {}
-    for key in LISTS:
-        block = _block(text, name, key)
-        if block is not None and key in where.keys:
-            items = by_tree(data[key]) if data[key][0] == "list" else []
-            starts = where.keys[key].items
-            held[key] = [item for item, at in zip(items, starts, strict=True) if block.start <= at < block.end]
-    return held
-
-
-def job_of(text: str, name: str) -> str | None:
-    """The job that the rules of the mixin ``name`` select by, as it was when they were put in."""
-    return next((block.jobs[0] for block in blocks(text) if block.name == name and block.jobs), None)
 
 
 def by_hand(entries: Entries) -> str:
@@ -139,7 +78,7 @@ def by_hand(entries: Entries) -> str:
 
 
 def _merge(text: str, name: str, key: str, items: list[Any], job: str | None) -> str:
-    old = _block(text, name, key)
+    old = block_of(text, name, key)
     foreign = _foreign(text, old) if old is not None else ""
     if not items:
         return text if old is None else _tidy(_replace(text, old, foreign), key)
@@ -153,7 +92,7 @@ def _merge(text: str, name: str, key: str, items: list[Any], job: str | None) ->
         where = layout(text)
         top = where.keys[key]
     dash = top.dash if top.dash is not None else where.column + _offset(where, top)
-    lines = _lines(name, key, items, dash, dash - where.column, job)
+    lines = lines_of(name, key, items, dash, dash - where.column, job)
     newline = _newline(text, top.end)
     if old is not None:
         return _replace(text, old, newline.join(lines) + newline + foreign)
@@ -183,20 +122,9 @@ def _add_key(where: Layout, name: str, key: str, items: list[Any], job: str | No
     offset = _offset(where, None)
     lines = [
         f"{' ' * where.column}{key}:{_ADDED}",
-        *_lines(name, key, items, where.column + offset, offset, job),
+        *lines_of(name, key, items, where.column + offset, offset, job),
     ]
     return _insert(where.text, where.end, lines, _newline(where.text, where.end))
-
-
-def _lines(name: str, key: str, items: list[Any], dash: int, offset: int, job: str | None) -> list[str]:
-    jobs = [item["job_name"] for item in items if isinstance(item, Mapping)] or ([job] if job else [])
-    named = f": {json.dumps(jobs)}" if jobs else ""
-    margin = " " * dash
-    return [
-        margin + _BEGIN.format(name=name, key=key, jobs=named),
-        *(line for item in items for line in item_lines(item, dash, offset)),
-        margin + _END.format(name=name, key=key),
-    ]
 
 
 def _list_end(where: Layout, top: TopLevel) -> int:
@@ -210,7 +138,7 @@ def _list_end(where: Layout, top: TopLevel) -> int:
         stripped = line.strip()
         if stripped.startswith("#"):
             indented = len(line) - len(line.lstrip(" ")) > where.column
-            if not indented and not _ENDS.match(line):
+            if not indented and not is_end(line):
                 break
             end = next_line
         elif stripped:
@@ -229,14 +157,6 @@ def _offset(where: Layout, top: TopLevel | None) -> int:
     return dashes[0] if dashes else 2
 
 
-def _block(text: str, name: str, key: str) -> Block | None:
-    found = [block for block in blocks(text) if (block.name, block.key) == (name, key)]
-    if len(found) > 1:
-        line = line_number(text, found[1].start)
-        raise Refused(f"line {line}: there is a second block of {name} in {key}: delete one of them")
-    return found[0] if found else None
-
-
 def _foreign(text: str, block: Block) -> str:
     """The lines of items that somebody has added inside of our block."""
     where = layout(text)
@@ -247,21 +167,10 @@ def _foreign(text: str, block: Block) -> str:
     dashes = [_dash(text, start) for start in top.items]
     kept = ""
     for number, (start, item) in enumerate(zip(dashes, data[2], strict=True)):
-        if block.start <= start < block.end and not _is_ours(by_tree(item), block):
+        if block.start <= start < block.end and not is_ours(by_tree(item), block):
             inside = [dash for dash in dashes[number + 1 :] if dash < block.end]
             kept += text[start : inside[0] if inside else _last_line(text, block)]
     return kept
-
-
-def _is_ours(item: Any, block: Block) -> bool:
-    if isinstance(item, dict):
-        return item.get("job_name") in block.jobs
-    return isinstance(item, str) and PurePath(item).name in rule_file_names(block.name)
-
-
-def rule_file_names(name: str) -> tuple[str, str]:
-    """How the rule files of the mixin ``name`` are called."""
-    return f"{name}-rules.yml", f"{name}-alerts.yml"
 
 
 def _dash(text: str, start: int) -> int:
@@ -356,7 +265,7 @@ def _prove(old: str, new: str, name: str, entries: Entries) -> None:
 def _rest(text: str, name: str) -> dict[str, Any]:
     """The data without what is ours; a list that is not there is an empty one."""
     data = tree(text)
-    ours = _positions(text, name)
+    ours = positions(text, name)
     for key in LISTS:
         value = data.get(key)
         if value is None or (value[0] == "scalar" and value[2] in NULLS):
@@ -370,25 +279,5 @@ def _rest(text: str, name: str) -> dict[str, Any]:
 def _held(text: str, name: str) -> dict[str, list[Any]]:
     data = tree(text)
     return {
-        key: [data[key][2][number] for number in numbers]
-        for key, numbers in _positions(text, name).items()
-        if numbers
+        key: [data[key][2][number] for number in numbers] for key, numbers in positions(text, name).items() if numbers
     }
-
-
-def _positions(text: str, name: str) -> dict[str, list[int]]:
-    """Which items of each list are ours."""
-    where = layout(text)
-    data = tree(text)
-    found: dict[str, list[int]] = {}
-    for key in LISTS:
-        block = _block(text, name, key)
-        top = where.keys.get(key)
-        found[key] = []
-        if block is not None and top is not None and data[key][0] == "list":
-            found[key] = [
-                number
-                for number, start in enumerate(top.items)
-                if block.start <= start < block.end and _is_ours(by_tree(data[key][2][number]), block)
-            ]
-    return found

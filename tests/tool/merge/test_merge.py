@@ -168,6 +168,11 @@ def test_what_is_no_file(call, tmp_path, config_name):
     assert config_name in call("merge", config_name, *BOX, code=1).stderr
 
 
+def test_what_is_no_mixin(call, config, tmp_path):
+    done = call("merge", config, "--mixin", tmp_path / "none", code=1)
+    assert done.stderr == f"kronos-mixin: {tmp_path}/none: there is no such file or folder\n"
+
+
 def test_a_link_stays_a_link_and_owner_and_mode_stay(merge, config, tmp_path):
     real = tmp_path / "real" / "central.yml"
     real.parent.mkdir()

@@ -8,7 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kronos_mixin.merge import prometheusyml
-from kronos_mixin.merge.splice import Refused, blocks, entries_of, merge, unmerge
+from kronos_mixin.merge.blocks import blocks, entries_of
+from kronos_mixin.merge.prometheusyml import Refused
+from kronos_mixin.merge.splice import merge, unmerge
 
 JOB = {
     "job_name": "kronos-api",
@@ -78,7 +80,7 @@ WRITTEN = {
 def test_merge_adds_and_unmerge_takes_away(name):
     text = WRITTEN[name]
     merged = merge(text, "kronos", OURS)
-    old, new = (yaml.load(t, prometheusyml._Loader) or {} for t in (text, merged))  # noqa: S506
+    old, new = (yaml.load(t, prometheusyml.LOADER) or {} for t in (text, merged))  # noqa: S506
     assert new == {
         **old,
         "rule_files": (old.get("rule_files") or []) + RULES,
@@ -249,7 +251,7 @@ def configurations(draw):
 @given(text=configurations())
 def test_unmerge_undoes_merge(loader, text):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prometheusyml, "_Loader", loader)
+        patch.setattr(prometheusyml, "LOADER", loader)
         try:
             merged = merge(text, "kronos", OURS)
         except Refused as error:

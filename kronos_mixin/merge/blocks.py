@@ -1,0 +1,126 @@
+"""Our lines in a prometheus.yml: blocks between marks that name the mixin, one for each list that it is in."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from kronos_mixin.compile import rule_file_names
+from kronos_mixin.merge.prometheusyml import LISTS, Refused, by_tree, layout, line_number, tree
+from kronos_mixin.yamltext import item_lines
+
+_BEGIN = (
+    "# BEGIN kronos-mixin {name} ({key}{jobs}): put in by `kronos-mixin merge`, taken out by `kronos-mixin unmerge`"
+)
+_END = "# END kronos-mixin {name} ({key})"
+_BEGINS = re.compile(r"[ \t]*# BEGIN kronos-mixin (?P<name>\S+) \((?P<key>\w+)(?:: (?P<jobs>\[.*?\]))?\)")
+_ENDS = re.compile(r"[ \t]*# END kronos-mixin (?P<name>\S+) \((?P<key>\w+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Our lines for one mixin in one list: indexes of their first character and behind their last."""
+
+    name: str
+    key: str
+    jobs: tuple[str, ...]
+    start: int
+    end: int
+
+
+def blocks(text: str) -> list[Block]:
+    """All our blocks, of any mixin. Raises Refused for a mark without its partner."""
+    found: list[Block] = []
+    begun: tuple[int, re.Match[str]] | None = None
+    start = 0
+    for line in re.findall(r"[^\n]*\n|[^\n]+", text):
+        if begins := _BEGINS.match(line):
+            if begun is not None:
+                break
+            begun = start, begins
+        elif ends := _ENDS.match(line):
+            if begun is None or begun[1].group("name", "key") != ends.group("name", "key"):
+                number = line_number(text, start)
+                raise Refused(f"line {number}: a mark of kronos-mixin ends what has not begun: delete it by hand")
+            jobs = tuple(json.loads(begun[1]["jobs"] or "[]"))
+            found.append(Block(ends["name"], ends["key"], jobs, begun[0], start + len(line)))
+            begun = None
+        start += len(line)
+    if begun is not None:
+        line = line_number(text, begun[0])
+        raise Refused(f"line {line}: a block of kronos-mixin has no end: delete what is left of it by hand")
+    return found
+
+
+def is_end(line: str) -> bool:
+    """Whether ``line`` is the mark that ends a block."""
+    return _ENDS.match(line) is not None
+
+
+def entries_of(text: str, name: str) -> dict[str, list[Any]]:
+    """What the blocks of the mixin ``name`` hold, scalars as text; also what somebody has added inside of them."""
+    where = layout(text)
+    data = tree(text)
+    held: dict[str, list[Any]] = {}
+    for key in LISTS:
+        block = block_of(text, name, key)
+        if block is not None and key in where.keys:
+            items = by_tree(data[key]) if data[key][0] == "list" else []
+            starts = where.keys[key].items
+            held[key] = [item for item, at in zip(items, starts, strict=True) if block.start <= at < block.end]
+    return held
+
+
+def job_of(text: str, name: str) -> str | None:
+    """The job that the rules of the mixin ``name`` select by, as it was when they were put in."""
+    return next((block.jobs[0] for block in blocks(text) if block.name == name and block.jobs), None)
+
+
+def block_of(text: str, name: str, key: str) -> Block | None:
+    """The block of the mixin ``name`` in the list ``key``, if there is one. Raises Refused for a second one."""
+    found = [block for block in blocks(text) if (block.name, block.key) == (name, key)]
+    if len(found) > 1:
+        line = line_number(text, found[1].start)
+        raise Refused(f"line {line}: there is a second block of {name} in {key}: delete one of them")
+    return found[0] if found else None
+
+
+def lines_of(name: str, key: str, items: list[Any], dash: int, offset: int, job: str | None) -> list[str]:
+    """The lines of a block: its marks, and ``items`` with their dashes at column ``dash``; ``job`` as in `job_of`."""
+    jobs = [item["job_name"] for item in items if isinstance(item, Mapping)] or ([job] if job else [])
+    named = f": {json.dumps(jobs)}" if jobs else ""
+    margin = " " * dash
+    return [
+        margin + _BEGIN.format(name=name, key=key, jobs=named),
+        *(line for item in items for line in item_lines(item, dash, offset)),
+        margin + _END.format(name=name, key=key),
+    ]
+
+
+def is_ours(item: Any, block: Block) -> bool:
+    """Whether an item in our block is one that we have put there, and not somebody else since."""
+    if isinstance(item, dict):
+        return item.get("job_name") in block.jobs
+    return isinstance(item, str) and PurePath(item).name in rule_file_names(block.name)
+
+
+def positions(text: str, name: str) -> dict[str, list[int]]:
+    """Which items of each list are ours: by their number, from 0."""
+    where = layout(text)
+    data = tree(text)
+    found: dict[str, list[int]] = {}
+    for key in LISTS:
+        block = block_of(text, name, key)
+        top = where.keys.get(key)
+        found[key] = []
+        if block is not None and top is not None and data[key][0] == "list":
+            found[key] = [
+                number
+                for number, start in enumerate(top.items)
+                if block.start <= start < block.end and is_ours(by_tree(data[key][2][number]), block)
+            ]
+    return found
