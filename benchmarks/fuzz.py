@@ -39,7 +39,6 @@ _CHECKS = (
     "response_schema_conformance",
 )
 _UNCOUNTED_EXAMPLES = 50
-_PRICES = ("open", "close", "high", "low")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

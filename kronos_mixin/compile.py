@@ -25,7 +25,7 @@ class Target(enum.StrEnum):
     kubernetes = "kubernetes"
 
 
-HEADER = "# Compiled from {} by `{}`. Don't edit: change the mixin, or its configuration.\n"
+_HEADER = "# Compiled from {} by `{}`. Don't edit: change the mixin, or its configuration.\n"
 _MANIFEST_HEADER = (
     "# What `kronos-mixin compile` wrote here. It removes these when they are left over, and nothing else.\n"
 )
@@ -48,7 +48,7 @@ def render(
     """
     for name in mixin.dashboards:
         if PurePosixPath(name).name != name or name in {".", ".."} or "\\" in name:
-            raise CompileError(f"grafanaDashboards: {name!r} is no plain file name")
+            raise CompileError(f"grafanaDashboards: {name!r} is no plain file name, such as 'node.json'")
     files: dict[str, str] = {}
     if Target.plain in targets:
         files |= _plain(mixin)
@@ -65,12 +65,12 @@ def command(name: str) -> str:
 
 def header(name: str) -> str:
     """The first line of every YAML file that is compiled from the mixin ``name``."""
-    return HEADER.format("mixin/" if name == "kronos" else f"the mixin {name}", command(name))
+    return _HEADER.format("mixin/" if name == "kronos" else f"the mixin {name}", command(name))
 
 
 def has_header(text: str) -> bool:
     """Whether this program wrote a file that begins with ``text``, from whichever mixin."""
-    before, _, after = HEADER.partition("{}")
+    before, _, after = _HEADER.partition("{}")
     return text.startswith(before) and after.rpartition("{}")[2].strip() in text.partition("\n")[0]
 
 
@@ -171,7 +171,10 @@ def _kubernetes(mixin: Mixin, labels: Mapping[str, str], namespace: str | None) 
     for file, dashboard in sorted(mixin.dashboards.items()):
         data = kubernetes.config_map(file, dashboard, labels, namespace, mixin.folder)
         if (size := len(data["data"][file].encode())) > _LARGEST:
-            raise CompileError(f"grafanaDashboards: {file} has {size} bytes, more than the 1 MiB of a ConfigMap")
+            raise CompileError(
+                f"grafanaDashboards: {file} has {size} bytes, more than the 1 MiB of a ConfigMap: "
+                "split it, or leave out --target kubernetes"
+            )
         files[f"kubernetes/{file.removesuffix('.json')}.configmap.yml"] = header(mixin.name) + to_yaml(data)
     return files
 

@@ -11,7 +11,7 @@ from typing import Any
 import _jsonnet
 
 from kronos_mixin import trace
-from kronos_mixin.config import Config, ConfigError, laid, unknown_knobs
+from kronos_mixin.config import Config, laid, unknown_knobs
 
 ENTRIES = ("mixin.libsonnet", "mixin.jsonnet", "main.libsonnet")
 """What a mixin's folder is entered by."""
@@ -113,7 +113,7 @@ def name_of(mixin: Path) -> str:
     return "mixin"
 
 
-def library_path(file: Path, jpath: Sequence[Path]) -> list[Path]:
+def _library_path(file: Path, jpath: Sequence[Path]) -> list[Path]:
     """Where imports are searched, the last folder first: vendor folders of here and around the mixin, ``jpath``."""
     folder = file.resolve().parent
     # A mixin that lies in a vendor folder finds its neighbours there; one that brought its own finds those first.
@@ -128,7 +128,7 @@ def _evaluate(file: Path, snippet: str, jpath: Sequence[Path]) -> dict[str, Any]
     missing = [path for path in jpath if not path.is_dir()]
     if missing:
         raise CompileError(f"{missing[0]}: is no folder, but given as a library path")
-    paths = library_path(file, jpath)
+    paths = _library_path(file, jpath)
     try:
         # The name decides where relative imports start. No such file exists.
         text = _jsonnet.evaluate_snippet(
@@ -194,6 +194,3 @@ def _groups(data: Mapping[str, Any], file: Path, field: str) -> list[dict[str, A
             if not isinstance(rule.get("alert", rule.get("record")), str) or "expr" not in rule:
                 raise CompileError(f"{file}: group {group['name']}: a rule has no name (alert or record) or no expr")
     return groups
-
-
-__all__ = ["CompileError", "ConfigError", "Mixin", "entry", "evaluate", "is_ours", "library_path", "name_of"]

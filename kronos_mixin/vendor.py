@@ -72,7 +72,7 @@ def lay(target: Path, remote: str, ref: str) -> tuple[Path, str]:
     place = target / "vendor" / source.folder
     link = target / "vendor" / NAME
     if not target.is_dir():
-        raise VendorError(f"{target}: is no folder")
+        raise VendorError(f"{target}: is no folder: name that of your repository")
     if link.exists() and not link.is_symlink():
         raise VendorError(f"{link}: is there and no link: move it away, imports would find it instead")
     declared, locked = _read(target / FILE), _read(target / LOCK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -63,16 +63,7 @@ def is_end(line: str) -> bool:
 
 def entries_of(text: str, name: str) -> dict[str, list[Any]]:
     """What the blocks of the mixin ``name`` hold, scalars as text; also what somebody has added inside of them."""
-    where = layout(text)
-    data = tree(text)
-    held: dict[str, list[Any]] = {}
-    for key in LISTS:
-        block = block_of(text, name, key)
-        if block is not None and key in where.keys:
-            items = by_tree(data[key]) if data[key][0] == "list" else []
-            starts = where.keys[key].items
-            held[key] = [item for item, at in zip(items, starts, strict=True) if block.start <= at < block.end]
-    return held
+    return {block.key: list(items.values()) for block, items in _inside(text, name)}
 
 
 def job_of(text: str, name: str) -> str | None:
@@ -109,18 +100,23 @@ def is_ours(item: Any, block: Block) -> bool:
 
 
 def positions(text: str, name: str) -> dict[str, list[int]]:
-    """Which items of each list are ours: by their number, from 0."""
-    where = layout(text)
-    data = tree(text)
-    found: dict[str, list[int]] = {}
+    """Which items of the lists with a block are ours: by their number, from 0."""
+    held = _inside(text, name)
+    return {block.key: [at for at, item in items.items() if is_ours(item, block)] for block, items in held}
+
+
+def _inside(text: str, name: str) -> Iterator[tuple[Block, dict[int, Any]]]:
+    """Each block of the mixin ``name``, with what is in it by its number in the list, scalars as text."""
+    where, data = layout(text), tree(text)
     for key in LISTS:
         block = block_of(text, name, key)
-        top = where.keys.get(key)
-        found[key] = []
-        if block is not None and top is not None and data[key][0] == "list":
-            found[key] = [
-                number
-                for number, start in enumerate(top.items)
-                if block.start <= start < block.end and is_ours(by_tree(data[key][2][number]), block)
-            ]
-    return found
+        if block is not None and key in where.keys:
+            items = data[key][2] if data[key][0] == "list" else []
+            yield (
+                block,
+                {
+                    number: by_tree(item)
+                    for number, (item, start) in enumerate(zip(items, where.keys[key].items, strict=True))
+                    if block.start <= start < block.end
+                },
+            )

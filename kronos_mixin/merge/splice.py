@@ -271,7 +271,7 @@ def _rest(text: str, name: str) -> dict[str, Any]:
         if value is None or (value[0] == "scalar" and value[2] in NULLS):
             data[key] = ()
         elif value[0] == "list":
-            items = [item for number, item in enumerate(value[2]) if number not in ours[key]]
+            items = [item for number, item in enumerate(value[2]) if number not in ours.get(key, ())]
             data[key] = (*value[:2], items) if items else ()
     return data
 
