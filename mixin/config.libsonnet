@@ -11,7 +11,7 @@
     kronos+: {
       local kronos = self,
 
-      // Name of the scrape job. The next three knobs follow it, unless they are given themselves.
+      // Name of the scrape job. The knobs that name it follow it, unless they are given themselves.
       job: 'kronos-api',
 
       // Which series are ours: everything that rules and panels read of a scrape carries this matcher.
@@ -265,6 +265,15 @@
       runbookURL: 'https://runbooks.example.com/kronos/{alert}.md',
       // {uid} and {query} are the dashboard's uid and the alert's own labels as variables.
       dashboardURL: 'https://grafana.example.com/d/{uid}?{query}',
+
+      // Links from panels to the log lines behind them, in Grafana's Explore, for those who keep logs in Loki.
+      loki: {
+        enabled: false,
+        // Uid of the Loki data source.
+        datasource: 'loki',
+        // Which streams hold our lines. It may use dashboard variables, such as cluster=~"${cluster:pipe}".
+        selector: 'job="' + kronos.job + '"',
+      },
 
       dashboards: {
         // The data source that is chosen first, and which ones are offered.

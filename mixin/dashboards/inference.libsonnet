@@ -1,5 +1,6 @@
 // Why is it slow? From the queue through the stages of the model to the answer, then instance by instance.
 local dashboard = import '../lib/dashboard.libsonnet';
+local logs = import '../lib/logs.libsonnet';
 local panel = import '../lib/panel.libsonnet';
 local query = import '../lib/query.libsonnet';
 local shown = import '../lib/shown.libsonnet';
@@ -8,6 +9,7 @@ local style = import '../lib/style.libsonnet';
 function(config, rules)
   local q = query(config);
   local show = shown(config);
+  local log = logs(config);
 
   local rawQuantile(metric, by, legend) =
     local buckets = 'rate(' + q.buckets(metric, show.chosen(['instance'])) + '[$__rate_interval])';
@@ -65,6 +67,7 @@ function(config, rules)
         show.share(rules.slowInference.rate, rules.inferences, 'model {{route}}'),
       ],
       overrides: style.objectives + style.routes,
+      links: log.requests('Log lines of slow requests', log.slow),
     }),
     show.timeseries({
       title: 'Queue wait p50, p95, p99' + show.window,
@@ -151,6 +154,7 @@ function(config, rules)
       reach: 0.1,
       queries: [panel.query(show.rate(rules.cancellations, ['cause'], []), '{{cause}}')],
       overrides: style.cancellations + style.happened,
+      links: log.requests('Log lines of stopped requests', 'cancelled != ``', byRoute=false),
     }),
     show.rawTimeseries({
       title: 'Latency p95 by instance, with exemplars',
@@ -160,6 +164,7 @@ function(config, rules)
       queries: [
         rawQuantile('kronos_request_duration_seconds', ['instance'], '{{instance}}') { exemplar: true },
       ],
+      links: log.ofRequest('All log lines of the request'),
     }),
     show.rawTimeseries({
       title: 'Model inference time p95 by instance',
@@ -177,5 +182,6 @@ function(config, rules)
                  'instance, the route filter to those by route.',
     variables: ['route', 'instance'],
     source: rules.requests,
+    inputs: log.requestVariable,
     rows: [dashboard.row(4, stats)] + dashboard.pairs(8, panels),
   })

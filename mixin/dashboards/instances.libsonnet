@@ -1,5 +1,6 @@
 // Which one? Every instance by itself, from raw metrics: nothing here is aggregated away.
 local dashboard = import '../lib/dashboard.libsonnet';
+local logs = import '../lib/logs.libsonnet';
 local panel = import '../lib/panel.libsonnet';
 local query = import '../lib/query.libsonnet';
 local shown = import '../lib/shown.libsonnet';
@@ -8,6 +9,7 @@ local style = import '../lib/style.libsonnet';
 function(config, rules)
   local q = query(config);
   local show = shown(config);
+  local log = logs(config);
 
   local each(expr) = [panel.query(expr, '{{instance}}')];
   local empty = 'No instance';
@@ -176,6 +178,7 @@ function(config, rules)
       )],
       overrides: style.loadOutcomes,
       empty: 'No failed load',
+      links: log.lines('Log lines of failed loads', 'outcome != `` | outcome != `success`'),
     }),
     show.rawTimeseries({
       title: 'Scraped series',

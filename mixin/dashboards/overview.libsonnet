@@ -1,11 +1,13 @@
 // Is it well? One row that answers from across the room, then a panel for each question that follows.
 local dashboard = import '../lib/dashboard.libsonnet';
+local logs = import '../lib/logs.libsonnet';
 local panel = import '../lib/panel.libsonnet';
 local shown = import '../lib/shown.libsonnet';
 local style = import '../lib/style.libsonnet';
 
 function(config, rules)
   local show = shown(config);
+  local log = logs(config);
 
   local ignoresStatus = ' The status filter does not apply: a share of one status would say nothing.';
 
@@ -85,6 +87,7 @@ function(config, rules)
       reach: 0.1,
       queries: [panel.query(show.rate(rules.requests, ['status'], ['route', 'status']), '{{status}}')],
       overrides: style.statuses + style.happened,
+      links: log.requests('Log lines of these requests', log.chosenStatus),
     }),
   ];
 
@@ -98,6 +101,7 @@ function(config, rules)
       limits: objectives,
       queries: show.quantiles(rules.durations, ['route', 'status'], ['route']),
       overrides: style.quantiles + style.routes,
+      links: log.requests('Log lines of slow requests', log.slow),
     }),
     show.timeseries({
       title: 'Error rate and types' + show.window,
@@ -110,6 +114,7 @@ function(config, rules)
         show.share(rules.failed.rate, rules.eligible, 'share {{route}}'),
       ],
       overrides: style.byRoute + style.errorTypes + style.counts('/^(?!share)/'),
+      links: log.requests('Log lines of failed requests', log.withStatus(config.requests.failedStatuses)),
     }),
     show.timeseries({
       title: 'Timeout rate' + show.window,
@@ -122,6 +127,7 @@ function(config, rules)
         show.share(rules.timedOut.rate, rules.eligible, 'share {{route}}'),
       ],
       overrides: style.byRoute + style.timeoutStages + style.counts('/^(?!share)/'),
+      links: log.requests('Log lines of timeouts', log.withStatus(['timeout'])),
     }),
     show.timeseries({
       title: 'Concurrent requests',
@@ -175,6 +181,11 @@ function(config, rules)
         panel.query(show.rate(rules.rejections, ['reason'], []), '{{reason}}'),
       ],
       overrides: style.rejections + style.clients + style.happened,
+      links: log.requests(
+        'Log lines of refusals',
+        log.withStatus(['overloaded', 'rate_limited', 'too_large', 'unauthorized', 'unavailable']),
+        byRoute=false
+      ),
     }),
   ];
 

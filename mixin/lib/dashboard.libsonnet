@@ -57,9 +57,9 @@ local labelVariable(label, source) = {
     if index % 2 == 0
   ],
 
-  // { uid, title, description, variables, source, rows }. `variables` are labels beside those of `aggregationLabels`
-  // and `job`, which every dashboard has; `instance` is looked up among the targets, all others in the recorded rule
-  // `source`.
+  // { uid, title, description, variables, source, inputs, rows }. `variables` are labels beside those of
+  // `aggregationLabels` and `job`, which every dashboard has; `instance` is looked up among the targets, all others in
+  // the recorded rule `source`. `inputs` are variables that are no labels.
   new(config, knobs):
     local q = query(config);
     local ofTarget = q.targetLabels + ['instance'];
@@ -114,7 +114,7 @@ local labelVariable(label, source) = {
         }] + [
           labelVariable(labels[index], series(labels[index], labels[:index]))
           for index in std.range(0, std.length(labels) - 1)
-        ],
+        ] + (if std.objectHas(knobs, 'inputs') then knobs.inputs else []),
       },
     },
 }

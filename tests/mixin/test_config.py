@@ -30,6 +30,7 @@ CONFIGS = {
     "other windows": {"requests": {"sparseWindow": "15m", "guardWindow": "30m"}},
     "other objectives": {"objectives": {"latency": {"seconds": {"/v1/predict/single": "2.5"}}}},
     "extra labels": {"alertLabels": {"team": "quant"}, "alertAnnotations": {"chat": "#quant"}},
+    "logs in Loki": {"loki": {"enabled": True, "datasource": "team-loki", "selector": 'cluster=~"${cluster:pipe}"'}},
     "no dashboard": {"dashboards": {name: {"enabled": False} for name in DASHBOARDS}},
     **{f"without the dashboard {name}": {"dashboards": {name: {"enabled": False}}} for name in DASHBOARDS},
     "two jobs are expected": {"expectedTargets": [{"job": "kronos-api"}, {"job": "kronos-batch"}]},

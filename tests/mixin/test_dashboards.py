@@ -3,19 +3,72 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from kronos_service.logs import FIELDS
 
-from kronos_mixin.contract import mixin_path
+from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
 from proof import grafana_types
 
 DASHBOARDS = evaluate(mixin_path()).dashboards
+LOKI = {"enabled": True, "datasource": "team-loki", "selector": 'app="kronos", cluster=~"${cluster:pipe}"'}
+WITH_LOGS = evaluate(mixin_path(), {"kronos": {"loki": LOKI}}).dashboards
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_grafana_knows_every_key_and_type(name):
-    assert grafana_types.problems(DASHBOARDS[name]) == []
+@pytest.mark.parametrize("dashboards", [DASHBOARDS, WITH_LOGS], ids=["plain", "with logs"])
+def test_grafana_knows_every_key_and_type(dashboards, name):
+    assert grafana_types.problems(dashboards[name]) == []
+
+
+def explored(dashboards):
+    """What the links to Grafana's Explore open, by dashboard, panel and title."""
+    return {
+        (name, panel["title"], link["title"]): json.loads(parse_qs(urlsplit(link["url"]).query)["panes"][0])["logs"]
+        for name, board in dashboards.items()
+        for panel in board["panels"]
+        for link in panel["links"]
+        if link["url"].startswith("/explore?")
+    }
+
+
+def test_links_lead_to_log_lines_only_where_there_is_loki():
+    assert explored(DASHBOARDS) == {}
+    panes = explored(WITH_LOGS)
+    assert {name for name, _, _ in panes} == {
+        "kronos-dashboard.json",
+        "kronos-inference.json",
+        "kronos-instances.json",
+    }
+    for pane in panes.values():
+        assert pane["datasource"] == pane["queries"][0]["datasource"]["uid"] == "team-loki"
+        assert pane["range"] == {"from": "${__from}", "to": "${__to}"}
+        assert pane["queries"][0]["expr"].startswith('{app="kronos", cluster=~"${cluster:pipe}"} |')
+    (request,) = (pane for place, pane in panes.items() if place[2] == "All log lines of the request")
+    assert request["queries"][0]["expr"].endswith("|= `${request_id:percentencode}`")
+
+
+def test_log_filters_use_fields_and_values_that_a_line_can_have():
+    filters = [
+        match
+        for pane in explored(WITH_LOGS).values()
+        for match in re.findall(r"(\w+) (?:=~|!=|=|>) (?:`([^`]*)`|\d+)", pane["queries"][0]["expr"].split("}", 1)[1])
+    ]
+    assert {"event", "route", "status", "duration_ms", "cancelled", "outcome"} == {field for field, _ in filters}
+    contract = load_contract()
+    closed = {
+        "route": contract.values("kronos_requests_total", "route"),
+        "status": contract.values("kronos_requests_total", "status"),
+        "outcome": contract.values("kronos_model_loads_total", "outcome"),
+    }
+    for field, text in filters:
+        assert field in FIELDS
+        if field in closed and text and not text.startswith("$"):
+            assert set(text.split("|")) <= set(closed[field]), (field, text)
 
 
 def panels(dashboard, kind):
