@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service.server import ROOT, Server
+from tests.service.server import ROOT, Server, wait_until
 
 FILE = ROOT / "service" / "examples" / "client.py"
 
@@ -65,7 +65,8 @@ def test_a_batch_and_its_request_id_in_the_log(server: Server):
         )
     assert (first.series_id, second.series_id) == ("A", None)
     assert first.request_id == "batch-from-the-example"
-    assert any(line.get("request_id") == "batch-from-the-example" for line in server.log())
+    # The line follows the answer.
+    wait_until(lambda: any(line.get("request_id") == "batch-from-the-example" for line in server.log()))
 
 
 def test_a_wrong_request_is_not_repeated(server: Server):
