@@ -66,7 +66,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def pictures(session: nox.Session) -> None:
     """Draw every dashboard into docs/pictures/ and try it in a browser; needs Node and Chromium."""
-    run(session, "proof.draw")
+    run(session, "proof.pictures.draw")
 
 
 @nox.session

@@ -11,14 +11,15 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from kronos_service import logs
-from kronos_service.app import create_app
-from kronos_service.exchange import SINGLE_PATH
-from kronos_service.middleware import Observation
-from kronos_service.settings import Settings
 from prometheus_client import CollectorRegistry
 from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.middleware import Middleware
+
+from kronos_service.app import create_app
+from kronos_service.http.middleware import Observation
+from kronos_service.settings import Settings
+from kronos_service.telemetry import logs
+from kronos_service.telemetry.exchange import SINGLE_PATH
 
 VARIANTS = ("bare", "instrumentator", "observed", "observed, logs", "whole service, logs")
 """In the order in which they are shown; the first is what the others are compared with."""

@@ -26,12 +26,14 @@ from kronos_mixin import promql
 from kronos_mixin.check import series
 from kronos_mixin.contract import Contract, load_contract
 from kronos_mixin.jsonnet import Mixin
-from proof import backfill, binaries, panels
-from proof.backfill import STEP
-from proof.binaries import Tools
-from proof.exposition import Series
-from proof.prometheus import Prometheus
-from proof.story import END, Numbers
+from kronos_mixin.verify import panels
+from proof.scene import backfill
+from proof.scene.backfill import STEP
+from proof.scene.exposition import Series
+from proof.scene.story import END, Numbers
+from proof.servers import binaries
+from proof.servers.binaries import Tools
+from proof.servers.prometheus import Prometheus
 
 DAY = 86400
 TARGET = {"cluster": "frankfurt", "namespace": "forecasts", "job": "kronos-api"}

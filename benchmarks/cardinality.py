@@ -11,12 +11,12 @@ import time
 from collections import Counter
 
 import httpx
-from kronos_service.exchange import BATCH_PATH, METRICS_PATH, SINGLE_PATH, UNCOUNTED_PATHS
 from rich.console import Console
 
 from benchmarks.load import request, send_all
 from benchmarks.scrape import Scrape, difference, scrape
-from proof.service import Service
+from kronos_service.telemetry.exchange import BATCH_PATH, METRICS_PATH, SINGLE_PATH, UNCOUNTED_PATHS
+from proof.servers.service import Service
 
 MOST_SERIES = 600
 """What the contract allows, whatever callers send."""

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import httpx
 import psutil
-from kronos_service.exchange import SINGLE_PATH
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.apps import VARIANTS
 from benchmarks.load import request, send_all
+from kronos_service.telemetry.exchange import SINGLE_PATH
 
 _CONNECTIONS = 8
 _WARM_UP = 500

@@ -18,15 +18,15 @@ import httpx
 import schemathesis
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.strategies import SearchStrategy
-from kronos_service import logs
-from kronos_service.exchange import API_PATHS, OPENAPI_PATH
 from rich.console import Console
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
 from benchmarks import mistakes
 from benchmarks.scrape import difference, scrape
-from proof.service import Service
+from kronos_service.telemetry import logs
+from kronos_service.telemetry.exchange import API_PATHS, OPENAPI_PATH
+from proof.servers.service import Service
 
 _SETTINGS = {"max_candles": 64, "max_horizon": 8, "max_samples": 4, "max_batch_items": 8, "log_level": "warning"}
 """Small, so that what is valid is quick."""

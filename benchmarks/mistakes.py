@@ -15,15 +15,15 @@ from typing import Any, cast
 
 import httpx
 import psutil
-from kronos_service.app import create_app
-from kronos_service.exchange import INFO_PATH, READY_PATH, SINGLE_PATH
-from kronos_service.forecaster import Forecaster, Job, ModelInfo, Series
-from kronos_service.settings import Settings
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.scrape import difference, scrape
-from proof.service import Service
+from kronos_service.app import create_app
+from kronos_service.forecaster import Forecaster, Job, ModelInfo, Series
+from kronos_service.settings import Settings
+from kronos_service.telemetry.exchange import INFO_PATH, READY_PATH, SINGLE_PATH
+from proof.servers.service import Service
 
 _PROBLEM = "application/problem+json"
 _JSON = {"Content-Type": "application/json"}

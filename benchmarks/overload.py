@@ -17,13 +17,13 @@ from typing import Any
 
 import httpx
 import psutil
-from kronos_service.errors import TYPE_PREFIX, Kind, Kinds
-from kronos_service.exchange import BATCH_PATH, METRICS_PATH, READY_PATH, SINGLE_PATH
 from rich.console import Console
 
 from benchmarks.scrape import Scrape, difference, scrape
-from proof.background import background
-from proof.service import Service
+from kronos_service.api.errors import TYPE_PREFIX, Kind, Kinds
+from kronos_service.telemetry.exchange import BATCH_PATH, METRICS_PATH, READY_PATH, SINGLE_PATH
+from proof.servers.background import background
+from proof.servers.service import Service
 
 _PATIENT, _GREEDY = "patient-0123456789abcdef", "greedy-0123456789abcdef"
 _SETTINGS = {

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httpx
-from kronos_service.exchange import METRICS_PATH
 from prometheus_client.parser import text_string_to_metric_families
+
+from kronos_service.telemetry.exchange import METRICS_PATH
 
 Series = tuple[str, frozenset[tuple[str, str]]]
 

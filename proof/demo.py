@@ -25,14 +25,14 @@ from rich.table import Table
 
 from kronos_mixin.contract import load_contract
 from kronos_mixin.jsonnet import CompileError, Mixin
-from proof import binaries
-from proof.api import Api, QueryError, Sample, WaitError
-from proof.background import background
-from proof.central import compile_into
-from proof.panels import queries
-from proof.process import ProcessError
-from proof.prometheus import Prometheus
-from proof.service import Service
+from kronos_mixin.verify.api import Api, QueryError, Sample, WaitError
+from kronos_mixin.verify.panels import queries
+from proof.servers import binaries
+from proof.servers.background import background
+from proof.servers.central import compile_into
+from proof.servers.process import ProcessError
+from proof.servers.prometheus import Prometheus
+from proof.servers.service import Service
 
 # Nothing but the pace is changed: minutes of waiting become seconds, every expression stays as it is committed.
 _SCRAPE, _EVALUATION = "2s", "4s"

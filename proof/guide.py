@@ -6,12 +6,12 @@ import re
 import sys
 from pathlib import Path
 
-from kronos_service import logs
-from kronos_service.settings import PREFIX, Settings
 from pydantic import SecretStr
 
 from kronos_mixin.contract import load_contract
 from kronos_mixin.reference import replace_section, section, table
+from kronos_service.settings import PREFIX, Settings
+from kronos_service.telemetry import logs
 
 GUIDE = Path(__file__).resolve().parents[1] / "service" / "OBSERVABILITY.md"
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from proof import binaries
+from proof.servers import binaries
 
 
 def pytest_report_header() -> str:

@@ -26,8 +26,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from kronos_mixin import __version__
-from kronos_service import logs
 from kronos_service.settings import PREFIX, Effective, Settings, SettingsError, read_settings
+from kronos_service.telemetry import logs
 
 if TYPE_CHECKING:
     # At run time only where it is needed: it brings PyTorch, and seconds that --help need not wait for.
@@ -141,7 +141,7 @@ def _bind(prefix: str, host: str, port: int) -> socket.socket:
 
 async def _serve(effective: Effective, listener: socket.socket, scrape_listener: socket.socket | None) -> int:
     from kronos_service.app import create_app
-    from kronos_service.protocol import problem_protocol
+    from kronos_service.http.protocol import problem_protocol
 
     settings = effective.settings
     app = create_app(settings)

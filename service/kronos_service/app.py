@@ -18,19 +18,19 @@ from starlette.responses import Response
 
 from kronos_mixin import __version__
 from kronos_mixin.contract import ContractError, load_contract
-from kronos_service.access import Access, KeyFile
-from kronos_service.exchange import API_PATHS, DOCS_PATH, METRICS_PATH, OPENAPI_PATH, Exchange
+from kronos_service.api.schemas import BatchRequest, SingleRequest
+from kronos_service.api.schemas import Problem as ProblemSchema
 from kronos_service.forecaster import Forecaster
+from kronos_service.http.access import Access, KeyFile
+from kronos_service.http.gate import Gate
+from kronos_service.http.middleware import Observation, Recorder, answer
+from kronos_service.http.routes import Service, build_router
+from kronos_service.http.scrape import Scrape, ScrapeAddress
 from kronos_service.lifecycle import Lifecycle
-from kronos_service.limits import Gate
-from kronos_service.loop_lag import LoopLag
-from kronos_service.metrics import Metrics
-from kronos_service.middleware import Observation, Recorder, answer
-from kronos_service.routes import Service, build_router
-from kronos_service.schemas import BatchRequest, SingleRequest
-from kronos_service.schemas import Problem as ProblemSchema
-from kronos_service.scrape import Scrape, ScrapeAddress
 from kronos_service.settings import Settings, read_api_keys, read_settings
+from kronos_service.telemetry.exchange import API_PATHS, DOCS_PATH, METRICS_PATH, OPENAPI_PATH, Exchange
+from kronos_service.telemetry.loop_lag import LoopLag
+from kronos_service.telemetry.metrics import Metrics
 
 _STOP_SECONDS = 1.0
 """How long the end of the application waits at most for the model's running step."""

@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kronos_service import logs
-from kronos_service.errors import LOADING_RETRY_SECONDS, SHORTEST_RETRY_SECONDS, Kinds, Problem, retry_after
+from kronos_service.api.errors import LOADING_RETRY_SECONDS, SHORTEST_RETRY_SECONDS, Kinds, Problem, retry_after
 from kronos_service.forecaster import (
     CheckpointInvalid,
     CheckpointNotFound,
@@ -19,10 +18,11 @@ from kronos_service.forecaster import (
     Stopped,
     write_demo_checkpoint,
 )
+from kronos_service.telemetry import logs
 
 if TYPE_CHECKING:
-    from kronos_service.metrics import Metrics
     from kronos_service.settings import Settings
+    from kronos_service.telemetry.metrics import Metrics
 
 _LONGEST_BACKOFF = 10
 """Most that the pause between two loads grows to, in multiples of ``load_retry_seconds``."""

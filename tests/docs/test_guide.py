@@ -14,16 +14,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kronos_service.logs import FIELDS
-from kronos_service.settings import PREFIX, Settings
 
 from kronos_mixin import promql
 from kronos_mixin.check import series
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
 from kronos_mixin.reference import GROUPS, ReferenceDriftError, examples, replace_section
-from proof import binaries, guide
-from proof.api import Api
+from kronos_mixin.verify.api import Api
+from kronos_service.settings import PREFIX, Settings
+from kronos_service.telemetry.logs import FIELDS
+from proof import guide
+from proof.servers import binaries
 from tests.docs.blocks import Reader, blocks
 from tests.service.server import ROOT, environment, free_port
 

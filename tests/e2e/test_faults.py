@@ -21,17 +21,17 @@ from pathlib import Path
 
 import httpx
 import pytest
-from kronos_service.forecaster import write_demo_checkpoint
 
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
-from proof import binaries
-from proof.background import background
-from proof.central import compile_into
-from proof.prometheus import Prometheus
-from proof.scene import series
-from proof.service import Service
-from proof.story import SINGLE
+from kronos_service.forecaster import write_demo_checkpoint
+from proof.scene.live import series
+from proof.scene.story import SINGLE
+from proof.servers import binaries
+from proof.servers.background import background
+from proof.servers.central import compile_into
+from proof.servers.prometheus import Prometheus
+from proof.servers.service import Service
 
 Act = Callable[[], None]
 

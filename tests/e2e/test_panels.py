@@ -11,11 +11,13 @@ from collections import Counter
 import pytest
 
 from kronos_mixin.contract import load_contract
-from proof import backfill, binaries, scene, truth
-from proof.panel_check import Span, check, values
-from proof.panels import queries
-from proof.prometheus import Prometheus
-from proof.story import END, INSTANCES
+from kronos_mixin.verify.panel_check import Span, check, values
+from kronos_mixin.verify.panels import queries
+from proof.scene import backfill, truth
+from proof.scene.live import SILENT, play
+from proof.scene.story import END, INSTANCES
+from proof.servers import binaries
+from proof.servers.prometheus import Prometheus
 
 HOURS = 10
 SPAN = Span(END - HOURS * 3600, END, backfill.STEP, backfill.STEP)
@@ -35,7 +37,7 @@ def history(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory):
-    with scene.play(binaries.newest(), tmp_path_factory.mktemp("scene")) as played:
+    with play(binaries.newest(), tmp_path_factory.mktemp("scene")) as played:
         yield played
 
 
@@ -59,7 +61,7 @@ def test_every_variable_has_values(history, name):
 
 
 def test_every_panel_of_the_live_scene(live):
-    findings = check(live.prometheus, live.mixin.dashboards, live.span, scene.SILENT)
+    findings = check(live.prometheus, live.mixin.dashboards, live.span, SILENT)
     assert findings == [], "\n".join(map(str, findings))
 
 

@@ -11,13 +11,13 @@ import time
 import httpx
 import pytest
 
-from proof import binaries, promtool
-from proof.central import compile_into
-from proof.panels import queries
-from proof.prometheus import Prometheus
-from proof.scene import series
-from proof.service import Service
-from proof.story import BATCH, SINGLE
+from kronos_mixin.verify.panels import queries
+from proof.scene.live import series
+from proof.scene.story import BATCH, SINGLE
+from proof.servers import binaries, promtool
+from proof.servers.central import compile_into
+from proof.servers.prometheus import Prometheus
+from proof.servers.service import Service
 
 SETTINGS = {"drain_seconds": 0}
 

@@ -8,7 +8,7 @@ import pytest
 from kronos_mixin.compile import render, write
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.jsonnet import evaluate
-from proof import binaries
+from proof.servers import binaries
 
 
 @dataclass(frozen=True)

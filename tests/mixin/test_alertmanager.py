@@ -13,8 +13,8 @@ from kronos_mixin.compile import render
 from kronos_mixin.config import laid
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.jsonnet import evaluate
-from proof import alertmanager
-from proof.alertmanager import Alertmanager, Receivers, hurried
+from proof.servers import alertmanager
+from proof.servers.alertmanager import Alertmanager, Receivers, hurried
 
 MIXIN = evaluate(mixin_path())
 CONFIG = yaml.safe_load(render(MIXIN)["alertmanager/alertmanager-example.yml"])

@@ -18,8 +18,8 @@ from simulate import BATCH, HOUR, MINUTE, Instance, Request, every, input_series
 
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.jsonnet import evaluate
-from proof import promtool
-from proof.binaries import Tools
+from proof.servers import promtool
+from proof.servers.binaries import Tools
 
 Firing = dict[str, int]
 

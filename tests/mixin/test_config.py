@@ -14,7 +14,7 @@ from kronos_mixin.check.ours import check
 from kronos_mixin.compile import render, rule_files, write
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import CompileError, Mixin, evaluate
-from proof import binaries, promtool, victoriametrics
+from proof.servers import binaries, promtool, victoriametrics
 
 DEFAULT = evaluate(mixin_path())
 ALERTS = list(DEFAULT.config["alerts"])

@@ -8,10 +8,10 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from kronos_service.logs import FIELDS
 
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
+from kronos_service.telemetry.logs import FIELDS
 from proof import grafana_types
 
 DASHBOARDS = evaluate(mixin_path()).dashboards

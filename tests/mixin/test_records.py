@@ -11,7 +11,7 @@ from simulate import BATCH, SINGLE
 
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.jsonnet import evaluate
-from proof import promtool
+from proof.servers import promtool
 
 AT = 40  # minutes
 STEPS = AT * 4

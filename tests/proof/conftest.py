@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from proof.binaries import Tools, every
+from proof.servers.binaries import Tools, every
 
 
 @pytest.fixture(scope="session")

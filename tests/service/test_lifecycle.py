@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-from kronos_service.forecaster import write_demo_checkpoint
 
+from kronos_service.forecaster import write_demo_checkpoint
 from tests.service.server import SINGLE, Server, environment, free_port, heavy, series, wait_until
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import httpx
 import pytest
 import torch
+from prometheus_client import CollectorRegistry
+
 from kronos_service.app import create_app
 from kronos_service.forecaster import write_demo_checkpoint
 from kronos_service.settings import Settings, SettingsError, read_settings
-from prometheus_client import CollectorRegistry
-
 from tests.service.server import BATCH, SINGLE, Server, environment, free_port, series
 
 ALICE, BOB = "alice-0123456789abcdef", "bob-0123456789abcdef"

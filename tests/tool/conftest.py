@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kronos_mixin.__main__ import app
-from proof import binaries
+from proof.servers import binaries
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -15,7 +15,7 @@ from kronos_mixin.compile import render
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.jsonnet import CompileError, Mixin, evaluate
 from kronos_mixin.kubernetes import object_name
-from proof import promtool
+from proof.servers import promtool
 
 MIXIN = evaluate(mixin_path())
 LABELS = {"release": "prometheus"}

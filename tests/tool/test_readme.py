@@ -16,7 +16,7 @@ from kronos_mixin.__main__ import app
 from kronos_mixin.compile import render
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
-from proof import binaries, promtool
+from proof.servers import binaries, promtool
 
 FOLDER = mixin_path().parent / "monitoring"
 TEXT = (FOLDER / "README.md").read_text()

@@ -15,7 +15,7 @@ import yaml
 
 from kronos_mixin import vendor
 from kronos_mixin.contract import mixin_path
-from proof import binaries, promtool
+from proof.servers import binaries, promtool
 
 REMOTE = "https://git.example.com/quant/kronos.git"
 CONSUMER = Path(__file__).parents[1] / "consumer"

@@ -4,8 +4,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from kronos_service.forecaster import Sampling, Series, load_checkpoint, write_demo_checkpoint
 from model.kronos import Kronos, KronosTokenizer
+
+from kronos_service.forecaster import Sampling, Series, load_checkpoint, write_demo_checkpoint
 
 DROPOUTS = {"ffn_dropout_p": 0.1, "attn_dropout_p": 0.1, "resid_dropout_p": 0.1}
 TOKENIZER = DROPOUTS | {

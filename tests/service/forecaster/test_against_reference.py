@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from model.kronos import KronosPredictor, auto_regressive_inference
+
 from kronos_service.forecaster import Sampling, Series, forecast, with_amount
 from kronos_service.forecaster.normalise import CLIP, Scale
-from model.kronos import KronosPredictor, auto_regressive_inference
 
 CONTEXT = 64
 

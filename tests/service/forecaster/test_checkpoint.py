@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from safetensors.torch import load_file, save_file
+
 from kronos_service.forecaster import (
     CheckpointError,
     CheckpointInvalid,
@@ -16,7 +18,6 @@ from kronos_service.forecaster import (
     load_checkpoint,
     source,
 )
-from safetensors.torch import load_file, save_file
 
 WEIGHTS = "model.safetensors"
 

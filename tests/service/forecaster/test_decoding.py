@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+
 from kronos_service.forecaster import ForecastInvalid, InvalidOutput, Stopped, StopToken, forecast
 from kronos_service.forecaster.steps import FullWindow
 

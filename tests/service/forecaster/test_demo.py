@@ -1,8 +1,9 @@
 import json
 
 import numpy as np
-from kronos_service.forecaster import forecast, load_checkpoint, write_demo_checkpoint
 from model.kronos import Kronos, KronosTokenizer
+
+from kronos_service.forecaster import forecast, load_checkpoint, write_demo_checkpoint
 
 
 def test_is_the_same_every_time(tmp_path):

@@ -4,6 +4,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+
 from kronos_service.forecaster import (
     CheckpointInvalid,
     CheckpointNotFound,

@@ -1,7 +1,8 @@
 import pytest
 import torch
-from kronos_service.forecaster.layers import RMSNorm, Rotary, TransformerBlock, merge_heads, rotate, split_heads
 from torch import nn
+
+from kronos_service.forecaster.layers import RMSNorm, Rotary, TransformerBlock, merge_heads, rotate, split_heads
 
 
 def test_norm_is_the_one_of_pytorch():

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
 from kronos_service.forecaster import ForecastInvalid
 from kronos_service.forecaster.normalise import CLIP, EPSILON, Scale
 

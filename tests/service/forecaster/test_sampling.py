@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from kronos_service.forecaster import ForecastInvalid, InvalidOutput, Sampling
 from kronos_service.forecaster.sampling import MAX_SEED, MIN_TEMPERATURE, draw
 

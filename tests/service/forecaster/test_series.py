@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from kronos_service.forecaster import Forecast, ForecasterError, ForecastInvalid, with_amount
 
 

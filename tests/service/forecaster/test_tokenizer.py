@@ -1,4 +1,5 @@
 import torch
+
 from kronos_service.forecaster.config import TokenizerConfig
 from kronos_service.forecaster.tokenizer import KronosTokenizer
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+
 from kronos_service.forecaster import (
     Forecast,
     ForecastInvalid,

@@ -7,7 +7,7 @@ import shutil
 from kronos_mixin.check.ours import check
 from kronos_mixin.compile import render, targets_in, write
 from kronos_mixin.contract import load_contract, mixin_path
-from proof import binaries
+from proof.servers import binaries
 from tests.tool.check.parts import rule
 
 

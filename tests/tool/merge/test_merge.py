@@ -15,8 +15,8 @@ import yaml
 
 from kronos_mixin import files
 from kronos_mixin.merge.reload import Reload
-from proof import binaries, promtool
-from proof.prometheus import Prometheus
+from proof.servers import binaries, promtool
+from proof.servers.prometheus import Prometheus
 
 CONFIG = """\
 # Our central Prometheus.

@@ -1,0 +1,1 @@
+"""Holds a mixin against a running Prometheus."""

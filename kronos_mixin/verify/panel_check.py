@@ -1,0 +1,212 @@
+"""Holds the panels of dashboards against a Prometheus with data: what a picture would only hint at is found here.
+
+A panel whose metric does not exist is empty, one with a broken legend has two lines of one name: neither is an error
+to Prometheus or to Grafana.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+from typing import Any
+
+from kronos_mixin import promql
+from kronos_mixin.verify.api import Api, QueryError, Series
+from kronos_mixin.verify.panels import Query, queries, variables
+
+_PERCENTILE = re.compile(r"\bp(\d+)\b")
+_ROUNDING = 1e-9
+_NOT_ZERO, _DEFAULT = " > 0", " or vector(0)"
+_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Span:
+    """The time range that the panels show: Unix seconds, and the seconds between two points and two scrapes."""
+
+    begin: float
+    end: float
+    step: int
+    scrape: int
+
+    @property
+    def whole(self) -> str:
+        """Its length, as PromQL writes it."""
+        return f"{self.end - self.begin:.0f}s"
+
+    @property
+    def rate_interval(self) -> str:
+        """Grafana's $__rate_interval."""
+        return f"{max(self.step + self.scrape, 4 * self.scrape)}s"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a panel, under the variables that were chosen (none: all at All)."""
+
+    dashboard: str
+    panel: str
+    reason: str
+    query: str = ""
+    chosen: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        """Where, under which variables, why, and the query."""
+        under = " with " + ", ".join(f"{name}={value}" for name, value in self.chosen) if self.chosen else ""
+        return f"{self.dashboard}: {self.panel}{under}: {self.reason}" + (f"\n  {self.query}" if self.query else "")
+
+
+def check(
+    api: Api, dashboards: Mapping[str, Mapping[str, Any]], span: Span, silent: Iterable[str] = ()
+) -> list[Finding]:
+    """Every finding in every panel of the dashboards (by file name), the variables at All, then at one value each.
+
+    `silent` are series to which nothing happened in this scene: queries that read them may be empty.
+    """
+    scene = _Scene(api, span, frozenset(silent))
+    return [finding for name, dashboard in dashboards.items() for finding in scene.dashboard(name, dashboard)]
+
+
+def values(api: Api, dashboard: Mapping[str, Any], span: Span) -> dict[str, list[str]]:
+    """The values that each variable offers, by really asking; variables without any are left out."""
+    offered = {
+        variable.name: api.label_values(variable.label, variable.series, span.begin, span.end)
+        for variable in variables(dashboard)
+    }
+    return {name: found for name, found in offered.items() if found}
+
+
+class _Scene:
+    """The series that there are, and the questions to them."""
+
+    def __init__(self, api: Api, span: Span, silent: frozenset[str]) -> None:
+        self._api = api
+        self._span = span
+        self._silent = silent
+        self._series: dict[str, list[dict[str, str]]] = {}
+        for labels in api.series('{__name__=~".+"}', span.begin, span.end):
+            self._series.setdefault(labels["__name__"], []).append(labels)
+
+    def dashboard(self, name: str, dashboard: Mapping[str, Any]) -> Iterator[Finding]:
+        choices = [dict[str, str]()]
+        for variable in variables(dashboard):
+            offered = self._api.label_values(variable.label, variable.series, self._span.begin, self._span.end)
+            if offered:
+                choices.append({variable.name: self._busiest(variable.series, variable.label, offered)})
+        if len(choices) > 2:  # And all of them at once.
+            choices.append({key: value for choice in choices for key, value in choice.items()})
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for findings in pool.map(lambda choice: list(self._chosen(name, dashboard, choice)), choices):
+                yield from findings
+
+    def _busiest(self, series: str, label: str, offered: Sequence[str]) -> str:
+        """The value under which there is most to see; an odd one may have nothing to show, rightly."""
+        total = f"topk(1, sum by ({label}) (sum_over_time({series}[{self._span.whole}])))"
+        found = self._api.query(total, at=self._span.end)
+        return found[0].labels[label] if found else offered[0]
+
+    def _chosen(self, name: str, dashboard: Mapping[str, Any], chosen: Mapping[str, str]) -> Iterator[Finding]:
+        span = self._span
+        under = tuple(chosen.items())
+        patterns = {key: re.escape(value).replace("\\", "\\\\") for key, value in chosen.items()}
+        try:
+            asked = list(
+                queries(dashboard, f"{span.step}s", patterns, rate_interval=span.rate_interval, span=span.whole)
+            )
+        except KeyError as error:
+            yield Finding(name, "all", f"reads the variable {error}, which the dashboard does not have", "", under)
+            return
+        for panel, group in groupby(asked, lambda query: query.panel):
+            lines: list[tuple[str, Series]] = []
+            for query in group:
+                try:
+                    found = self._ask(query)
+                except QueryError as error:
+                    yield Finding(name, panel, f"Prometheus refuses it: {error}", query.expr, under)
+                    continue
+                named = [(query.name(series.labels), series) for series in found]
+                lines += named
+                reasons = [*self._empty(query, found, chosen), *_labels(query, found), *_numbers(query, named)]
+                yield from (Finding(name, panel, reason, query.expr, under) for reason in reasons)
+            yield from (Finding(name, panel, reason, "", under) for reason in [*_names(lines), *_percentiles(lines)])
+
+    def _ask(self, query: Query) -> list[Series]:
+        span = self._span
+        if query.instant:
+            samples = self._api.query(query.expr, at=span.end)
+            return [Series(sample.labels, ((sample.timestamp, sample.value),)) for sample in samples]
+        return self._api.query_range(query.expr, span.begin, span.end, span.step)
+
+    def _empty(self, query: Query, found: Sequence[Series], chosen: Mapping[str, str]) -> Iterator[str]:
+        """Nothing was found, though every series that the query reads is there under what was chosen."""
+        reads = promql.read(query.expr, dict.fromkeys(self._series)).series
+        if unknown := sorted(reads - self._series.keys() - self._silent):
+            yield f"reads {', '.join(unknown)}, of which there is nothing"
+        elif reads & self._silent or not all(self._has(name, chosen) for name in reads):
+            return
+        elif not found and not (chosen and self._filtered(query)):
+            yield "is empty, though there is data for it"
+        elif found and not chosen and self._only_default(query):
+            yield f"is empty, but for its{_DEFAULT}"
+
+    def _filtered(self, query: Query) -> bool:
+        """Whether it is empty only because it hides zeros: nothing happened under what was chosen."""
+        everything = query.expr.removesuffix(_NOT_ZERO)
+        return everything != query.expr and bool(self._ask(replace(query, expr=everything)))
+
+    def _only_default(self, query: Query) -> bool:
+        """Whether all there is, at any time, is the 0 that stands in for nothing."""
+        everything = query.expr.removesuffix(_DEFAULT)
+        return everything != query.expr and not self._ask(replace(query, expr=everything, instant=False))
+
+    def _has(self, name: str, chosen: Mapping[str, str]) -> bool:
+        """Whether there is a series of that name with the chosen values of those labels that the name has at all."""
+        series = self._series[name]
+        known = {label for labels in series for label in labels}
+        wanted = {label: value for label, value in chosen.items() if label in known}
+        return any(all(labels.get(label) == value for label, value in wanted.items()) for labels in series)
+
+
+def _labels(query: Query, found: Sequence[Series]) -> Iterator[str]:
+    for label in query.labels:
+        if any(label not in series.labels for series in found):
+            yield f"its legend {query.legend!r} shows the label {label}, which not all of its series have"
+
+
+def _numbers(query: Query, lines: Iterable[tuple[str, Series]]) -> Iterator[str]:
+    for name, series in lines:
+        numbers = [value for _, value in series.points]
+        if bad := [value for value in numbers if not math.isfinite(value)]:
+            yield f"{name or 'a line'} is {bad[0]} at {len(bad)} of {len(numbers)} points"
+            continue
+        if query.unit_of(name) == "percentunit":
+            low, high = query.bounds.get("min", 0.0), query.bounds.get("max", 1.0)
+            if low is not None and min(numbers) < low - _ROUNDING:
+                yield f"{name or 'a line'} is a ratio of {min(numbers):g}, below {low:g}"
+            if high is not None and max(numbers) > high + _ROUNDING:
+                yield f"{name or 'a line'} is a ratio of {max(numbers):g}, above {high:g}"
+
+
+def _names(lines: Sequence[tuple[str, Series]]) -> Iterator[str]:
+    names = [name for name, _ in lines]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"{names.count(name)} lines are all named {name!r}"
+
+
+def _percentiles(lines: Sequence[tuple[str, Series]]) -> Iterator[str]:
+    """A higher percentile below a lower one of the same thing, at any point."""
+    families: dict[str, list[tuple[int, str, Series]]] = {}
+    for name, series in lines:
+        if match := _PERCENTILE.search(name):
+            families.setdefault(_PERCENTILE.sub("p", name), []).append((int(match[1]), name, series))
+    for family in families.values():
+        ordered = sorted(family, key=lambda one: float(f"0.{one[0]}"))
+        for (_, low, below), (_, high, above) in pairwise(ordered):
+            known = dict(below.points)
+            wrong = [at for at, value in above.points if value < known.get(at, -math.inf) * (1 - _ROUNDING)]
+            if wrong:
+                yield f"{high} is below {low} at {len(wrong)} points"

@@ -1,0 +1,1 @@
+"""Dashboards drawn by Grafana's own front end in a real browser."""

@@ -1,0 +1,246 @@
+"""Pictures of every dashboard, drawn by Grafana's own front end in a headless Chromium, over a day of history.
+
+`nox -s pictures`: while it draws, it asks each panel how it is doing, chooses variables, follows links, and looks at
+a time in which nothing happened. It needs Node and Chromium on PATH; all else comes by npm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from kronos_mixin.jsonnet import CompileError
+from kronos_mixin.verify.api import QueryError
+from proof.pictures import png
+from proof.pictures.browser import Browser, BrowserError, MissingProgram, require
+from proof.pictures.page_server import PageServer
+from proof.scene import backfill
+from proof.scene.story import END
+from proof.servers import binaries
+from proof.servers.process import ProcessError
+from proof.servers.promtool import CheckFailed
+
+ROOT = Path(__file__).parents[2]
+APP = Path(__file__).parent / "app"
+
+HOURS = 12
+"""How much of the day is shown: all that happens in it, and some hours before."""
+
+_MARGIN = 360  # Seconds before the end: a label on the very edge of an axis would be cut in half.
+_CELL = 38  # Pixels of one row of Grafana's grid, with the gap below it.
+_FRAME = 160  # Pixels above and below the grid.
+_THEMES = ("dark", "light")
+
+Dashboard = Mapping[str, Any]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Draw everything; returns the exit code: 0, or 1 with what is missing or wrong."""
+    parser = argparse.ArgumentParser(prog="nox -s pictures --", description=__doc__)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "pictures", help="folder of the PNG files")
+    parser.add_argument("--app", type=Path, help="a folder with the app already built (default: build it)")
+    options = parser.parse_args(argv)
+    try:
+        app = options.app or build()
+        problems = _draw(app, options.output)
+    except (
+        BrowserError,
+        CheckFailed,
+        CompileError,
+        MissingProgram,
+        OSError,
+        ProcessError,
+        QueryError,
+        binaries.Missing,
+        subprocess.CalledProcessError,
+    ) as error:
+        print(f"pictures: {error}", file=sys.stderr)
+        return 1
+    for problem in problems:
+        print(f"pictures: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def build() -> Path:
+    """Build the app and return its folder; raises MissingProgram or CalledProcessError, whose output was shown."""
+    require("node", install="apt-get install --yes nodejs npm  (version 20 or newer)")
+    npm = require("npm", install="apt-get install --yes npm")
+    require("chromium", "chromium-browser", "google-chrome", install="apt-get install --yes chromium")
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    if int(version.removeprefix("v").partition(".")[0]) < 20:
+        raise MissingProgram(f"node on PATH is {version}: install version 20 or newer, and put it first on PATH")
+    installed = APP / "node_modules" / ".package-lock.json"
+    lock = APP / "package-lock.json"
+    if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
+        print("Installing the packages of proof/pictures/app (500 MB) ...")
+        subprocess.run([npm, "ci", "--no-fund", "--no-audit"], cwd=APP, check=True)
+    for script in ("types", "build"):
+        print(f"npm run {script} ...")
+        subprocess.run([npm, "run", "--silent", script], cwd=APP, check=True)
+    return APP / "dist"
+
+
+def _draw(app: Path, output: Path) -> list[str]:
+    """Draw all dashboards and return what is wrong with them."""
+    print("Back-filling a day of history ...")
+    tools = binaries.newest(say=print)
+    mixin = backfill.compile_for_history()
+    with tempfile.TemporaryDirectory(prefix="kronos-pictures-") as folder:
+        backfill.fill(tools, mixin, Path(folder))
+        output.mkdir(parents=True, exist_ok=True)
+        with (
+            backfill.serve(tools, Path(folder) / "data") as prometheus,
+            PageServer(app, mixin.dashboards.values(), prometheus.url, backfill.STEP) as pages,
+            Browser() as browser,
+        ):
+            artist = _Artist(browser, pages.url)
+            for name, dashboard in mixin.dashboards.items():
+                for theme in _THEMES:
+                    file = output / f"{Path(name).stem}-{theme}.png"
+                    file.write_bytes(artist.picture(dashboard, theme))
+                    print(f"{file.name}: {file.stat().st_size // 1024} kB")
+                artist.idle(dashboard)
+                artist.variables(dashboard)
+                artist.links(dashboard)
+            return artist.problems
+
+
+class _Artist:
+    """Opens dashboards in the browser; `problems` are sentences about what was not as it should be."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.problems: list[str] = []
+        self._browser = browser
+        self._url = url
+
+    def picture(self, dashboard: Dashboard, theme: str) -> bytes:
+        """The whole dashboard as a PNG, each panel of it held against what it reports of itself."""
+        self._open(dashboard, theme=theme)
+        for verdict in self._verdicts():
+            self.problems += [f"{dashboard['title']}, {theme}: {problem}" for problem in _judge(verdict)]
+        return png.encode(self._browser.pixels())
+
+    def idle(self, dashboard: Dashboard) -> None:
+        """A time before anything was scraped: each panel says so in its own words."""
+        self._open(dashboard, begin=END - 90 * 86400)
+        for panel in self._verdicts():
+            if panel["state"] == "Error" or panel["empty"] == "No data" or (not panel["rows"] and not panel["text"]):
+                self.problems.append(
+                    f"{dashboard['title']}: {panel['title']} says nothing useful while there is no data"
+                )
+
+    def variables(self, dashboard: Dashboard) -> None:
+        """A value of each variable that has several is chosen in the page: some panel's lines must change."""
+        self._open(dashboard)
+        for name, offered in self._ask("offers()").items():
+            if len(offered) < 2:
+                continue
+            before = self._lines()
+            self._ask(f"choose({json.dumps(name)}, [{json.dumps(offered[0])}])")
+            time.sleep(0.2)  # Until the panels have begun to ask.
+            self._settle()
+            if self._lines() == before:
+                self.problems.append(f"{dashboard['title']}: no line changes when {name} becomes {offered[0]}")
+            self._ask(f"choose({json.dumps(name)}, ['$__all'])")
+            self._settle()
+
+    def links(self, dashboard: Dashboard) -> None:
+        """Each panel's links lead to a dashboard that has the same values chosen, over the same time."""
+        self._open(dashboard)
+        offered = self._ask("offers()")
+        chosen = {name: values[:1] for name, values in offered.items() if name != "datasource" and values}
+        for name, values in chosen.items():
+            self._ask(f"choose({json.dumps(name)}, {json.dumps(values)})")
+            self._settle()
+        for panel in [panel for panel in self._verdicts() if panel["links"]]:
+            for link in panel["links"]:
+                self._follow(dashboard, panel, link["title"], chosen)
+
+    def _follow(
+        self, dashboard: Dashboard, panel: Mapping[str, Any], title: str, chosen: Mapping[str, list[str]]
+    ) -> None:
+        here = self._browser.evaluate("location.href")
+        where = f"{dashboard['title']}: the link {title!r} of {panel['title']}"
+        time_range = self._ask("time()")
+        address = next(link["address"] for link in panel["links"] if link["title"] == title)
+        self._browser.click(f"[data-viz-panel-key={panel['id']}] [data-link={json.dumps(title)}]")
+        try:
+            self._browser.wait_for(
+                f"location.href !== {json.dumps(here)} && (window.failure || window.dashboard)", 15
+            )
+            if failure := self._browser.evaluate("window.failure"):
+                raise BrowserError(failure)
+            self._settle()
+        except BrowserError as error:
+            self.problems.append(f"{where} does not lead to a dashboard: {error}")
+        else:
+            if self._ask("time()") != time_range:
+                self.problems.append(f"{where} changes the time to {self._ask('time()')}")
+            carried = {
+                key.removeprefix("var-") for key in parse_qs(urlsplit(address).query) if key.startswith("var-")
+            }
+            for name, values in self._ask("values()").items():
+                if name in chosen and values != chosen[name]:
+                    self.problems.append(
+                        f"{where} has {name}={values}, not {chosen[name]} (it carries {sorted(carried)})"
+                    )
+        self._browser.open(here)
+        self._browser.wait_for("window.failure || window.dashboard")
+        for name, values in chosen.items():
+            self._ask(f"choose({json.dumps(name)}, {json.dumps(values)})")
+        self._settle()
+
+    def _open(self, dashboard: Dashboard, theme: str = "dark", begin: float = END - _MARGIN - HOURS * 3600) -> None:
+        end = begin + HOURS * 3600
+        query = f"theme={theme}&from={begin * 1000:.0f}&to={end * 1000:.0f}"
+        rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in dashboard["panels"])
+        self._browser.resize(rows * _CELL + _FRAME)
+        self._browser.open(f"{self._url}/d/{dashboard['uid']}?{query}")
+        self._browser.wait_for("window.failure || window.dashboard")
+        if failure := self._browser.evaluate("window.failure"):
+            raise BrowserError(f"{dashboard['title']}: {failure}")
+        self._settle()
+        self._browser.resize(self._browser.evaluate("document.getElementById('page').firstChild.scrollHeight + 32"))
+        self._settle()
+
+    def _settle(self) -> None:
+        self._browser.wait_for("window.dashboard.settled()")
+        # And painted.
+        self._browser.evaluate(
+            "new Promise((done) => setTimeout(() => requestAnimationFrame(() => done(null)), 300))"
+        )
+
+    def _verdicts(self) -> list[dict[str, Any]]:
+        verdicts: list[dict[str, Any]] = self._ask("verdicts()")
+        return verdicts
+
+    def _lines(self) -> dict[str, Any]:
+        return {panel["id"]: (panel["names"], panel["rows"], panel["text"]) for panel in self._verdicts()}
+
+    def _ask(self, call: str) -> Any:
+        return self._browser.evaluate(f"window.dashboard.{call}")
+
+
+def _judge(panel: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with a panel, by its own account."""
+    title = panel["title"]
+    if panel["state"] not in {"Done", "NotStarted"}:
+        yield f"{title} is in the state {panel['state']}: {panel['error'] or 'no reason given'}"
+    elif panel["state"] == "Done" and not panel["rows"]:
+        yield f"{title} is empty"
+    for text in panel["cut"]:
+        yield f"{title}: {text!r} does not fit into its place"
+    for name in sorted({name for name in panel["names"] if panel["names"].count(name) > 1}):
+        yield f"{title}: several lines are named {name!r}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

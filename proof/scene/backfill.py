@@ -1,0 +1,158 @@
+"""Hours of history in seconds: the story's day in a Prometheus database, with the rules and alerts of the mixin.
+
+promtool makes blocks out of OpenMetrics text. Rules become range queries, as `promtool tsdb create-blocks-from rules`
+does it; but that writes a block for each rule and two hours, 700 for a day, and leaves out the alerts. Here all rules
+that don't read one another share one input, and alerts get their `for` and `keep_firing_for`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kronos_mixin import promql
+from kronos_mixin.contract import Contract, load_contract, mixin_path
+from kronos_mixin.jsonnet import Mixin, evaluate
+from kronos_mixin.verify.api import Api
+from proof.scene import exposition
+from proof.scene.story import DAY, END, Numbers, Requests, requests
+from proof.servers import promtool
+from proof.servers.binaries import Tools
+from proof.servers.prometheus import Prometheus
+
+STEP = 60
+"""Seconds between scrapes, and between evaluations of the rules."""
+
+FLAGS = ("--storage.tsdb.retention.time=100y",)
+"""The day lies in the past, and must not be swept away."""
+
+_BLOCK = 2 * 3600
+"""Seconds of one block: promtool reads its whole input once for each, so each gets an input of its own."""
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+
+
+def compile_for_history(overrides: Mapping[str, Any] | None = None) -> Mixin:
+    """The mixin at the pace of the history, through its configuration alone."""
+    pace = {"evaluationInterval": f"{STEP}s", "scrape": {"interval": f"{STEP}s"}}
+    return evaluate(mixin_path(), {"kronos": pace | dict(overrides or {})})
+
+
+def fill(tools: Tools, mixin: Mixin, folder: Path, hours: float = 24) -> Requests:
+    """Write the last `hours` of the day into `folder/data`, and return the requests that they tell of.
+
+    Raises CheckFailed with promtool's words.
+    """
+    contract = load_contract()
+    told = requests(contract)
+    data = folder / "data"
+    begin = END - hours * 3600
+    day = exposition.Day(contract, told, STEP, DAY - hours * 3600)
+    write_blocks(tools, folder, data, list(day.series()), (END - DAY + day.times).tolist())
+    times = [begin + STEP * number for number in range(round(hours * 3600 / STEP) + 1)]
+    # A server sees new blocks when it starts, so there is one for each level.
+    for level in levels(mixin, contract):
+        with serve(tools, data) as server:
+            recorded = [series for rule in level for series in recorded_series(server, rule, times)]
+        write_blocks(tools, folder, data, recorded, times)
+    with serve(tools, data) as server:
+        alerts = [
+            series for group in mixin.alerts for rule in group["rules"] for series in _alert(server, rule, times)
+        ]
+    write_blocks(tools, folder, data, alerts, times)
+    return told
+
+
+def serve(tools: Tools, data: Path) -> Prometheus:
+    """A Prometheus over the database, which scrapes and evaluates nothing."""
+    return Prometheus(tools, {"global": {"scrape_interval": f"{STEP}s"}}, data=data, flags=FLAGS)
+
+
+def levels(mixin: Mixin, contract: Contract) -> list[list[dict[str, Any]]]:
+    """The recording rules, those first that read only metrics, then those that read the former, and so on."""
+    rules = [rule for group in mixin.rules for rule in group["rules"]]
+    known: dict[str, promql.Labels | None] = dict.fromkeys(contract.all_exposed_series())
+    known |= {rule["record"]: None for rule in rules}
+    reads = {rule["record"]: promql.read(rule["expr"], known).series for rule in rules}
+    done: set[str] = set()
+    ordered = []
+    while len(done) < len(reads):
+        names = {name for name, read in reads.items() if name not in done and not (read & reads.keys()) - done}
+        if not names:
+            raise ValueError(f"These rules read each other in a circle: {', '.join(sorted(reads.keys() - done))}")
+        ordered.append([rule for rule in rules if rule["record"] in names])
+        done |= names
+    return ordered
+
+
+def recorded_series(api: Api, rule: Mapping[str, Any], times: list[float]) -> Iterator[exposition.Series]:
+    """The series of one recording rule."""
+    for labels, values in _evaluated(api, rule, times):
+        yield exposition.Series(rule["record"], labels, values)
+
+
+def _alert(api: Api, rule: Mapping[str, Any], times: list[float]) -> Iterator[exposition.Series]:
+    """The ALERTS series of one alert, as Prometheus writes them."""
+    wait, keep = seconds(rule.get("for", "0s")), seconds(rule.get("keep_firing_for", "0s"))
+    for labels, values in _evaluated(api, rule, times):
+        found = states(~np.isnan(values), wait, keep)
+        for state in ("pending", "firing"):
+            if (held := found == state).any():
+                own = {**labels, "alertname": rule["alert"], "alertstate": state}
+                yield exposition.Series("ALERTS", own, np.where(held, 1.0, np.nan))
+
+
+def _evaluated(api: Api, rule: Mapping[str, Any], times: list[float]) -> Iterator[tuple[dict[str, str], Numbers]]:
+    """Labels and values of what a rule's expression gives; NaN where it gives nothing."""
+    for series in api.query_range(rule["expr"], times[0], times[-1], STEP):
+        values = np.full(len(times), np.nan)
+        for at, value in series.points:
+            values[round((at - times[0]) / STEP)] = value
+        labels = {name: value for name, value in series.labels.items() if name != "__name__"}
+        yield labels | rule.get("labels", {}), values
+
+
+def seconds(duration: str) -> float:
+    """A Prometheus duration, as in "1h30m", in seconds."""
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)(ms|[smhdwy])", duration))
+
+
+def states(met: npt.NDArray[np.bool_], wait: float, keep: float) -> npt.NDArray[np.str_]:
+    """The state of one alert at each evaluation: "", "pending" or "firing"."""
+    found = []
+    since: float | None = None
+    last_met = 0.0
+    firing = False
+    for number, holds in enumerate(met):
+        now = float(number * STEP)
+        if holds:
+            since = now if since is None else since
+            last_met = now
+            firing = firing or now - since >= wait
+        elif not (firing and now - last_met < keep):
+            since, firing = None, False
+        found.append("firing" if firing else "pending" if since is not None else "")
+    return np.array(found)
+
+
+def write_blocks(tools: Tools, folder: Path, data: Path, series: list[exposition.Series], times: list[float]) -> None:
+    """One input for each block, two at once."""
+    parts: dict[int, list[int]] = {}
+    for place, time in enumerate(times):
+        parts.setdefault(int(time // _BLOCK), []).append(place)
+
+    def make(part: list[int]) -> None:
+        file = folder / f"{part[0]}.om"
+        with file.open("w", encoding="utf-8") as out:
+            out.writelines(exposition.text(series, times, slice(part[0], part[-1] + 1)))
+        promtool.blocks_from_openmetrics(tools, file, data)
+        file.unlink()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(make, parts.values()))

@@ -1,0 +1,356 @@
+"""What Prometheus would have scraped on the day of the story: every series of the contract, as OpenMetrics text.
+
+The contract says which series there are; a metric that is added to it and of which the story knows nothing is an
+error here, so that no panel goes without data unnoticed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from kronos_mixin.contract import Contract, Metric
+from proof.scene.story import CLIENTS, DAY, END, HOUR, INSTANCES, RELEASE, SLOW, Codes, Instance, Numbers, Requests
+
+TARGET = {"cluster": "frankfurt", "namespace": "forecasts"}
+"""The labels that a real installation would add to every target, beside job and instance."""
+
+MEMORY_LIMIT = 2.0 * 2**30
+QUEUE_CAPACITY = 256.0
+
+_REASONS = {
+    "rate_limited": "rate_limited",
+    "too_large": "too_large",
+    "unauthorized": "unauthorized",
+    "overloaded": "queue_full",
+    "unavailable": "draining",
+}
+_STAGES = {"tokenize": 0.03, "prefill": 0.2, "decode": 0.7, "detokenize": 0.07}
+_PROCESSING = {"preprocess": 0.002, "postprocess": 0.001}
+
+Labels = Mapping[str, str]
+
+
+class UnknownMetric(Exception):  # noqa: N818 - It names what is not known.
+    """The contract has a metric that the story can't tell; the message says which, and where to add it."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series: a value at each scrape, NaN where there was none."""
+
+    name: str
+    labels: Labels
+    values: Numbers
+
+
+@dataclass(frozen=True)
+class _Events:
+    """What a counter counts or a histogram observes: when, on which instance, with which labels and value."""
+
+    at: Numbers
+    instance: Codes
+    labels: Mapping[str, Codes]
+    value: Numbers
+    weight: Numbers | None = None
+
+
+class Day:
+    """The story of `requests`, scraped every `step` seconds from `begin` to the end of the day."""
+
+    def __init__(self, contract: Contract, requests: Requests, step: int, begin: float = 0) -> None:
+        """Remember what to tell; nothing is computed yet."""
+        self._contract = contract
+        self._requests = requests
+        self._step = step
+        # From the start of the day, whatever is shown: counters count from there.
+        self._times = np.arange(0, DAY + 1, step, dtype=float)
+        self._shown = self._times >= begin
+        self.times: Numbers = self._times[self._shown]
+
+    def series(self) -> Iterator[Series]:
+        """Every series of every instance; raises UnknownMetric."""
+        for number, instance in enumerate(INSTANCES):
+            up = instance.up(self._times)
+            target = {**TARGET, "job": self._contract.job, "instance": instance.name}
+            for name, labels, values in self._of(number, instance):
+                # Prometheus's own series tell of failed scrapes, too.
+                seen = values if name == "up" else np.where(up, values, math.nan)
+                yield Series(name, {**target, **labels}, seen[self._shown])
+
+    def _of(self, number: int, instance: Instance) -> Iterator[tuple[str, Labels, Numbers]]:
+        mine = self._requests.where(self._requests.codes["instance"] == number)
+        for metric in self._contract.metrics.values():
+            if metric.when == "gpu" and instance.device == "cpu":
+                continue
+            if metric.type == "gauge":
+                yield from self._gauge(metric.name, mine, instance)
+            elif metric.type == "counter":
+                yield from self._counter(metric, mine, instance)
+            else:
+                yield from self._histogram(metric, mine, instance)
+        yield from self._external(mine, instance)
+
+    def _counter(self, metric: Metric, mine: Requests, instance: Instance) -> Iterator[tuple[str, Labels, Numbers]]:
+        if metric.name == "kronos_model_loads_total":
+            # After a crash the first attempt finds too little memory.
+            crashed = (self._times >= instance.down[0].end) & (len(instance.down) > 1)
+            failed = np.where(crashed & (self._times < instance.down[-1].begin), 1.0, 0.0)
+            for outcome in self._contract.label_values["load_outcome"]:
+                counted = {"success": np.ones(failed.shape), "error": failed}.get(outcome, np.zeros(failed.shape))
+                yield metric.name, {"outcome": outcome}, counted
+            return
+        events = self._events(metric, mine)
+        for labels, values in self._counted(metric, events, events.weight, instance):
+            yield metric.name, labels, values
+
+    def _histogram(self, metric: Metric, mine: Requests, instance: Instance) -> Iterator[tuple[str, Labels, Numbers]]:
+        events = self._events(metric, mine)
+        below: dict[tuple[tuple[str, str], ...], Numbers] = {}
+        bounds = (*metric.buckets, "+Inf")
+        bucket = np.searchsorted([float(bound) for bound in metric.buckets], events.value)
+        weight = np.ones(events.at.shape) if events.weight is None else events.weight
+        for place, bound in enumerate(bounds):
+            inside = np.where(bucket == place, weight, 0.0)
+            for labels, values in self._counted(metric, events, inside, instance):
+                key = tuple(labels.items())
+                below[key] = below[key] + values if key in below else values
+                yield f"{metric.name}_bucket", {**labels, "le": bound}, below[key]
+        for key, values in below.items():
+            yield f"{metric.name}_count", dict(key), values
+        for labels, values in self._counted(metric, events, weight * events.value, instance):
+            yield f"{metric.name}_sum", labels, values
+
+    def _counted(
+        self, metric: Metric, events: _Events, weight: Numbers | None, instance: Instance
+    ) -> Iterator[tuple[Labels, Numbers]]:
+        """The running sum of the events of each child, from the start of the process."""
+        names = [self._values(metric, label) for label in metric.labels]
+        scrape = np.ceil(events.at / self._step).astype(np.int64)
+        shape = (*map(len, names), len(self._times))
+        place = np.ravel_multi_index((*(events.labels[label] for label in metric.labels), scrape), shape)
+        sums = np.bincount(place, weights=weight, minlength=math.prod(shape)).reshape(shape).cumsum(axis=-1)
+        started = np.maximum(np.ceil(instance.started(self._times) / self._step).astype(np.int64), 0)
+        for index in np.ndindex(*shape[:-1]):
+            labels = {label: values[i] for label, values, i in zip(metric.labels, names, index, strict=True)}
+            yield labels, sums[index] - sums[index][started]
+
+    def _values(self, metric: Metric, label: str) -> tuple[str, ...]:
+        if metric.labels[label] == "client":
+            return CLIENTS
+        values = self._contract.values(metric.name, label)
+        if values is None:
+            raise UnknownMetric(f"{metric.name}: the story has no values for its open label {label}; add them here.")
+        return values
+
+    def _events(self, metric: Metric, mine: Requests) -> _Events:
+        """The events of a counter or histogram, each of them one row."""
+        statuses = list(self._contract.label_values["status"])
+        chosen, value, weight = _told(metric, mine, statuses)
+        rows = mine.where(chosen)
+        labels: dict[str, Codes] = {}
+        repeated = 1
+        for label, values in metric.labels.items():
+            if values in {"model_stage", "processing_stage"}:
+                # Every request goes through all stages.
+                repeated = len(self._contract.label_values[values])
+                labels[label] = np.repeat(np.arange(repeated), len(rows.at))
+            elif values == "rejection_reason":
+                reasons = list(self._contract.label_values[values])
+                of_status = np.array([reasons.index(_REASONS.get(status, reasons[0])) for status in statuses])
+                labels[label] = of_status[rows.codes["status"]]
+            else:
+                names = {"route": "route", "api_route": "route", "status": "status", "admitted_status": "status"}
+                codes = rows.codes[names.get(values, label)]
+                labels[label] = self._recoded(codes, names.get(values), values)
+        value, weight = value[chosen], None if weight is None else weight[chosen]
+        if repeated > 1:
+            shares = [(_STAGES | _PROCESSING)[stage] for stage in self._contract.label_values[metric.labels["stage"]]]
+            value = np.concatenate([value * share for share in shares])
+        return _Events(np.tile(rows.at, repeated), np.tile(rows.codes["instance"], repeated), labels, value, weight)
+
+    def _recoded(self, codes: Codes, known: str | None, wanted: str) -> Codes:
+        """Positions in one closed set as positions in a smaller one."""
+        if known is None or known == wanted:
+            return codes
+        smaller = list(self._contract.label_values[wanted])
+        table = [smaller.index(name) if name in smaller else -1 for name in self._contract.label_values[known]]
+        return np.array(table)[codes]
+
+    def _gauge(self, name: str, mine: Requests, instance: Instance) -> Iterator[tuple[str, Labels, Numbers]]:
+        times = self._times
+        ones = np.ones(times.shape)
+        own = _own(instance)
+        seconds, wait = mine.values["seconds"], mine.values["wait"]
+        plain: dict[str, Callable[[], Numbers]] = {
+            "kronos_queue_depth": lambda: self._at_once(
+                mine.at - seconds, mine.at - seconds + wait, mine.values["series"]
+            ),
+            "kronos_queue_capacity": lambda: ones * QUEUE_CAPACITY,
+            "kronos_model_ready": lambda: ones,
+            "kronos_draining": lambda: 0 * ones,
+            "kronos_model_load_seconds": lambda: ones * 2.4 * own,
+            "kronos_memory_limit_bytes": lambda: ones * MEMORY_LIMIT,
+            "kronos_event_loop_lag_seconds": lambda: np.where(SLOW.holds(times), 0.22, 0.006) * own * _wobble(times),
+            "kronos_device_memory_used_bytes": lambda: 1.1 * 2**30 * _wobble(times),
+            "kronos_device_memory_limit_bytes": lambda: ones * 8 * 2**30,
+        }
+        if name in plain:
+            yield name, {}, plain[name]()
+        elif name == "kronos_concurrent_requests":
+            routes = list(self._contract.label_values["route"])
+            for route in self._contract.label_values["api_route"]:
+                rows = mine.where(mine.codes["route"] == routes.index(route))
+                begun = rows.at - rows.values["seconds"]
+                yield name, {"route": route}, self._at_once(begun, rows.at, np.ones(rows.at.shape))
+        elif name == "kronos_model_info":
+            labels = {"model": "NeoQuasar/Kronos-small", "revision": "901c26c1332695a2a8f243eb2f37243a37bea320"}
+            device = {"tokenizer": "NeoQuasar/Kronos-Tokenizer-base", "device": instance.device, "dtype": "float32"}
+            yield name, labels | device, ones
+        elif name == "kronos_build_info":
+            released = instance.started(times) >= RELEASE
+            for version, held in (("0.9.0", ~released), ("1.0.0", released)):
+                labels = {"version": version, "python": "3.11.2", "torch": "2.13.0"}
+                yield name, labels, np.where(held, 1.0, math.nan)
+        else:
+            raise UnknownMetric(f"{name} is in the contract, but the story has no value for it: add one here.")
+
+    def _at_once(self, begun: Numbers, ended: Numbers, weight: Numbers) -> Numbers:
+        """How many of what begins and ends at these times are going on at each scrape."""
+
+        def passed(events: Numbers) -> Numbers:
+            order = np.argsort(events)
+            sums = np.concatenate([[0.0], np.cumsum(weight[order])])
+            return np.asarray(sums[np.searchsorted(events[order], self._times, side="right")])
+
+        return np.maximum(passed(begun) - passed(ended), 0)
+
+    def _external(self, mine: Requests, instance: Instance) -> Iterator[tuple[str, Labels, Numbers]]:
+        """The series of prometheus-client and of Prometheus itself, but for the alerts."""
+        times = self._times
+        age = times - instance.started(times)
+        ones = np.ones(times.shape)
+        memory = _memory(instance, times, age)
+        busy = np.bincount(
+            np.ceil(mine.at / self._step).astype(np.int64),
+            weights=mine.values["inference"] * 0.6,
+            minlength=len(times),
+        ).cumsum()
+        started = np.maximum(np.ceil(instance.started(times) / self._step).astype(np.int64), 0)
+        known: dict[str, tuple[Mapping[str, tuple[str, ...]], Numbers]] = {
+            "up": ({}, instance.up(times).astype(float)),
+            "scrape_duration_seconds": ({}, 0.012 * _wobble(times)),
+            "scrape_samples_scraped": ({}, 560 * ones),
+            "scrape_samples_post_metric_relabeling": ({}, 560 * ones),
+            "scrape_series_added": ({}, 0 * ones),
+            "process_virtual_memory_bytes": ({}, memory * 2.5),
+            "process_resident_memory_bytes": ({}, memory),
+            "process_start_time_seconds": ({}, END - DAY + instance.started(times)),
+            "process_cpu_seconds_total": ({}, busy - busy[started] + 0.03 * age),
+            "process_open_fds": ({}, 24 + np.round(4 * _wobble(times))),
+            "process_max_fds": ({}, 1024 * ones),
+            "python_info": (
+                {
+                    "implementation": ("CPython",),
+                    "major": ("3",),
+                    "minor": ("11",),
+                    "patchlevel": ("2",),
+                    "version": ("3.11.2",),
+                },
+                ones,
+            ),
+            "python_gc_objects_collected_total": ({"generation": ("0", "1", "2")}, np.floor(age * 3)),
+            "python_gc_objects_uncollectable_total": ({"generation": ("0", "1", "2")}, 0 * ones),
+            "python_gc_collections_total": ({"generation": ("0", "1", "2")}, np.floor(age / 8)),
+        }
+        for name in self._contract.external:
+            if name.startswith("ALERTS"):
+                continue  # The rules make them, not a scrape.
+            if name not in known:
+                raise UnknownMetric(f"{name} is in the contract, but the story has no value for it: add one here.")
+            sets, values = known[name]
+            for combination in itertools.product(*sets.values()):
+                yield name, dict(zip(sets, combination, strict=True)), values
+
+
+def _told(
+    metric: Metric, mine: Requests, statuses: list[str]
+) -> tuple[npt.NDArray[np.bool_], Numbers, Numbers | None]:
+    """Which requests a metric is about, what it observes of each, and how much each counts."""
+    status = mine.codes["status"]
+    values = mine.values
+
+    def ended(*names: str) -> npt.NDArray[np.bool_]:
+        return np.isin(status, [statuses.index(name) for name in names])
+
+    everything = np.ones(status.shape, dtype=bool)
+    admitted = ended("success", "timeout", "cancelled", "error", "unavailable")
+    worked = ended("success", "timeout")
+    ahead = values["series"] * values["horizon"]
+    spread = 0.5 + (mine.at * 7919 % 1)  # Sizes and short times vary, without a random number of their own.
+    told: dict[str, tuple[npt.NDArray[np.bool_], Numbers, Numbers | None]] = {
+        "kronos_requests_total": (everything, mine.at, None),
+        "kronos_request_duration_seconds": (admitted, values["seconds"], None),
+        "kronos_request_size_bytes": (admitted, 90 * values["candles"] * values["series"] * spread, None),
+        "kronos_response_size_bytes": (admitted, 120 * ahead * spread, None),
+        "kronos_queue_wait_seconds": (worked, values["wait"], values["series"]),
+        "kronos_model_inference_seconds": (worked, values["inference"], None),
+        "kronos_model_stage_seconds": (worked, values["inference"], None),
+        "kronos_processing_seconds": (worked, spread * values["series"] ** 0.5, None),
+        "kronos_batch_series": (worked, values["series"], None),
+        "kronos_prediction_input_candles": (worked, values["candles"], values["series"]),
+        "kronos_prediction_horizon_candles": (worked, values["horizon"], values["series"]),
+        "kronos_forecast_candles_total": (worked, ahead, ahead),
+        "kronos_inconsistent_candles_total": (worked, ahead, np.floor(ahead * 0.02 * spread)),
+        "kronos_timeouts_total": (ended("timeout"), mine.at, None),
+        "kronos_errors_total": (ended("error"), mine.at, None),
+        "kronos_rejections_total": (ended(*_REASONS), mine.at, None),
+        "kronos_rate_limited_total": (ended("rate_limited"), mine.at, None),
+        "kronos_cancellations_total": (ended("cancelled"), mine.at, None),
+    }
+    if metric.name not in told:
+        raise UnknownMetric(f"{metric.name} is in the contract, but the story does not count it: add it here.")
+    chosen, value, weight = told[metric.name]
+    # Paths that don't exist are in no metric of the API's routes.
+    if metric.labels.get("route") == "api_route":
+        chosen = chosen & (mine.codes["route"] < 2)
+    return chosen, value, weight
+
+
+def _wobble(times: Numbers) -> Numbers:
+    """Around 1, never twice the same."""
+    wobble: Numbers = 1 + 0.08 * np.sin(times / 611) + 0.05 * np.sin(times / 173)
+    return wobble
+
+
+def _own(instance: Instance) -> float:
+    """What tells an instance from the others where nothing happens: their lines would lie on each other."""
+    return 1 + 0.15 * INSTANCES.index(instance)
+
+
+def _memory(instance: Instance, times: Numbers, age: Numbers) -> Numbers:
+    """Bytes; a process grows for an hour, and the one that ran out of memory nearly to its limit."""
+    share = 0.4 * _own(instance) + 0.06 * np.minimum(age / HOUR, 1) + 0.01 * _wobble(times)
+    if len(instance.down) > 1:
+        before = instance.down[0].begin - times
+        share = np.where(
+            (before > 0) & (before < 3 * HOUR), np.maximum(share, 0.97 - before / (3 * HOUR) * 0.5), share
+        )
+    return share * MEMORY_LIMIT
+
+
+def text(series: Iterator[Series] | list[Series], times: list[float], chosen: slice) -> Iterator[str]:
+    """OpenMetrics text of the scrapes in `chosen`, in parts; `times` are in Unix seconds."""
+    stamps = [f" {time:.3f}\n" for time in times[chosen]]
+    for one in series:
+        name = one.name + "{" + ",".join(f'{label}="{value}"' for label, value in one.labels.items()) + "} "
+        values = one.values[chosen].tolist()
+        yield "".join(
+            [name + repr(value) + stamp for value, stamp in zip(values, stamps, strict=True) if value == value]
+        )
+    yield "# EOF\n"

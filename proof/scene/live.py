@@ -1,0 +1,240 @@
+"""A minute of the real thing: the service under a known mix of traffic, a real fault, a restart, a real Prometheus.
+
+Everything is quicker through the mixin's configuration alone; no compiled file is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import resource
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from kronos_mixin.jsonnet import Mixin
+from kronos_mixin.verify.api import WaitError
+from kronos_mixin.verify.panel_check import Span
+from proof.scene.story import BATCH, SINGLE, UNMATCHED
+from proof.servers.binaries import Tools
+from proof.servers.central import compile_into
+from proof.servers.prometheus import Prometheus
+from proof.servers.service import Service
+
+WINDOW = 10
+"""Seconds of the recorded rates; scrapes and evaluations come every second."""
+
+SILENT = frozenset(
+    {"kronos_device_memory_used_bytes", "kronos_device_memory_limit_bytes", "kronos_model_loads_total", "ALERTS"}
+)
+"""Series to which nothing happens here: there is no GPU, every model load succeeds, and alerts wait longer."""
+
+_ROOM = 16 << 20
+"""Bytes for all but the model: a server that can't even read a request has other errors than those of this scene."""
+
+_KEY, _GREEDY_KEY = "a-key-of-the-test-desk", "a-key-of-the-greedy-one"
+_MAX_SAMPLES = 256
+_SETTINGS = {
+    "drain_seconds": 0,
+    "api_keys": f"desk:{_KEY},greedy:{_GREEDY_KEY}",
+    "rate_limit": "20/second",
+    "time_limit_seconds": 2,
+    "queue_capacity": 64,
+    "max_batch_items": 64,
+    "max_samples": _MAX_SAMPLES,
+    "max_body_bytes": 1 << 20,
+}
+_PROBLEMS = {"overloaded": "overloaded"}
+_CODES = {
+    200: "success",
+    401: "unauthorized",
+    413: "too_large",
+    429: "rate_limited",
+    503: "unavailable",
+    504: "timeout",
+    500: "error",
+}
+
+Sent = Counter[tuple[str, str]]
+
+
+@dataclass
+class Scene:
+    """What is running, and what was done to it: requests by route and status, for each life of the service."""
+
+    prometheus: Prometheus
+    mixin: Mixin
+    lives: list[Sent] = field(default_factory=list)
+    begin: float = 0.0
+    end: float = 0.0
+
+    @property
+    def span(self) -> Span:
+        """The time in which it happened, with a rate window before and after it."""
+        return Span(self.begin, self.end, 1, 1)
+
+    @property
+    def sent(self) -> Sent:
+        """All requests."""
+        return sum(self.lives, Sent())
+
+
+@contextlib.contextmanager
+def play(tools: Tools, folder: Path) -> Iterator[Scene]:
+    """Let it all happen, and yield the scene while everything still runs; `folder` takes the compiled mixin.
+
+    Raises ProcessError, WaitError or QueryError when something does not start or Prometheus sees something else.
+    """
+    with contextlib.ExitStack() as running:
+        service = running.enter_context(Service(_SETTINGS))
+        mixin = compile_into(folder, _knobs(service.port))
+        prometheus = running.enter_context(Prometheus(tools, folder / "prometheus.yml"))
+        prometheus.wait_for('up{job="kronos-api"} == 1', timeout=30)
+        scene = Scene(prometheus, mixin, begin=time.time())
+        time.sleep(2)  # Prometheus counts an increase from the second scrape on.
+        first = running.enter_context(_Traffic(service))
+        first.steady(5)
+        # First, while the process has not yet taken memory for the heavy batches: it would not give it back.
+        first.out_of_memory()
+        first.burst()
+        first.slow()
+        first.steady(2)
+        scene.lives.append(_seen(prometheus, first.sent))
+        service.process.stop()
+        again = running.enter_context(Service(_SETTINGS, port=service.port))
+        time.sleep(2)
+        second = running.enter_context(_Traffic(again))
+        second.steady(4)
+        scene.lives.append(_seen(prometheus, second.sent))
+        time.sleep(WINDOW)  # Until the last request has left the window of the rates.
+        scene.end = time.time()
+        yield scene
+
+
+def series(length: int, horizon: int, samples: int = 1) -> dict[str, Any]:
+    """A request for one series of `length` made-up candles."""
+    candles = [
+        {"open": 10 + n % 3, "high": 13 + n % 3, "low": 9, "close": 11, "volume": 100 + n} for n in range(length)
+    ]
+    start = datetime.datetime(2026, 1, 5, 9, tzinfo=datetime.UTC)
+    timestamps = [(start + datetime.timedelta(minutes=n)).isoformat() for n in range(length)]
+    return {
+        "candles": candles,
+        "timestamps": timestamps,
+        "horizon": horizon,
+        "overrides": {"sample_count": samples},
+    }
+
+
+class _Traffic:
+    """Requests to one life of the service; `sent` counts them by route and by how they ended."""
+
+    def __init__(self, service: Service) -> None:
+        self.sent: Sent = Sent()
+        self._service = service
+        self._client = httpx.Client(base_url=service.url, trust_env=False)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def steady(self, seconds: float) -> None:
+        """Single and batch requests of several window lengths, and a share that is refused."""
+        batch = {"items": [series(100, 5), series(40, 8)]}
+        kinds: list[tuple[str, Mapping[str, Any], str]] = [
+            (SINGLE, series(30, 3), _KEY),
+            (SINGLE, series(200, 10), _KEY),
+            (SINGLE, series(400, 3), _KEY),
+            (BATCH, batch, _KEY),
+            (SINGLE, series(30, -1), _KEY),
+            ("/v1/no/such/path", {}, _KEY),
+            (SINGLE, series(30, 3), "a-wrong-key"),
+            (BATCH, {"items": [{"padding": "x" * (1 << 20)}]}, _KEY),
+        ]
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for path, body, key in kinds:
+                self._send(path, body, key)
+            time.sleep(0.6)  # Well below the rate limit.
+
+    def burst(self) -> None:
+        """A client that does not care for its limit."""
+        with ThreadPoolExecutor(8) as callers:
+            for _ in range(160):
+                callers.submit(self._send, SINGLE, series(10, 1), _GREEDY_KEY)
+
+    def slow(self) -> None:
+        """More work at once than there is time or room for, and callers that don't wait."""
+        heavy = {"items": [series(400, 60, 4)] * 16}
+        with ThreadPoolExecutor(8) as callers:
+            for _ in range(6):
+                callers.submit(self._send, BATCH, heavy, _KEY)
+            for _ in range(2):
+                callers.submit(self._send, SINGLE, series(400, 60), _KEY, 0.5)
+
+    def out_of_memory(self) -> None:
+        """Take away the memory that the process would still need, until some requests have failed for it."""
+        pid = self._service.process.pid or 0
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0])
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_AS)
+        resource.prlimit(pid, resource.RLIMIT_AS, (pages * resource.getpagesize() + _ROOM, hard))
+        try:
+            # More from one to the next: what the allocator keeps for itself can be enough for the first.
+            for samples in range(32, _MAX_SAMPLES, 16):
+                self._send(SINGLE, series(1500, 2, samples), _KEY)
+                if self.sent[SINGLE, "error"] >= 5:
+                    return
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_AS, (soft, hard))
+
+    def _send(self, path: str, body: Mapping[str, Any], key: str, patience: float = 60) -> None:
+        route = path if path in (SINGLE, BATCH) else UNMATCHED
+        headers = {"Authorization": f"Bearer {key}"}
+        try:
+            status = _status(self._client.post(path, json=dict(body), headers=headers, timeout=patience))
+        except httpx.TimeoutException:
+            status = "cancelled"
+        with self._lock:
+            self.sent[route, status] += 1
+
+
+def _status(answer: httpx.Response) -> str:
+    """How the contract calls the end of this request."""
+    problem = "" if answer.is_success else answer.json()["type"].rpartition(":")[2]
+    return _PROBLEMS.get(problem) or _CODES.get(answer.status_code, "invalid")
+
+
+def _seen(prometheus: Prometheus, sent: Sent) -> Sent:
+    """Wait until Prometheus has counted all that was sent, and nothing else; raises WaitError."""
+    try:
+        prometheus.wait_for(
+            "kronos_requests_total > 0",
+            lambda found: {(s.labels["route"], s.labels["status"]): s.value for s in found} == sent,
+            timeout=10,
+        )
+    except WaitError as error:
+        raise WaitError(f"{error}\nThese were sent: {dict(sent)}") from error
+    return sent
+
+
+def _knobs(port: int) -> dict[str, Any]:
+    """The mixin at a quicker pace."""
+    return {
+        "rateWindow": f"{WINDOW}s",
+        "evaluationInterval": "1s",
+        "scrape": {"targets": [f"127.0.0.1:{port}"], "interval": "1s", "timeout": "1s"},
+        "requests": {"sparseWindow": "1m", "guardWindow": "2m"},
+    }

@@ -1,0 +1,177 @@
+"""What the HTTP server answers by itself: bytes that are no HTTP request never reach the application.
+
+They are answered in the one error format, counted and logged like everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from kronos_service.api.errors import MEDIA_TYPE, Kind, Kinds, Problem
+from kronos_service.http import problems
+from kronos_service.http.access import client_address
+from kronos_service.telemetry.exchange import BROKEN, UNMATCHED, Exchange
+
+MAX_HEAD_BYTES = 65_536
+"""Most bytes of a request line and its headers."""
+
+STALLED_SECONDS = 60.0
+STALLED_BYTES = 65_536
+"""Least that a client has to take of a waiting answer in ``STALLED_SECONDS``: about 1 kB/s."""
+
+
+class ProblemProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 with limits of its own, and problems for what it refuses; see ``problem_protocol``."""
+
+    head_seconds: float
+    stalled_seconds: float
+    report: Callable[[Exchange], None]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """For the arguments see HttpToolsProtocol."""
+        super().__init__(*arguments, **options)
+        self._head_bytes: int | None = 0
+        """How much of a head has come; None after its end, and until the next one begins."""
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The first head may take its time from here on."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        _cancel(self._head_timer, self._stall_timer)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, as uvicorn does, and refuse a head without end."""
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._refuse(Kinds.not_http, "these bytes are no HTTP/1.1 request: send one")
+        except httptools.HttpParserUpgrade:
+            # Answered like any request. uvicorn's own version of this method has a log line for that, and one
+            # for what is no HTTP; a storm of either would be a storm of lines.
+            return
+        # One piece of data may end one head and begin the next: only what is left open counts.
+        if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES:
+            detail = f"they are over {MAX_HEAD_BYTES} bytes: send fewer or shorter ones"
+            self._refuse(Kinds.head_too_large, detail)
+
+    def on_message_begin(self) -> None:
+        """A request begins; the connection may have waited for it."""
+        super().on_message_begin()
+        if self._head_bytes is None:
+            self._head_bytes = 0
+            self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """The head is there, the body has a limit of its own."""
+        self._head_bytes = None
+        _cancel(self._head_timer)
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """The client is slow to take its answer."""
+        super().pause_writing()
+        self._expect_taking()
+
+    def resume_writing(self) -> None:
+        """It has taken nearly all of it."""
+        _cancel(self._stall_timer)
+        super().resume_writing()
+
+    def _expect_head(self) -> None:
+        self._head_timer = self.loop.call_later(self.head_seconds, self._head_is_late)
+
+    def _expect_taking(self) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(self.stalled_seconds, self._check_taken, waiting)
+
+    def _check_taken(self, waited: int) -> None:
+        # A large answer is one write: there is no other news of a client who takes it slowly.
+        if waited - self.transport.get_write_buffer_size() >= STALLED_BYTES:
+            self._expect_taking()
+        else:
+            self.transport.abort()
+
+    def _head_is_late(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            # The request before it is still being answered: that goes first.
+            self._expect_head()
+            return
+        if not self._head_bytes:
+            # A connection that nobody used.
+            self.transport.close()
+            return
+        detail = f"its headers were not complete after {self.head_seconds:g} s: send them faster"
+        self._refuse(Kinds.slow_head, detail)
+
+    def _refuse(self, kind: Kind, detail: str) -> None:
+        """Answer, count, and close the connection."""
+        if self.transport.is_closing():
+            return
+        problem = Problem(kind, detail)
+        refused = Exchange(secrets.token_hex(16), "", "", UNMATCHED, client_address({"client": self.client}))
+        refused.problem, refused.code = problem, problem.status
+        if self.cycle is None or self.cycle.response_complete:
+            self._write(refused)
+            self.report(refused)
+        else:
+            # The request that is being answered on this connection gets this in place of its answer, if that has
+            # not begun: it is counted by the application, when it ends.
+            scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
+            exchange = Exchange.find(scope)
+            if exchange is not None:
+                refused.request_id = exchange.request_id
+            if exchange is None or exchange.code is None:
+                scope[BROKEN] = refused
+                self._write(refused)
+        self.transport.close()
+
+    def _write(self, refused: Exchange) -> None:
+        assert refused.problem is not None  # noqa: S101 - that is why it was refused
+        response = problems.response(refused.problem, refused.request_id)
+        refused.response_bytes = len(response.body)
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", str(len(response.body)).encode()),
+            (b"x-request-id", refused.request_id.encode()),
+            (b"connection", b"close"),
+        ]
+        status = HTTPStatus(response.status_code)
+        first = f"HTTP/1.1 {status.value} {status.phrase}".encode()
+        lines = [first, *(name + b": " + value for name, value in headers), b"", b""]
+        self.transport.write(b"\r\n".join(lines) + bytes(response.body))
+
+
+def problem_protocol(
+    head_seconds: float, report: Callable[[Exchange], None], stalled_seconds: float = STALLED_SECONDS
+) -> type[ProblemProtocol]:
+    """The protocol for a server.
+
+    ``head_seconds`` is how long request line and headers may take, ``report`` is told of every request that was
+    refused before the application knew of it; a client who takes less than STALLED_BYTES of its answer in
+    ``stalled_seconds`` is gone.
+    """
+    settings = {"head_seconds": head_seconds, "report": staticmethod(report), "stalled_seconds": stalled_seconds}
+    return type("ConfiguredProblemProtocol", (ProblemProtocol,), settings)
+
+
+def _cancel(*timers: asyncio.TimerHandle | None) -> None:
+    for timer in timers:
+        if timer is not None:
+            timer.cancel()

@@ -1,0 +1,347 @@
+"""The HTTP routes: what a request asks for, put to the forecaster, and the answer.
+
+Reading and writing bodies, and everything that pandas does, is CPU work of up to a second: it runs in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import anyio.to_thread
+import orjson
+import torch
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from kronos_mixin import __version__
+from kronos_service.api.candles import Finished, Prepared, finish
+from kronos_service.api.errors import Kinds, Problem
+from kronos_service.api.parsing import Expect, RequestLimits, parse_batch, parse_single
+from kronos_service.api.schemas import (
+    BatchAnswer,
+    HealthAnswer,
+    InfoAnswer,
+    Limits,
+    LoadedModel,
+    ReadyAnswer,
+    SingleAnswer,
+)
+from kronos_service.forecaster import Forecast, Forecaster, Job, ModelInfo, Stopped
+from kronos_service.http.problems import openapi_responses
+from kronos_service.http.scrape import Scrape
+from kronos_service.lifecycle import Lifecycle, version_of
+from kronos_service.settings import Settings
+from kronos_service.telemetry.exchange import (
+    BATCH_PATH,
+    HEALTH_PATH,
+    INFO_PATH,
+    METRICS_PATH,
+    READY_PATH,
+    SINGLE_PATH,
+    Exchange,
+)
+from kronos_service.telemetry.metrics import Metrics
+
+_PROCESSING_THREADS = 2
+"""Requests that are read or written at once: more would only fight over the interpreter lock."""
+
+_PREDICTION_PROBLEMS = openapi_responses(
+    Kinds.malformed,
+    Kinds.unauthorized,
+    Kinds.forbidden,
+    Kinds.method,
+    Kinds.slow_body,
+    Kinds.too_large,
+    Kinds.encoding,
+    Kinds.media_type,
+    Kinds.invalid,
+    Kinds.rate_limited,
+    Kinds.inference,
+    Kinds.out_of_memory,
+    Kinds.invalid_output,
+    Kinds.internal,
+    Kinds.overloaded,
+    Kinds.not_ready,
+    Kinds.draining,
+    Kinds.stopped,
+    Kinds.timeout,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the handlers work with."""
+
+    settings: Settings
+    forecaster: Forecaster
+    metrics: Metrics
+    lifecycle: Lifecycle
+
+
+def build_router(service: Service) -> APIRouter:
+    """All routes under /v1."""
+    router = APIRouter()
+    predictor = _Predictor(service)
+
+    @router.post(
+        SINGLE_PATH,
+        summary="Forecast one series",
+        response_model=SingleAnswer,
+        responses=_PREDICTION_PROBLEMS,
+        openapi_extra=_json_body("SingleRequest"),
+    )
+    async def predict_single(request: Request) -> Response:
+        return await predictor.answer(request, parse_single, _write_single)
+
+    @router.post(
+        BATCH_PATH,
+        summary="Forecast many series",
+        response_model=BatchAnswer,
+        responses=_PREDICTION_PROBLEMS,
+        openapi_extra=_json_body("BatchRequest"),
+    )
+    async def predict_batch(request: Request) -> Response:
+        return await predictor.answer(request, parse_batch, _write_batch)
+
+    @router.get(INFO_PATH, summary="Model, limits and versions", response_model=InfoAnswer)
+    async def info() -> InfoAnswer:
+        return _info(service)
+
+    @router.head(HEALTH_PATH, include_in_schema=False)
+    @router.get(HEALTH_PATH, summary="Whether the process answers", response_model=HealthAnswer)
+    async def healthz() -> HealthAnswer:
+        return HealthAnswer()
+
+    @router.head(READY_PATH, include_in_schema=False)
+    @router.get(
+        READY_PATH,
+        summary="Whether forecasts are possible",
+        response_model=ReadyAnswer,
+        responses=openapi_responses(Kinds.not_ready, Kinds.draining),
+    )
+    async def readyz() -> ReadyAnswer:
+        service.lifecycle.check_ready()
+        return ReadyAnswer()
+
+    if service.settings.metrics_port is None:
+        router.add_api_route(
+            METRICS_PATH,
+            Scrape(service.metrics, service.settings).answer,
+            summary="Metrics for Prometheus",
+            response_class=Response,
+            responses={200: {"description": "Prometheus text, or OpenMetrics", "content": {"text/plain": {}}}},
+        )
+
+    return router
+
+
+class _Predictor:
+    """What both prediction routes do."""
+
+    def __init__(self, service: Service) -> None:
+        settings = service.settings
+        self._forecaster = service.forecaster
+        self._metrics = service.metrics
+        self._lifecycle = service.lifecycle
+        self._time_limit = settings.time_limit_seconds
+        self._limits = RequestLimits(
+            candles=settings.max_candles,
+            horizon=settings.max_horizon,
+            batch_items=settings.max_batch_items,
+            samples=settings.max_samples,
+            work=settings.max_work,
+        )
+        self._threads = anyio.CapacityLimiter(_PROCESSING_THREADS)
+
+    async def answer(
+        self,
+        request: Request,
+        parse: Callable[[bytes, RequestLimits, Expect], list[Prepared]],
+        write: Callable[[Sequence[Finished], dict[str, str]], bytes],
+    ) -> Response:
+        exchange = Exchange.of(request.scope)
+        body = await request.body()
+        left = asyncio.create_task(_client_left(request))
+        try:
+            with exchange.timed("preprocess"), self._metrics.processing.labels("preprocess").time():
+                prepared = await anyio.to_thread.run_sync(
+                    parse, body, self._limits, self._room_for(exchange.caller), limiter=self._threads
+                )
+            _describe(exchange, prepared)
+            model = self._forecaster.info
+            forecasts = await self._forecast(exchange, prepared, left)
+            versions = _versions(model, exchange.request_id)
+            with exchange.timed("postprocess"), self._metrics.processing.labels("postprocess").time():
+                finished, content = await anyio.to_thread.run_sync(
+                    _write, prepared, forecasts, write, versions, limiter=self._threads
+                )
+            if left.done():
+                raise _client_gone()
+        finally:
+            left.cancel()
+        route = exchange.route
+        self._metrics.forecast_candles.labels(route).inc(sum(one.series.horizon for one in prepared))
+        self._metrics.inconsistent_candles.labels(route).inc(sum(one.mended for one in finished))
+        return Response(content, media_type="application/json")
+
+    def _room_for(self, caller: str) -> Expect:
+        # Checking a batch of hundreds takes longer than saying that there is no room for it.
+        return functools.partial(self._forecaster.check_room, caller=caller)
+
+    async def _forecast(
+        self, exchange: Exchange, prepared: Sequence[Prepared], left: asyncio.Task[None]
+    ) -> list[Forecast]:
+        exchange.stage = "queue"
+        if self._lifecycle.interrupted().done():
+            exchange.cancelled = "shutdown"
+            raise Stopped("shutdown")
+        job = self._forecaster.submit([one.series for one in prepared], exchange.caller)
+        for one in prepared:
+            self._metrics.input_candles.labels(exchange.route).observe(one.input_candles)
+            self._metrics.horizon_candles.labels(exchange.route).observe(one.series.horizon)
+        if (info := self._forecaster.info) is not None:
+            exchange.fields["model"] = version_of(info.model_name, info.revision)
+        try:
+            return await self._race(exchange, job, left)
+        finally:
+            exchange.stage = job.stage
+            exchange.spent("queue", job.queue_seconds)
+            if job.stage == "inference":
+                self._metrics.inference(exchange, job.inference_seconds)
+                exchange.spent("inference", job.inference_seconds)
+            for stage, seconds in job.stage_seconds.items():
+                exchange.spent(stage, seconds)
+
+    async def _race(self, exchange: Exchange, job: Job, left: asyncio.Task[None]) -> list[Forecast]:
+        """The job's result, unless the client leaves, the time limit strikes or a shutdown ends it before."""
+        result: asyncio.Future[list[Forecast]] = asyncio.wrap_future(job.future)
+        # Once nobody waits for it any more its exception is no news.
+        result.add_done_callback(lambda future: future.cancelled() or future.exception())
+        interrupted = self._lifecycle.interrupted()
+        remaining = self._time_limit - exchange.elapsed_seconds
+        try:
+            waiting: list[asyncio.Future[Any]] = [result, left, interrupted]
+            await asyncio.wait(waiting, timeout=max(0, remaining), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            job.cancel("shutdown")
+            raise
+        if result.done():
+            return self._settled(exchange, result)
+        if left.done():
+            exchange.cancelled = "client_disconnect"
+        else:
+            exchange.cancelled = "shutdown" if interrupted.done() else "timeout"
+        # The answer does not wait for the model, which stops before its next step.
+        job.cancel(exchange.cancelled)
+        if exchange.cancelled == "client_disconnect":
+            raise _client_gone()
+        if exchange.cancelled == "shutdown":
+            raise Stopped("shutdown")
+        exchange.timed_out = job.stage
+        detail = (
+            f"no forecast after {self._time_limit:g} s, spent in {job.stage}: send fewer series, a shorter horizon "
+            "or fewer samples"
+        )
+        raise Problem(Kinds.timeout, detail)
+
+    def _settled(self, exchange: Exchange, result: asyncio.Future[list[Forecast]]) -> list[Forecast]:
+        try:
+            return result.result()
+        except Stopped:
+            # By the forecaster itself, which nothing but a shutdown closes.
+            exchange.cancelled = "shutdown"
+            raise
+
+
+def _describe(exchange: Exchange, prepared: Sequence[Prepared]) -> None:
+    """What was asked for, for the log."""
+    exchange.fields.update(
+        batch=len(prepared),
+        candles=sum(one.input_candles for one in prepared),
+        horizon=max(one.series.horizon for one in prepared),
+        samples=max(one.series.sampling.samples for one in prepared),
+    )
+
+
+async def _client_left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _client_gone() -> Problem:
+    return Problem(Kinds.client_left, Kinds.client_left.example)
+
+
+def _versions(model: ModelInfo | None, request_id: str) -> dict[str, str]:
+    if model is None:
+        raise Stopped("shutdown")
+    return {
+        "model_version": version_of(model.model_name, model.revision),
+        "tokenizer_version": version_of(model.tokenizer_name, model.tokenizer_revision),
+        "request_id": request_id,
+    }
+
+
+def _write(
+    prepared: Sequence[Prepared],
+    forecasts: Sequence[Forecast],
+    write: Callable[[Sequence[Finished], dict[str, str]], bytes],
+    versions: dict[str, str],
+) -> tuple[list[Finished], bytes]:
+    finished = [finish(*pair) for pair in zip(prepared, forecasts, strict=True)]
+    return finished, write(finished, versions)
+
+
+def _write_single(finished: Sequence[Finished], versions: dict[str, str]) -> bytes:
+    return orjson.dumps(finished[0].item | versions)
+
+
+def _write_batch(finished: Sequence[Finished], versions: dict[str, str]) -> bytes:
+    # Item by item, so that the interpreter lock is given up in between.
+    items = orjson.Fragment(b"[" + b",".join(orjson.dumps(one.item) for one in finished) + b"]")
+    return orjson.dumps({"items": items} | versions)
+
+
+def _json_body(schema: str) -> dict[str, Any]:
+    """The request body for the OpenAPI document: the handlers read it themselves, in a thread."""
+    reference = {"$ref": f"#/components/schemas/{schema}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": reference}}}}
+
+
+def _info(service: Service) -> InfoAnswer:
+    settings, model = service.settings, service.forecaster.info
+    return InfoAnswer(
+        version=__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        ready=service.forecaster.ready and not service.lifecycle.draining,
+        model=None
+        if model is None
+        else LoadedModel(
+            model_version=version_of(model.model_name, model.revision),
+            tokenizer_version=version_of(model.tokenizer_name, model.tokenizer_revision),
+            model=model.model_name,
+            revision=model.revision,
+            tokenizer=model.tokenizer_name,
+            tokenizer_revision=model.tokenizer_revision,
+            device=model.device,
+            dtype=model.dtype,
+            max_context=model.max_context,
+            parameters=model.parameters,
+        ),
+        limits=Limits(
+            max_candles=settings.max_candles,
+            max_horizon=settings.max_horizon,
+            max_batch_items=settings.max_batch_items,
+            max_samples=settings.max_samples,
+            max_work=settings.max_work,
+            max_body_bytes=settings.max_body_bytes,
+            time_limit_seconds=settings.time_limit_seconds,
+            rate_limit=settings.rate_limit,
+        ),
+    )

@@ -1,0 +1,47 @@
+"""The scrape: on the address of the API, or on one of its own."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from kronos_service.api.errors import Kinds, Problem
+from kronos_service.http.access import bearer_token, same_secret
+from kronos_service.settings import Settings
+from kronos_service.telemetry.exchange import METRICS_PATH
+from kronos_service.telemetry.metrics import Metrics
+
+
+class Scrape:
+    """Answers Prometheus, if it sends the token, where there is one."""
+
+    def __init__(self, metrics: Metrics, settings: Settings) -> None:
+        """``metrics`` is what is rendered."""
+        self._metrics = metrics
+        self._token = None if settings.metrics_token is None else settings.metrics_token.get_secret_value()
+
+    async def answer(self, request: Request) -> Response:
+        """The metrics in the format that was asked for; raises the Problem for a wrong token."""
+        if self._token is not None and not same_secret(self._token, bearer_token(request.headers)):
+            detail = "send the token of the scrape as 'Authorization: Bearer <token>'"
+            raise Problem(Kinds.unauthorized, detail, headers={"WWW-Authenticate": "Bearer"})
+        body, content_type = await self._metrics.render(request.headers.get("accept"))
+        return Response(body, headers={"Content-Type": content_type})
+
+
+class ScrapeAddress:
+    """ASGI application that is nothing but the scrape."""
+
+    def __init__(self, scrape: Scrape) -> None:
+        """``scrape`` is what answers."""
+        self._scrape = scrape
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["path"] != METRICS_PATH:
+            raise Problem(Kinds.not_found, f"there is nothing but {METRICS_PATH} on this port")
+        if scope["method"] not in {"GET", "HEAD"}:
+            raise Problem(Kinds.method, "this path takes GET", headers={"Allow": "GET"})
+        answer = await self._scrape.answer(Request(scope, receive))
+        await answer(scope, receive, send)

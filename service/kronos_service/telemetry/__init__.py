@@ -1,0 +1,1 @@
+"""What is told of a request and of the process: metrics, logs, traces."""

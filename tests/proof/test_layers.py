@@ -1,0 +1,27 @@
+"""Imports within the proof go one way: pictures and demo show a scene, which runs on servers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import proof
+from tests.layers import Layers
+
+PROOF = Layers(
+    "proof",
+    Path(proof.__file__).parent,
+    (
+        ("demo", "pictures", "guide", "grafana_types", "jsonnetfmt"),
+        ("scene",),
+        ("servers",),
+        ("__init__",),
+    ),
+)
+
+
+@pytest.mark.parametrize("module", PROOF.modules())
+def test_a_module_imports_from_below(module):
+    assert not PROOF.upward(module)
+    assert not PROOF.others(module) & {"benchmarks", "tests"}
