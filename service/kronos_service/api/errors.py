@@ -1,8 +1,8 @@
 """Errors as callers see them: RFC 9457 ``application/problem+json``, every kind of them, made in this one place.
 
 Whatever goes wrong, at whichever layer, ends as a ``Problem``: the layers raise one, or raise their own
-exception that ``to_problem`` translates. ``http.problems`` makes the HTTP answer of it. A problem also carries how the contract counts it, so that the
-answer and the metrics cannot disagree.
+exception that ``to_problem`` translates; ``http.problems`` makes the answer. A problem also carries how the contract
+counts it, so that the answer and the metrics cannot disagree.
 
 ``type`` is a URN (``urn:kronos:problem:<slug>``): it identifies the kind of problem without pretending that
 there is a page to fetch.

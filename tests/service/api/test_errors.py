@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from kronos_service import errors
+from kronos_service.api import errors
 from kronos_service.api.errors import Kind, Kinds
 from kronos_service.app import create_app
 from kronos_service.forecaster import ForecastInvalid, InferenceError, InvalidOutput, OutOfMemory, QueueFull, Stopped
