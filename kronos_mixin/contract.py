@@ -28,21 +28,34 @@ class ContractError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A query over one metric, and what it answers."""
+
+    says: str
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """One metric of the service.
 
     ``labels`` maps each label to the name of its value set, which is in ``Contract.label_values`` (closed)
-    or in ``Contract.open_labels``. ``buckets`` are the upper bounds as the service exposes them in ``le``,
-    without ``+Inf``; empty for anything but a histogram. ``when`` names the condition under which the metric
-    exists at all; None means always.
+    or in ``Contract.open_labels``. ``section`` is where the metrics reference lists it, ``title`` what a panel of
+    it is called. ``buckets`` are the upper bounds as the service exposes them in ``le``, without ``+Inf``; empty
+    for anything but a histogram. ``rule_group`` is the group of the rule that records its rate by all of its labels;
+    None: no such rule. ``when`` names the condition under which the metric exists at all; None: always.
     """
 
     name: str
+    section: str
     type: MetricType
     unit: str
+    title: str
     help: str
     labels: Mapping[str, str]
+    example: Example
     buckets: tuple[str, ...] = ()
+    rule_group: str | None = None
     when: Condition | None = None
 
 
@@ -152,14 +165,19 @@ def _build(raw: Any) -> Contract:
     ]
     if unknown:
         raise ContractError("; ".join(unknown) + f": known are {', '.join(buckets)}")
+    matcher = f'{{job="{raw["scrape"]["job"]}"}}'
     metrics = {
         name: Metric(
             name=name,
+            section=spec["section"],
             type=spec["type"],
             unit=spec["unit"],
+            title=spec["title"],
             help=spec["help"],
             labels=MappingProxyType(dict(spec["labels"])),
+            example=Example(spec["example"]["says"], spec["example"]["query"].replace("{job}", matcher)),
             buckets=buckets[spec["buckets"]] if "buckets" in spec else (),
+            rule_group=spec.get("rule_group"),
             when=spec.get("when"),
         )
         for name, spec in raw["metrics"].items()
@@ -216,13 +234,22 @@ def _metric_problems(contract: Contract, metric: Metric) -> list[str]:
         problems.append(f"{name} exists when {metric.when!r}: not one of {', '.join(get_args(Condition))}")
     if (metric.type == "counter") != name.endswith("_total"):
         problems.append(f"{name} is a {metric.type}: counters, and only they, end in _total")
+    if metric.rule_group is not None and metric.type == "gauge":
+        problems.append(f"{name} is a gauge, which has no rate to record: take out rule_group")
+    if not re.search(rf"\b{name}(_bucket|_sum|_count)?\b", metric.example.query):
+        problems.append(f"the example query of {name} does not read it: {metric.example.query}")
     if (metric.type == "histogram") != bool(metric.buckets):
         problems.append(f"{name} is a {metric.type}: histograms, and only they, have buckets")
+    return problems + _label_problems(contract, metric)
+
+
+def _label_problems(contract: Contract, metric: Metric) -> list[str]:
+    problems = []
     for label, values in metric.labels.items():
         if not _LABEL_NAME.fullmatch(label) or label == "le" or label in contract.target_labels:
-            problems.append(f"{name} has the label {label!r}, which is reserved or not a valid name")
+            problems.append(f"{metric.name} has the label {label!r}, which is reserved or not a valid name")
         if values not in contract.label_values and values not in contract.open_labels:
-            problems.append(f"label {label} of {name} uses the unknown label set {values!r}")
+            problems.append(f"label {label} of {metric.name} uses the unknown label set {values!r}")
     return problems
 
 

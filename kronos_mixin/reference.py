@@ -1,171 +1,28 @@
-"""The metrics section of the guide, made from the contract: what exists, its labels, and a query to begin with.
-
-The contract says everything but what one would ask: the example queries are here, one for every metric, and a
-metric without one is an error. `proof.guide` writes the section into service/OBSERVABILITY.md, a test runs each
-query on a real Prometheus.
-"""
+"""The metrics section of the guide, made from the contract: what exists, its labels, and a query to begin with."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 from kronos_mixin.contract import Contract, Metric
 
 
 class ReferenceDriftError(ValueError):
-    """The example queries and the contract do not name the same metrics, or a section's markers are missing."""
+    """The markers of a section are missing from a page."""
 
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A query over one metric and what it answers; `{job}` stands for the matcher of the service's job."""
-
-    says: str
-    query: str
-
-
-GROUPS: Mapping[str, Mapping[str, Example]] = {
-    "Requests": {
-        "kronos_requests_total": Example(
-            "requests per second, by how they ended", "sum by (status) (rate(kronos_requests_total{{job}}[5m]))"
-        ),
-        "kronos_request_duration_seconds": Example(
-            "95th percentile of the latency of each route",
-            "histogram_quantile(0.95, sum by (route, le) (rate(kronos_request_duration_seconds_bucket{{job}}[5m])))",
-        ),
-        "kronos_concurrent_requests": Example(
-            "requests being handled now, over all instances", "sum by (route) (kronos_concurrent_requests{{job}})"
-        ),
-        "kronos_request_size_bytes": Example(
-            "mean size of a request body",
-            "sum(rate(kronos_request_size_bytes_sum{{job}}[5m])) / "
-            "sum(rate(kronos_request_size_bytes_count{{job}}[5m]))",
-        ),
-        "kronos_response_size_bytes": Example(
-            "bytes sent per second", "sum(rate(kronos_response_size_bytes_sum{{job}}[5m]))"
-        ),
-    },
-    "Failures and refusals": {
-        "kronos_errors_total": Example(
-            "server errors in the last hour, by type", "sum by (type) (increase(kronos_errors_total{{job}}[1h]))"
-        ),
-        "kronos_timeouts_total": Example(
-            "where the time limit struck in the last hour",
-            "sum by (stage) (increase(kronos_timeouts_total{{job}}[1h]))",
-        ),
-        "kronos_cancellations_total": Example(
-            "forecasts given up in the last hour, by cause",
-            "sum by (cause) (increase(kronos_cancellations_total{{job}}[1h]))",
-        ),
-        "kronos_rejections_total": Example(
-            "requests turned away per second, by reason",
-            "sum by (reason) (rate(kronos_rejections_total{{job}}[5m]))",
-        ),
-        "kronos_rate_limited_total": Example(
-            "who was rate limited most in the last hour",
-            "topk(3, sum by (client) (increase(kronos_rate_limited_total{{job}}[1h])))",
-        ),
-    },
-    "Queue and model": {
-        "kronos_queue_depth": Example("series waiting for the model, by instance", "kronos_queue_depth{{job}}"),
-        "kronos_queue_capacity": Example(
-            "how full the fullest queue is, 0 to 1", "max(kronos_queue_depth{{job}} / kronos_queue_capacity{{job}})"
-        ),
-        "kronos_queue_wait_seconds": Example(
-            "95th percentile of the wait for the model",
-            "histogram_quantile(0.95, sum by (le) (rate(kronos_queue_wait_seconds_bucket{{job}}[5m])))",
-        ),
-        "kronos_model_inference_seconds": Example(
-            "95th percentile of the model's time for one request",
-            "histogram_quantile(0.95, sum by (route, le) (rate(kronos_model_inference_seconds_bucket{{job}}[5m])))",
-        ),
-        "kronos_model_stage_seconds": Example(
-            "seconds per second that the model spends in each stage",
-            "sum by (stage) (rate(kronos_model_stage_seconds_sum{{job}}[5m]))",
-        ),
-        "kronos_batch_series": Example(
-            "mean number of series in one model call",
-            "sum(rate(kronos_batch_series_sum{{job}}[5m])) / sum(rate(kronos_batch_series_count{{job}}[5m]))",
-        ),
-        "kronos_processing_seconds": Example(
-            "95th percentile of the time before and after the model",
-            "histogram_quantile(0.95, sum by (stage, le) (rate(kronos_processing_seconds_bucket{{job}}[5m])))",
-        ),
-    },
-    "Work": {
-        "kronos_prediction_input_candles": Example(
-            "median number of input candles of a series",
-            "histogram_quantile(0.5, sum by (le) (rate(kronos_prediction_input_candles_bucket{{job}}[5m])))",
-        ),
-        "kronos_prediction_horizon_candles": Example(
-            "median number of candles asked for",
-            "histogram_quantile(0.5, sum by (le) (rate(kronos_prediction_horizon_candles_bucket{{job}}[5m])))",
-        ),
-        "kronos_forecast_candles_total": Example(
-            "candles forecast per second", "sum by (route) (rate(kronos_forecast_candles_total{{job}}[5m]))"
-        ),
-        "kronos_inconsistent_candles_total": Example(
-            "share of forecast candles that had to be mended",
-            "sum(rate(kronos_inconsistent_candles_total{{job}}[5m])) / "
-            "sum(rate(kronos_forecast_candles_total{{job}}[5m]))",
-        ),
-    },
-    "Model and process": {
-        "kronos_model_ready": Example(
-            "instances that can forecast", "count(kronos_model_ready{{job}} == 1) or vector(0)"
-        ),
-        "kronos_draining": Example("instances that are shutting down", "sum(kronos_draining{{job}})"),
-        "kronos_model_loads_total": Example(
-            "attempts to load the model, by how they ended", "sum by (outcome) (kronos_model_loads_total{{job}})"
-        ),
-        "kronos_model_load_seconds": Example("how long the last load took", "kronos_model_load_seconds{{job}}"),
-        "kronos_model_info": Example(
-            "instances by model and revision", "count by (model, revision) (kronos_model_info{{job}})"
-        ),
-        "kronos_build_info": Example("instances by version", "count by (version) (kronos_build_info{{job}})"),
-        "kronos_memory_limit_bytes": Example(
-            "memory in use, as a share of the limit",
-            "process_resident_memory_bytes{{job}} / kronos_memory_limit_bytes{{job}}",
-        ),
-        "kronos_event_loop_lag_seconds": Example(
-            "worst lag of any instance", "max(kronos_event_loop_lag_seconds{{job}})"
-        ),
-        "kronos_device_memory_used_bytes": Example(
-            "GPU memory in use, as a share of the GPU's",
-            "kronos_device_memory_used_bytes{{job}} / kronos_device_memory_limit_bytes{{job}}",
-        ),
-        "kronos_device_memory_limit_bytes": Example(
-            "memory of the GPU, by instance", "kronos_device_memory_limit_bytes{{job}}"
-        ),
-    },
-}
 
 _CONDITIONS = {"model_loaded": "Exists once a model is loaded.", "gpu": "Exists only with a GPU."}
 
 
-def examples(contract: Contract) -> dict[str, Example]:
-    """The example of every metric, its query ready to be sent; raises ReferenceDriftError if one is missing."""
-    known = {name: example for group in GROUPS.values() for name, example in group.items()}
-    if known.keys() != contract.metrics.keys():
-        missing = ", ".join(sorted(contract.metrics.keys() - known.keys())) or "none"
-        unknown = ", ".join(sorted(known.keys() - contract.metrics.keys())) or "none"
-        raise ReferenceDriftError(
-            f"kronos_mixin/reference.py: metrics without an example query: {missing}; "
-            f"examples without a metric: {unknown}"
-        )
-    matcher = f'{{job="{contract.job}"}}'
-    return {name: Example(one.says, one.query.replace("{{job}}", matcher)) for name, one in known.items()}
-
-
 def section(contract: Contract) -> str:
     """The section as Markdown, without its heading."""
-    ready = examples(contract)
+    sections: dict[str, list[Metric]] = {}
+    for metric in contract.metrics.values():
+        sections.setdefault(metric.section, []).append(metric)
     parts = []
-    for title, group in GROUPS.items():
-        metrics = [contract.metrics[name] for name in group]
-        parts += [f"### {title}", _metric_table(contract, metrics), _queries((name, ready[name]) for name in group)]
+    for title, metrics in sections.items():
+        parts += [f"### {title}", _metric_table(contract, metrics), _queries(metrics)]
     parts += ["### Label values", _label_tables(contract)]
     parts += ["### Buckets", _bucket_table(contract)]
     parts += ["### From the libraries and from Prometheus", _external_table(contract)]
@@ -202,8 +59,8 @@ def _row(contract: Contract, metric: Metric) -> Iterator[str]:
     yield metric.help + (f" {_CONDITIONS[metric.when]}" if metric.when else "")
 
 
-def _queries(group: Iterable[tuple[str, Example]]) -> str:
-    entries = [f"# {name}: {example.says}\n{example.query}" for name, example in group]
+def _queries(metrics: Iterable[Metric]) -> str:
+    entries = [f"# {metric.name}: {metric.example.says}\n{metric.example.query}" for metric in metrics]
     return "```promql\n" + "\n\n".join(entries) + "\n```"
 
 

@@ -86,6 +86,12 @@ def test_buckets_are_written_as_prometheus_client_exposes_them(bounds: str):
         (lambda raw: raw["open_labels"].update(route="x"), "both a closed and an open"),
         (lambda raw: raw["label_values"].update(route={}), "route is empty"),
         (lambda raw: raw["metrics"]["kronos_queue_depth"].pop("help"), "'help'"),
+        (lambda raw: raw["metrics"]["kronos_queue_depth"].pop("example"), "'example'"),
+        (lambda raw: raw["metrics"]["kronos_queue_depth"].update(rule_group="kronos-work"), "no rate to record"),
+        (
+            lambda raw: raw["metrics"]["kronos_queue_depth"]["example"].update(query="kronos_queue_depths"),
+            "does not read it",
+        ),
         (lambda raw: raw.pop("scrape"), "'scrape'"),
         (lambda raw: raw.update(metrics=[]), "shape"),
     ],
