@@ -16,7 +16,7 @@ function(config, rules) {
 
   // Somebody loaded the alerts without the recording rules, or evaluates them elsewhere.
   KronosRulesMissing: {
-    expr: q.count([], q.raw('up') + ' == 1') + ' unless ' + q.on([]) + ' ' + q.read(rules.requests),
+    expr: q.count([], q.raw('up') + ' == 1') + ' unless ' + q.on([]) + ' ' + q.read(rules.kronos_requests_total),
     summary: 'The recording rules of Kronos are not loaded.',
     description: 'Prometheus scrapes ' + at.job + ', but records nothing of it: most alerts of Kronos are blind.',
     dashboard: 'overview',

@@ -51,7 +51,7 @@ function(config, rules) {
   },
 
   KronosExcessiveRateLimiting: {
-    expr: q.read(rules.rateLimited) + ' > ' + alerts.KronosExcessiveRateLimiting.threshold,
+    expr: q.read(rules.kronos_rate_limited_total) + ' > ' + alerts.KronosExcessiveRateLimiting.threshold,
     summary: 'Kronos turns a client away again and again.',
     description: 'Client {{ $labels.client }} of ' + at.job +
                  ' is over its rate limit {{ $value | humanize }} times a second.',

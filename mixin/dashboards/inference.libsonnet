@@ -53,7 +53,7 @@ function(config, rules)
       unit: 's',
       log: true,
       limits: seconds,
-      queries: show.quantiles(rules.durations, ['route'], ['route']),
+      queries: show.quantiles(rules.kronos_request_duration_seconds, ['route'], ['route']),
       overrides: style.quantiles + style.routes,
     }),
     show.timeseries({
@@ -74,7 +74,7 @@ function(config, rules)
       description: 'Time of one series from admission to its first model step.',
       unit: 's',
       log: true,
-      queries: show.quantiles(rules.queueWait, [], []),
+      queries: show.quantiles(rules.kronos_queue_wait_seconds, [], []),
       overrides: style.quantiles,
     }),
     show.rawTimeseries({
@@ -93,14 +93,14 @@ function(config, rules)
                    'steps, tokens back to candles.',
       unit: 's',
       log: true,
-      queries: show.quantiles(rules.stages, [], ['stage'], ['p95']),
+      queries: show.quantiles(rules.kronos_model_stage_seconds, [], ['stage'], ['p95']),
       overrides: style.modelStages,
     }),
     show.timeseries({
       title: 'Before and after the model p95' + show.window,
       description: 'Time to check a request and build its arrays, and to mend candles and build the answer.',
       unit: 's',
-      queries: show.quantiles(rules.processing, [], ['stage'], ['p95']),
+      queries: show.quantiles(rules.kronos_processing_seconds, [], ['stage'], ['p95']),
       overrides: style.processingStages,
     }),
     show.timeseries({
@@ -108,7 +108,7 @@ function(config, rules)
       description: 'Time that the model alone needed for a request, by route, without queueing.',
       unit: 's',
       log: true,
-      queries: show.quantiles(rules.inference, ['route'], ['route']),
+      queries: show.quantiles(rules.kronos_model_inference_seconds, ['route'], ['route']),
       overrides: style.quantiles + style.routes,
     }),
     show.timeseries({
@@ -116,7 +116,7 @@ function(config, rules)
       description: 'How many series were decoded together.',
       unit: 'short',
       axis: 'series',
-      queries: show.quantiles(rules.batch, [], [], ['p50', 'p95']),
+      queries: show.quantiles(rules.kronos_batch_series, [], [], ['p50', 'p95']),
       overrides: style.quantiles,
     }),
     show.timeseries({
@@ -124,8 +124,8 @@ function(config, rules)
       description: 'Size of the work: candles that came in with each series, and candles asked for.',
       unit: 'short',
       axis: 'candles',
-      queries: show.quantiles(rules.inputCandles, ['route'], ['route'], ['p95'], 'input ') +
-               show.quantiles(rules.horizon, ['route'], ['route'], ['p95'], 'horizon '),
+      queries: show.quantiles(rules.kronos_prediction_input_candles, ['route'], ['route'], ['p95'], 'input ') +
+               show.quantiles(rules.kronos_prediction_horizon_candles, ['route'], ['route'], ['p95'], 'horizon '),
       overrides: style.directions + style.routes,
     }),
     show.timeseries({
@@ -133,8 +133,8 @@ function(config, rules)
       description: 'Left: candles forecast per second. Right, dotted: share of them whose low or high had to be mended.',
       unit: 'cps',
       queries: [
-        panel.query(show.sum(['route'], show.averaged(rules.forecast, ['route'])), 'forecast {{route}}'),
-        show.share(rules.inconsistent, rules.forecast, 'mended {{route}}'),
+        panel.query(show.sum(['route'], show.averaged(rules.kronos_forecast_candles_total, ['route'])), 'forecast {{route}}'),
+        show.share(rules.kronos_inconsistent_candles_total, rules.kronos_forecast_candles_total, 'mended {{route}}'),
       ],
       overrides: style.byRoute + style.rightAxis('/^mended/', 'percentunit'),
     }),
@@ -143,8 +143,8 @@ function(config, rules)
       description: 'Size of request and response bodies, by route.',
       unit: 'bytes',
       log: true,
-      queries: show.quantiles(rules.requestSize, ['route'], ['route'], ['p95'], 'request ') +
-               show.quantiles(rules.responseSize, ['route'], ['route'], ['p95'], 'response '),
+      queries: show.quantiles(rules.kronos_request_size_bytes, ['route'], ['route'], ['p95'], 'request ') +
+               show.quantiles(rules.kronos_response_size_bytes, ['route'], ['route'], ['p95'], 'response '),
       overrides: style.directions + style.routes,
     }),
     show.timeseries({
@@ -152,7 +152,7 @@ function(config, rules)
       description: 'Admitted requests that were stopped before the model had finished, per second, by cause.',
       unit: 'reqps',
       reach: 0.1,
-      queries: [panel.query(show.rate(rules.cancellations, ['cause'], []), '{{cause}}')],
+      queries: [panel.query(show.rate(rules.kronos_cancellations_total, ['cause'], []), '{{cause}}')],
       overrides: style.cancellations + style.happened,
       links: log.requests('Log lines of stopped requests', 'cancelled != ``', byRoute=false),
     }),
@@ -181,7 +181,7 @@ function(config, rules)
     description: 'Why is Kronos slow? Where the time of a request goes. The instance filter applies to the panels by ' +
                  'instance, the route filter to those by route.',
     variables: ['route', 'instance'],
-    source: rules.requests,
+    source: rules.kronos_requests_total,
     inputs: log.requestVariable,
     rows: [dashboard.row(4, stats)] + dashboard.pairs(8, panels),
   })

@@ -195,6 +195,6 @@ function(config, rules)
     title: 'Kronos / Instances',
     description: 'Which instance of Kronos is it? Memory, CPU, event loop, restarts and versions of each.',
     variables: ['instance'],
-    source: rules.requests,
+    source: rules.kronos_requests_total,
     rows: [dashboard.row(4, stats, [3, 3, 3, 3, 4, 8])] + dashboard.pairs(8, panels),
   })

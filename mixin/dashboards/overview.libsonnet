@@ -76,7 +76,7 @@ function(config, rules)
       description: 'Requests per second by route.',
       unit: 'reqps',
       reach: 0.1,
-      queries: [panel.query(show.rate(rules.requests, ['route'], ['route', 'status']), '{{route}}')],
+      queries: [panel.query(show.rate(rules.kronos_requests_total, ['route'], ['route', 'status']), '{{route}}')],
       overrides: style.byRoute + style.happened,
       links: show.linkTo('inference', 'Where does the time go?', ['route']),
     }),
@@ -85,7 +85,7 @@ function(config, rules)
       description: 'Requests per second by how they ended. What did not happen within the chosen time is not named.',
       unit: 'reqps',
       reach: 0.1,
-      queries: [panel.query(show.rate(rules.requests, ['status'], ['route', 'status']), '{{status}}')],
+      queries: [panel.query(show.rate(rules.kronos_requests_total, ['status'], ['route', 'status']), '{{status}}')],
       overrides: style.statuses + style.happened,
       links: log.requests('Log lines of these requests', log.chosenStatus),
     }),
@@ -99,7 +99,7 @@ function(config, rules)
       unit: 's',
       log: true,
       limits: objectives,
-      queries: show.quantiles(rules.durations, ['route', 'status'], ['route']),
+      queries: show.quantiles(rules.kronos_request_duration_seconds, ['route', 'status'], ['route']),
       overrides: style.quantiles + style.routes,
       links: log.requests('Log lines of slow requests', log.slow),
     }),
@@ -110,7 +110,7 @@ function(config, rules)
       unit: 'percentunit',
       limits: [std.parseJson(config.alerts.KronosHighErrorRate.threshold)],
       queries: [
-        panel.query(show.rate(rules.errors, ['type'], ['route']), '{{type}}'),
+        panel.query(show.rate(rules.kronos_errors_total, ['type'], ['route']), '{{type}}'),
         show.share(rules.failed.rate, rules.eligible, 'share {{route}}'),
       ],
       overrides: style.byRoute + style.errorTypes + style.counts('/^(?!share)/'),
@@ -123,7 +123,7 @@ function(config, rules)
       unit: 'percentunit',
       limits: [std.parseJson(config.alerts.KronosHighTimeoutRate.threshold)],
       queries: [
-        panel.query(show.rate(rules.timeouts, ['stage'], ['route']), '{{stage}}'),
+        panel.query(show.rate(rules.kronos_timeouts_total, ['stage'], ['route']), '{{stage}}'),
         show.share(rules.timedOut.rate, rules.eligible, 'share {{route}}'),
       ],
       overrides: style.byRoute + style.timeoutStages + style.counts('/^(?!share)/'),
@@ -147,7 +147,7 @@ function(config, rules)
       description: 'Time that the model alone needed for a request, by route, without queueing.',
       unit: 's',
       log: true,
-      queries: show.quantiles(rules.inference, ['route'], ['route']),
+      queries: show.quantiles(rules.kronos_model_inference_seconds, ['route'], ['route']),
       overrides: style.quantiles + style.routes,
     }),
     show.timeseries({
@@ -167,7 +167,7 @@ function(config, rules)
       description: 'Candles that came in with each series, by route.',
       unit: 'short',
       axis: 'candles',
-      queries: show.quantiles(rules.inputCandles, ['route'], ['route']),
+      queries: show.quantiles(rules.kronos_prediction_input_candles, ['route'], ['route']),
       overrides: style.quantiles + style.routes,
     }),
     show.timeseries({
@@ -177,8 +177,8 @@ function(config, rules)
       unit: 'reqps',
       reach: 0.1,
       queries: [
-        panel.query(show.rate(rules.rateLimited, ['client'], []), 'limited: {{client}}'),
-        panel.query(show.rate(rules.rejections, ['reason'], []), '{{reason}}'),
+        panel.query(show.rate(rules.kronos_rate_limited_total, ['client'], []), 'limited: {{client}}'),
+        panel.query(show.rate(rules.kronos_rejections_total, ['reason'], []), '{{reason}}'),
       ],
       overrides: style.rejections + style.clients + style.happened,
       links: log.requests(
@@ -194,7 +194,7 @@ function(config, rules)
     title: 'Kronos / Overview',
     description: 'Is the Kronos forecasting service well? Lines come from the recorded series of the Kronos mixin.',
     variables: ['route', 'status'],
-    source: rules.requests,
+    source: rules.kronos_requests_total,
     // As high as their legends need.
     rows: [dashboard.row(4, stats, [3, 3, 3, 4, 4, 3, 4])] + dashboard.pairs(9, traffic) + dashboard.pairs(8, panels) +
           dashboard.pairs(9, last),

@@ -86,7 +86,7 @@ function(config, rules)
     title: 'Kronos / Objectives',
     description: 'How long can this go on? The error budgets of Kronos, and how fast they are being spent.',
     variables: [],
-    source: rules.requests,
+    source: rules.kronos_requests_total,
     rows: [dashboard.row(4, stats(objective)) for objective in objectives] +
           [dashboard.row(8, overTime(objective)) for objective in objectives],
   })

@@ -15,6 +15,15 @@ local contract = import '../metrics.json';
     if std.member(boundaries, le) then le
     else error le + ' is not a bucket of ' + histogram + '; its buckets are ' + std.join(', ', boundaries),
 
+  // The metrics whose rate is recorded by all of their labels, and in which group of rules.
+  recorded:: {
+    [name]: contract.metrics[name].rule_group
+    for name in std.objectFields(contract.metrics)
+    if std.objectHas(contract.metrics[name], 'rule_group')
+  },
+
+  isHistogram(name):: contract.metrics[name].type == 'histogram',
+
   // All values of a closed label.
   values(set):: std.objectFields(contract.label_values[set]),
 

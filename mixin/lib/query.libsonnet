@@ -66,10 +66,11 @@ function(config) {
   read(rule, matchers={}): rule.name + braces(checked(rule.name, targetLabels + rule.labelNames, matchers)),
   readOver(rule, window, matchers={}): 'avg_over_time(' + q.read(rule, matchers) + '[' + window + '])',
 
-  // The commonest rules: a counter's or a histogram's rate, summed over instances.
-  recordRate(counter, labels):
-    q.record(labels, counter, 'rate' + config.rateWindow, q.sum(labels, q.rate(q.raw(counter)))),
-  recordBuckets(histogram, labels):
-    local kept = labels + ['le'];
-    q.record(kept, histogram + '_bucket', 'rate' + config.rateWindow, q.sum(kept, q.rate(q.buckets(histogram)))),
+  // The commonest rule: the rate of a counter, or of a histogram's buckets, by all of its labels, summed over instances.
+  recordRate(metric):
+    local buckets = contract.isHistogram(metric);
+    local labels = contract.labels(metric) + (if buckets then ['le'] else []);
+    local name = if buckets then metric + '_bucket' else metric;
+    local raw = if buckets then q.buckets(metric) else q.raw(metric);
+    q.record(labels, name, 'rate' + config.rateWindow, q.sum(labels, q.rate(raw))),
 }

@@ -1,8 +1,9 @@
-// Every recorded series, under the name that alerts and dashboards call it by. What more than one reader aggregates
-// is recorded once; a quantile never is, because it can't be aggregated any further.
+// Every recorded series, in its group, under the name that alerts and dashboards call it by. The rate of a metric that
+// has a `rule_group` in metrics.json goes by the metric's name and needs no line here; what takes more is told below.
+// What more than one reader aggregates is recorded once; a quantile never is: it can't be aggregated any further.
 //
-// All are locals and not fields of one object, because the C++ implementation evaluates a field anew each time it is
-// read, but a local only once.
+// Records are locals and not fields of one object, because the C++ implementation evaluates a field anew each time it
+// is read, but a local only once.
 local contract = import '../lib/contract.libsonnet';
 local query = import '../lib/query.libsonnet';
 
@@ -18,20 +19,24 @@ function(config)
   // from recorded rates, because raw counters would be read many times over.
   local bad(metric, badRate, whole, badCount) =
     local recorded = q.record(['route'], metric, rate, badRate);
+    local ratio = q.record(['route'], metric, 'ratio_' + rate, q.ratio(q.read(recorded), q.read(whole)));
+    local sparseRatio = q.record(
+      ['route'],
+      metric,
+      'ratio_rate' + knobs.sparseWindow,
+      q.ratio(q.readOver(recorded, knobs.sparseWindow), q.readOver(whole, knobs.sparseWindow))
+    );
+    local count = q.record(['route'], metric, 'increase' + knobs.guardWindow, badCount);
     {
+      rules: [recorded, ratio, sparseRatio, count],
       rate: recorded,
-      ratio: q.record(['route'], metric, 'ratio_' + rate, q.ratio(q.read(recorded), q.read(whole))),
-      sparseRatio: q.record(
-        ['route'],
-        metric,
-        'ratio_rate' + knobs.sparseWindow,
-        q.ratio(q.readOver(recorded, knobs.sparseWindow), q.readOver(whole, knobs.sparseWindow))
-      ),
-      count: q.record(['route'], metric, 'increase' + knobs.guardWindow, badCount),
+      ratio: ratio,
+      sparseRatio: sparseRatio,
+      count: count,
     };
 
   // Requests by how they ended.
-  local requests = q.recordRate('kronos_requests_total', ['route', 'status']);
+  local requests = q.recordRate('kronos_requests_total');
   local ended(statuses) = q.sum(['route'], q.read(requests, { status: statuses }));
   local endedCount(statuses) =
     q.sum(['route'], q.increase(q.raw('kronos_requests_total', { status: statuses }), knobs.guardWindow));
@@ -45,7 +50,7 @@ function(config)
 
   // Admitted requests by how long they took.
   local seconds = 'kronos_request_duration_seconds';
-  local durations = q.recordBuckets(seconds, ['route', 'status']);
+  local durations = q.recordRate(seconds);
 
   // Requests whose time counts: admitted, not ended by a fault of the service other than slowness, and not given up
   // by the caller before the objective had passed. One given up AFTER it is a slow one, or a hang in which every
@@ -69,7 +74,7 @@ function(config)
 
   // The model alone, and its share of requests that are over the objective before queueing is added.
   local modelSeconds = 'kronos_model_inference_seconds';
-  local inference = q.recordBuckets(modelSeconds, ['route']);
+  local inference = q.recordRate(modelSeconds);
   local slowInferences(buckets) = 'clamp_min(' + q.sum(['route'], buckets({ le: '+Inf' })) + ' - ' + q.sum(
     ['route'],
     std.join(' or ', [
@@ -107,12 +112,18 @@ function(config)
     local span =
       if q.seconds(objectives.window) < q.seconds(objectives.retention) then objectives.window
       else objectives.retention;
+    local ratios = {
+      [window]: q.record([], metric + '_bad', 'ratio_rate' + window, share(window))
+      for window in windows
+    };
+    local budget = q.record([], metric + '_budget_left', 'ratio', '1 - ' + share(span) + ' / (1 - ' + target + ')');
     {
+      rules: [broken, valid] + [ratios[window] for window in windows] + [budget],
       target: target,
       bad: broken,
       valid: valid,
-      ratios: { [window]: q.record([], metric + '_bad', 'ratio_rate' + window, share(window)) for window in windows },
-      budget: q.record([], metric + '_budget_left', 'ratio', '1 - ' + share(span) + ' / (1 - ' + target + ')'),
+      ratios: ratios,
+      budget: budget,
       span: span,
     };
   local availability = objective(
@@ -122,48 +133,53 @@ function(config)
   );
   local latency = objective('latency', q.sum([], q.read(slow.rate)), q.sum([], q.read(timed)));
 
-  {
-    requests: requests,
-    eligible: eligible,
-    failed: failed,
-    timedOut: timedOut,
-    durations: durations,
-    timed: timed,
-    slow: slow,
-    inference: inference,
-    inferences: inferences,
-    slowInference: slowInference,
-    availability: availability,
-    latency: latency,
+  // Load.
+  local concurrent = q.record(
+    ['route'],
+    'kronos_concurrent_requests',
+    'sum',
+    q.sum(['route'], q.raw('kronos_concurrent_requests'))
+  );
+  local queueUtilisation = q.record(
+    [],
+    'kronos_queue_utilisation',
+    'max',
+    q.max([], q.ratio(q.raw('kronos_queue_depth'), q.raw('kronos_queue_capacity')))
+  );
 
-    // Load and work.
-    concurrent: q.record(
-      ['route'],
-      'kronos_concurrent_requests',
-      'sum',
-      q.sum(['route'], q.raw('kronos_concurrent_requests'))
-    ),
-    queueUtilisation: q.record(
-      [],
-      'kronos_queue_utilisation',
-      'max',
-      q.max([], q.ratio(q.raw('kronos_queue_depth'), q.raw('kronos_queue_capacity')))
-    ),
-    queueWait: q.recordBuckets('kronos_queue_wait_seconds', []),
-    stages: q.recordBuckets('kronos_model_stage_seconds', ['stage']),
-    processing: q.recordBuckets('kronos_processing_seconds', ['stage']),
-    batch: q.recordBuckets('kronos_batch_series', []),
-    inputCandles: q.recordBuckets('kronos_prediction_input_candles', ['route']),
-    horizon: q.recordBuckets('kronos_prediction_horizon_candles', ['route']),
-    requestSize: q.recordBuckets('kronos_request_size_bytes', ['route']),
-    responseSize: q.recordBuckets('kronos_response_size_bytes', ['route']),
-    forecast: q.recordRate('kronos_forecast_candles_total', ['route']),
-    inconsistent: q.recordRate('kronos_inconsistent_candles_total', ['route']),
+  // Rules of one group are evaluated in order: the rates of metrics come first, then these, and what others read
+  // stands before them.
+  local groups = [
+    ['kronos-requests', [{ eligible: eligible }, { failed: failed }, { timedOut: timedOut }]],
+    ['kronos-latency', [{ timed: timed }, { slow: slow }]],
+    ['kronos-objectives', [{ availability: availability }, { latency: latency }]],
+    [
+      'kronos-model',
+      [{ inferences: inferences }, { slowInference: slowInference }, { queueUtilisation: queueUtilisation }],
+    ],
+    ['kronos-work', [{ concurrent: concurrent }]],
+    ['kronos-causes', []],
+  ];
 
-    // Why requests failed, were stopped or were turned away.
-    errors: q.recordRate('kronos_errors_total', ['route', 'type']),
-    timeouts: q.recordRate('kronos_timeouts_total', ['route', 'stage']),
-    cancellations: q.recordRate('kronos_cancellations_total', ['cause']),
-    rejections: q.recordRate('kronos_rejections_total', ['reason']),
-    rateLimited: q.recordRate('kronos_rate_limited_total', ['client']),
+  local plain = { [metric]: q.recordRate(metric) for metric in std.objectFields(contract.recorded) };
+  local rulesOf(named) = std.flattenArrays([
+    if std.objectHas(named[name], 'record') then [named[name]] else named[name].rules
+    for name in std.objectFields(named)
+  ]);
+  local unknown = std.setDiff(std.set(std.objectValues(contract.recorded)), std.set([group[0] for group in groups]));
+  assert unknown == [] : 'metrics.json names the rule groups ' + std.join(', ', unknown) + ', which are not in records.libsonnet';
+
+  plain + std.foldl(function(all, group) std.foldl(function(sum, named) sum + named, group[1], all), groups, {}) + {
+    // In the order in which they are evaluated.
+    groups: [
+      {
+        name: group[0],
+        rules: [
+          plain[metric]
+          for metric in std.objectFields(plain)
+          if contract.recorded[metric] == group[0]
+        ] + std.flattenArrays([rulesOf(named) for named in group[1]]),
+      }
+      for group in groups
+    ],
   }
