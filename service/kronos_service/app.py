@@ -57,11 +57,11 @@ def create_app(
     forecaster = forecaster or Forecaster(
         capacity=settings.queue_capacity, threads=settings.torch_threads, observer=metrics
     )
-    metrics.queue_depth.set_function(lambda: forecaster.depth)
-    metrics.queue_capacity.set_function(lambda: forecaster.capacity)
+    metrics.gauge("kronos_queue_depth").set_function(lambda: forecaster.depth)
+    metrics.gauge("kronos_queue_capacity").set_function(lambda: forecaster.capacity)
     lifecycle = Lifecycle(settings, forecaster, metrics)
     lag = LoopLag()
-    metrics.event_loop_lag.set_function(lag.largest_seconds)
+    metrics.gauge("kronos_event_loop_lag_seconds").set_function(lag.largest_seconds)
 
     recorder = Recorder(metrics, settings.log_rejections)
 

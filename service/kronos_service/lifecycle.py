@@ -53,8 +53,8 @@ class Lifecycle:
         self._failure: str | None = None
         self._next_load = 0.0
         self._loading = False
-        metrics.model_ready.set_function(lambda: float(self._ready))
-        metrics.draining.set_function(lambda: float(self.draining))
+        metrics.gauge("kronos_model_ready").set_function(lambda: float(self._ready))
+        metrics.gauge("kronos_draining").set_function(lambda: float(self.draining))
 
     def start(self) -> None:
         """Begin to load the model; returns at once."""
@@ -101,7 +101,7 @@ class Lifecycle:
 
     def begin(self, route: str) -> None:
         """Count a request to an API route as running, until ``end``."""
-        self._metrics.concurrent(route).inc()
+        self._metrics.gauge("kronos_concurrent_requests", route).inc()
         self.running += 1
         self._idle.clear()
 
@@ -110,7 +110,7 @@ class Lifecycle:
         self.running -= 1
         if not self.running:
             self._idle.set()
-        self._metrics.concurrent(route).dec()
+        self._metrics.gauge("kronos_concurrent_requests", route).dec()
 
     def check_ready(self) -> None:
         """Raise the Problem that keeps this instance from being ready, if there is one."""

@@ -5,9 +5,11 @@ Inputs are scraped every 15 s: `0+15x40` is one a second. Instances a and b are 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import yaml
-from simulate import BATCH, SINGLE
+from simulate import BATCH, CONTRACT, SINGLE
 
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.jsonnet import evaluate
@@ -74,12 +76,26 @@ ROUTE = {"route": SINGLE}
 BURN_WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 
-# Name: what comes in, and the value of each series by its labels beside the job.
-RECORDS: dict[str, tuple[dict[str, str], list[tuple[dict[str, str], float]]]] = {
-    "job_route_status:kronos_requests:rate5m": (
-        counter("kronos_requests_total", 3, route=SINGLE, status="success"),
-        [({**ROUTE, "status": "success"}, 3)],
-    ),
+Record = tuple[dict[str, str], list[tuple[dict[str, str], float]]]
+"""What comes in, and the value of each series by its labels beside the job."""
+
+
+def plain() -> Iterator[tuple[str, Record]]:
+    """The rate of each metric that the contract has recorded: 2 a second come in, and 2 a second must come out."""
+    for metric in CONTRACT.metrics.values():
+        if metric.rule_group is None:
+            continue
+        labels = {label: (CONTRACT.values(metric.name, label) or ("anything",))[0] for label in sorted(metric.labels)}
+        series = metric.name
+        if metric.type == "histogram":
+            series += "_bucket"
+            labels["le"] = metric.buckets[-1]
+        record = f"{'_'.join(['job', *labels])}:{series.removesuffix('_total')}:rate5m"
+        yield record, (counter(series, 2, **labels), [(labels, 2)])
+
+
+RECORDS: dict[str, Record] = {
+    **dict(plain()),
     "job_route:kronos_requests_eligible:rate5m": (ENDED, [(ROUTE, 8)]),
     "job_route:kronos_requests_failed:rate5m": (ENDED, [(ROUTE, 2)]),
     "job_route:kronos_requests_failed:ratio_rate5m": (ENDED, [(ROUTE, 0.25)]),
@@ -90,10 +106,6 @@ RECORDS: dict[str, tuple[dict[str, str], list[tuple[dict[str, str], float]]]] = 
     "job_route:kronos_requests_timed_out:ratio_rate5m": (ENDED, [(ROUTE, 0.0625)]),
     "job_route:kronos_requests_timed_out:ratio_rate30m": (ENDED, [(ROUTE, 0.0625)]),
     "job_route:kronos_requests_timed_out:increase1h": (ENDED, [(ROUTE, 1200)]),
-    "job_route_status_le:kronos_request_duration_seconds_bucket:rate5m": (
-        histogram("kronos_request_duration_seconds", {"5.0": 1, "+Inf": 2}, route=SINGLE, status="success"),
-        [({**ROUTE, "status": "success", "le": "5.0"}, 1), ({**ROUTE, "status": "success", "le": "+Inf"}, 2)],
-    ),
     # 10, less the one that was given up at once.
     "job_route:kronos_requests_timed:rate5m": (DURATIONS, [(ROUTE, 9)]),
     "job_route:kronos_requests_slow:rate5m": (BOTH, [(ROUTE, 3), ({"route": BATCH}, 1)]),
@@ -109,80 +121,19 @@ RECORDS: dict[str, tuple[dict[str, str], list[tuple[dict[str, str], float]]]] = 
     "job:kronos_latency_valid:rate5m": (BOTH, [({}, 13)]),
     **{f"job:kronos_latency_bad:ratio_rate{window}": (BATCHES, [({}, 0.25)]) for window in BURN_WINDOWS},
     "job:kronos_latency_budget_left:ratio": (BATCHES, [({}, -4)]),
-    "job_route_le:kronos_model_inference_seconds_bucket:rate5m": (
-        histogram("kronos_model_inference_seconds", {"0.1": 2}, route=BATCH),
-        [({"route": BATCH, "le": "0.1"}, 2)],
-    ),
     "job_route:kronos_model_inferences:rate5m": (MODEL, [(ROUTE, 4)]),
     "job_route:kronos_model_inferences_slow:rate5m": (MODEL, [(ROUTE, 1)]),
     "job_route:kronos_model_inferences_slow:ratio_rate5m": (MODEL, [(ROUTE, 0.25)]),
     "job_route:kronos_model_inferences_slow:ratio_rate30m": (MODEL, [(ROUTE, 0.25)]),
     "job_route:kronos_model_inferences_slow:increase1h": (MODEL, [(ROUTE, 2400)]),
-    "job_stage_le:kronos_model_stage_seconds_bucket:rate5m": (
-        histogram("kronos_model_stage_seconds", {"1.0": 2}, stage="decode"),
-        [({"stage": "decode", "le": "1.0"}, 2)],
-    ),
-    "job_stage_le:kronos_processing_seconds_bucket:rate5m": (
-        histogram("kronos_processing_seconds", {"0.001": 2}, stage="preprocess"),
-        [({"stage": "preprocess", "le": "0.001"}, 2)],
-    ),
-    "job_le:kronos_queue_wait_seconds_bucket:rate5m": (
-        histogram("kronos_queue_wait_seconds", {"0.5": 2}),
-        [({"le": "0.5"}, 2)],
-    ),
     # The fuller of two queues; one without capacity does not count.
     "job:kronos_queue_utilisation:max": (
         gauge("kronos_queue_depth", 10, 30) | gauge("kronos_queue_capacity", 100, 60),
         [({}, 0.5)],
     ),
-    "job_le:kronos_batch_series_bucket:rate5m": (histogram("kronos_batch_series", {"8.0": 2}), [({"le": "8.0"}, 2)]),
     "job_route:kronos_concurrent_requests:sum": (
         gauge("kronos_concurrent_requests", 2, 3, route=SINGLE),
         [(ROUTE, 5)],
-    ),
-    "job_route_le:kronos_prediction_input_candles_bucket:rate5m": (
-        histogram("kronos_prediction_input_candles", {"400.0": 2}, route=SINGLE),
-        [({**ROUTE, "le": "400.0"}, 2)],
-    ),
-    "job_route_le:kronos_prediction_horizon_candles_bucket:rate5m": (
-        histogram("kronos_prediction_horizon_candles", {"24.0": 2}, route=SINGLE),
-        [({**ROUTE, "le": "24.0"}, 2)],
-    ),
-    "job_route_le:kronos_request_size_bytes_bucket:rate5m": (
-        histogram("kronos_request_size_bytes", {"1024.0": 2}, route=SINGLE),
-        [({**ROUTE, "le": "1024.0"}, 2)],
-    ),
-    "job_route_le:kronos_response_size_bytes_bucket:rate5m": (
-        histogram("kronos_response_size_bytes", {"1024.0": 2}, route=SINGLE),
-        [({**ROUTE, "le": "1024.0"}, 2)],
-    ),
-    "job_route:kronos_forecast_candles:rate5m": (
-        counter("kronos_forecast_candles_total", 24, route=SINGLE),
-        [(ROUTE, 24)],
-    ),
-    "job_route:kronos_inconsistent_candles:rate5m": (
-        counter("kronos_inconsistent_candles_total", 16, route=SINGLE),
-        [(ROUTE, 16)],
-    ),
-    "job_route_type:kronos_errors:rate5m": (
-        counter("kronos_errors_total", 2, route=SINGLE, type="inference"),
-        [({**ROUTE, "type": "inference"}, 2)],
-    ),
-    "job_route_stage:kronos_timeouts:rate5m": (
-        counter("kronos_timeouts_total", 2, route=SINGLE, stage="queue"),
-        [({**ROUTE, "stage": "queue"}, 2)],
-    ),
-    "job_cause:kronos_cancellations:rate5m": (
-        counter("kronos_cancellations_total", 2, cause="shutdown"),
-        [({"cause": "shutdown"}, 2)],
-    ),
-    "job_reason:kronos_rejections:rate5m": (
-        counter("kronos_rejections_total", 2, reason="draining"),
-        [({"reason": "draining"}, 2)],
-    ),
-    "job_client:kronos_rate_limited:rate5m": (
-        counter("kronos_rate_limited_total", 2, client="anonymous"),
-        [({"client": "anonymous"}, 2)],
     ),
 }
 

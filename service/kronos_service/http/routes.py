@@ -168,7 +168,7 @@ class _Predictor:
         body = await request.body()
         left = asyncio.create_task(_client_left(request))
         try:
-            with exchange.timed("preprocess"), self._metrics.processing.labels("preprocess").time():
+            with exchange.timed("preprocess"), self._metrics.processing("preprocess"):
                 prepared = await anyio.to_thread.run_sync(
                     parse, body, self._limits, self._room_for(exchange.caller), limiter=self._threads
                 )
@@ -176,7 +176,7 @@ class _Predictor:
             model = self._forecaster.info
             forecasts = await self._forecast(exchange, prepared, left)
             versions = _versions(model, exchange.request_id)
-            with exchange.timed("postprocess"), self._metrics.processing.labels("postprocess").time():
+            with exchange.timed("postprocess"), self._metrics.processing("postprocess"):
                 finished, content = await anyio.to_thread.run_sync(
                     _write, prepared, forecasts, write, versions, limiter=self._threads
                 )
@@ -184,9 +184,9 @@ class _Predictor:
                 raise _client_gone()
         finally:
             left.cancel()
-        route = exchange.route
-        self._metrics.forecast_candles.labels(route).inc(sum(one.series.horizon for one in prepared))
-        self._metrics.inconsistent_candles.labels(route).inc(sum(one.mended for one in finished))
+        route = exchange.api_route
+        self._metrics.counter("kronos_forecast_candles_total", route).inc(sum(one.series.horizon for one in prepared))
+        self._metrics.counter("kronos_inconsistent_candles_total", route).inc(sum(one.mended for one in finished))
         return Response(content, media_type="application/json")
 
     def _room_for(self, caller: str) -> Expect:
@@ -201,9 +201,10 @@ class _Predictor:
             exchange.cancelled = "shutdown"
             raise Stopped("shutdown")
         job = self._forecaster.submit([one.series for one in prepared], exchange.caller)
+        route = exchange.api_route
         for one in prepared:
-            self._metrics.input_candles.labels(exchange.route).observe(one.input_candles)
-            self._metrics.horizon_candles.labels(exchange.route).observe(one.series.horizon)
+            self._metrics.histogram("kronos_prediction_input_candles", route).observe(one.input_candles)
+            self._metrics.histogram("kronos_prediction_horizon_candles", route).observe(one.series.horizon)
         if (info := self._forecaster.info) is not None:
             exchange.fields["model"] = version_of(info.model_name, info.revision)
         try:

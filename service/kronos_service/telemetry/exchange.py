@@ -84,6 +84,12 @@ class Exchange:
         return time.perf_counter() - self.started
 
     @property
+    def api_route(self) -> str:
+        """The route of a request to one of ``API_PATHS``."""
+        assert self.route is not None  # noqa: S101 - each of them is its own route
+        return self.route
+
+    @property
     def outcome(self) -> str:
         """How it ended: a value of the contract's label set ``status``."""
         if self.problem is not None:
