@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
-import signal
+import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,9 +24,10 @@ from kronos_mixin.verify.api import Api
 from kronos_service.settings import PREFIX, Settings
 from kronos_service.telemetry.logs import FIELDS
 from proof import guide
-from proof.servers import binaries
-from tests.docs.blocks import Reader, blocks
-from tests.service.server import ROOT, environment, free_port
+from proof.servers import alertmanager, binaries
+from tests.docs.blocks import Block, blocks
+from tests.docs.shell import Shell
+from tests.service.server import ROOT, Server, environment, free_port
 
 CURL = ROOT / "service" / "examples" / "CURL.md"
 PAGES = [guide.GUIDE, CURL]
@@ -115,37 +116,25 @@ def test_every_yaml_block_is_yaml():
     for page in PAGES:
         for block in blocks(page):
             if block.language == "yaml":
-                assert yaml.safe_load(block.text), (page.name, block.line)
+                assert yaml.safe_load(block.text), block.where
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Reader, str]]:
-    """Someone with Prometheus and Python on PATH, and the address of the Prometheus that the guide starts."""
-    folder = tmp_path_factory.mktemp("reader")
-    programs = tmp_path_factory.mktemp("programs")
-    service, prometheus = free_port("127.0.0.1"), free_port("127.0.0.1")
-    tools = binaries.newest()
-    # The guide's Prometheus listens where it likes, ours where there is room.
-    script(programs / "prometheus", tools.prometheus, f"--web.listen-address=127.0.0.1:{prometheus}")
-    script(programs / "promtool", tools.promtool)
+def shell_environment(programs: Path, **settings: object) -> dict[str, str]:
+    """The reader's: with the service, and `programs`, on PATH."""
     path = f"{programs}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    reading = Reader(
-        folder,
-        ROOT,
-        {
-            **environment(port=service, drain_seconds=0),
-            "PATH": path,
-            "NO_PROXY": "localhost",
-            "no_proxy": "localhost",
-        },
-        {"localhost:8000": f"localhost:{service}", "localhost:9090": f"localhost:{prometheus}"},
-    )
-    try:
-        yield reading, f"http://127.0.0.1:{prometheus}"
-    finally:
-        for file in folder.glob("*.pid"):
-            with suppress(ProcessLookupError, ValueError):
-                os.kill(int(file.read_text()), signal.SIGKILL)
+    local = {"NO_PROXY": "localhost", "no_proxy": "localhost"}
+    return environment(**settings) | local | {"PATH": path, "TMPDIR": str(programs)}
+
+
+def elsewhere(page: Path, addresses: Mapping[str, str]) -> list[Block]:
+    """The blocks of a page, with other addresses than it says."""
+
+    def moved(text: str) -> str:
+        for there, here in addresses.items():
+            text = text.replace(there, here)
+        return text
+
+    return [replace(block, text=moved(block.text)) for block in blocks(page)]
 
 
 def script(file: Path, program: Path, *arguments: str) -> None:
@@ -153,37 +142,60 @@ def script(file: Path, program: Path, *arguments: str) -> None:
     file.chmod(0o755)
 
 
-def test_the_guide_word_by_word(reader: tuple[Reader, str]):
-    reading, prometheus = reader
-    reading.follow(guide.GUIDE)
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout in which nothing was touched."""
+    folder = tmp_path / "checkout"
+    subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
+    return folder
+
+
+def untouched(checkout: Path) -> bool:
+    status = subprocess.run(
+        ["git", "status", "--porcelain", "--ignored"], cwd=checkout, check=True, capture_output=True, text=True
+    )
+    return not status.stdout
+
+
+def test_the_guide_word_by_word(checkout: Path, tmp_path: Path):
+    service, prometheus = free_port("127.0.0.1"), free_port("127.0.0.1")
+    tools = binaries.newest()
+    # The guide's Prometheus listens where it likes, ours where there is room.
+    script(tmp_path / "prometheus", tools.prometheus, f"--web.listen-address=127.0.0.1:{prometheus}")
+    script(tmp_path / "promtool", tools.promtool)
+    script(tmp_path / "amtool", alertmanager.every()[-1].amtool)
+    steps = elsewhere(
+        guide.GUIDE, {"localhost:8000": f"localhost:{service}", "localhost:9090": f"localhost:{prometheus}"}
+    )
+    end = next(number for number, block in enumerate(steps) if block.text.startswith("kill "))
+    with Shell(checkout, shell_environment(tmp_path, port=service, drain_seconds=0)) as shell:
+        shell.follow(steps[:end])
+        assert examples_without_an_answer(f"http://127.0.0.1:{prometheus}") == []
+        lines = shell.paste("cat service.log").splitlines()
+        assert {name for line in lines if line.startswith("{") for name in json.loads(line)} <= FIELDS.keys()
+        shell.follow(steps[end:])
+        # What the page has started it has also stopped, or this would not end.
+        shell.paste("wait")
+    assert untouched(checkout)
+
+
+def examples_without_an_answer(prometheus: str) -> list[str]:
     server = Api(prometheus)
     asked = [metric for metric in load_contract().metrics.values() if metric.when != "gpu"]
     empty = [metric.name for metric in asked if not server.query(metric.example.query)]
     server.close()
-    assert empty == []
-    logged = [line for line in (reading.folder / "service.log").read_text().splitlines() if line.startswith("{")]
-    assert {name for line in logged for name in yaml.safe_load(line)} - FIELDS.keys() == set()
+    return empty
 
 
-def test_the_curl_examples(reader: tuple[Reader, str]):
-    reading, _ = reader
-    reading.follow(CURL)
+def test_the_curl_examples(checkout: Path, tmp_path: Path, server: Server):
+    with Shell(checkout, shell_environment(tmp_path)) as shell:
+        shell.follow(elsewhere(CURL, {"localhost:8000": server.url.removeprefix("http://")}))
+    assert untouched(checkout)
 
 
-def test_what_was_started_is_stopped(reader: tuple[Reader, str]):
-    reading, _ = reader
-    reading.stop(guide.GUIDE)
-    deadline = time.monotonic() + 20
-    left = [int(file.read_text()) for file in reading.folder.glob("*.pid")]
-    assert len(left) == 2
-    while any(alive(pid) for pid in left):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def test_a_bare_wait_waits_for_what_the_page_has_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with Shell(tmp_path, shell_environment(tmp_path)) as shell:
+        shell.paste("sleep 600 & jobs %1")  # which needs job control
+        monkeypatch.setattr("tests.docs.shell._BLOCK_SECONDS", 1)
+        with pytest.raises(AssertionError, match="does not end"):
+            shell.paste("true &\nwait")
