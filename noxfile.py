@@ -59,7 +59,7 @@ def run(session: nox.Session, module: str, group: str = "proof") -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Real candles through the real service, Prometheus and the compiled mixin; `-- --once` stops by itself."""
+    """The service, Prometheus and an alert on a real fault, in a minute; `-- --once` stops by itself."""
     run(session, "proof.demo")
 
 

@@ -1,13 +1,14 @@
-"""The whole path, once, for real: candles in, a forecast out, Prometheus sees it, the mixin shows it and judges it.
+"""The whole path, once, for real: a forecast, its metrics in Prometheus, the overview, and an alert on a real fault.
 
-`python -m proof.demo` runs until Ctrl-C, `--once` stops by itself. Nothing is left running, and nothing is written
-outside temporary folders and the cache of Debian's packages.
+`python -m proof.demo` then keeps running until Ctrl-C, `--once` stops by itself. Nothing is left running, and nothing
+is written outside temporary folders and the cache of Debian's packages.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import socket
 import sys
 import tempfile
@@ -21,33 +22,43 @@ import httpx
 from bokeh_sampledata import stocks
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
-from kronos_mixin.contract import load_contract
-from kronos_mixin.jsonnet import CompileError, Mixin
-from kronos_mixin.verify.api import Api, QueryError, Sample, WaitError
-from kronos_mixin.verify.panels import queries
+from kronos_mixin.contract import load_contract, mixin_path
+from kronos_mixin.jsonnet import CompileError, Mixin, evaluate
+from kronos_mixin.verify.api import Api, QueryError, WaitError
+from kronos_mixin.verify.panels import Query, queries
 from proof.servers import binaries
 from proof.servers.background import background
 from proof.servers.central import compile_into
 from proof.servers.process import ProcessError
 from proof.servers.prometheus import Prometheus
 from proof.servers.service import Service
+from proof.units import formatted
 
-# Nothing but the pace is changed: minutes of waiting become seconds, every expression stays as it is committed.
-_SCRAPE, _EVALUATION = "2s", "4s"
+_COLUMNS = 80
 
-_HORIZON = 5
-_WINDOW = 60
+_OVERVIEW = "kronos-dashboard.json"
+_ALERT = "KronosServiceDown"
+
+# Minutes of waiting become seconds, through the mixin's configuration alone.
+_SCRAPE, _EVALUATION, _RATES = "2s", "2s", "20s"
+_WINDOW, _FOR = "10s", "4s"
+
+_HISTORY, _HORIZON = 60, 5
+"""Days that the forecast is made from, and days to forecast."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; returns the exit code: 0, or 1 with a message about what is missing."""
     parser = argparse.ArgumentParser(prog="nox -s demo --", description=__doc__)
-    parser.add_argument("--once", action="store_true", help="stop after one round instead of running until Ctrl-C")
+    parser.add_argument("--once", action="store_true", help="stop at the end instead of running until Ctrl-C")
     parser.add_argument("--port", type=int, default=8000, help="port of the service (default: %(default)s)")
     options = parser.parse_args(argv)
     console = Console(highlight=False)
+    console.width = min(console.width, _COLUMNS)
     try:
         _run(console, options.port, once=options.once)
     except KeyboardInterrupt:
@@ -63,24 +74,24 @@ def _run(console: Console, port: int, *, once: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="kronos-demo-") as folder, contextlib.ExitStack() as running:
         with _step(console, "Compiling the mixin"):
             mixin = compile_into(Path(folder), _knobs(port))
-        with _step(console, "Starting the service with the built-in demo checkpoint"):
+        _show_pace(console)
+        with _step(console, "Starting the service with its demo checkpoint"):
             service = running.enter_context(Service(port=port))
-        with _step(console, f"Asking for a forecast of {_HORIZON} days from {_WINDOW} daily candles of AAPL"):
+        with _step(console, f"Forecasting {_HORIZON} days of AAPL from {_HISTORY} daily candles"):
             request = _request("AAPL")
             answer = _post(service, "single", request)
         _show_forecast(console, request, answer)
         running.enter_context(_traffic(service))
-        with _step(console, "Finding Prometheus"):
-            tools = binaries.newest(say=lambda line: console.print(f"  {line}"))
+        tools = binaries.newest(say=console.print)
         with _step(console, f"Starting Prometheus {tools.version}"):
             prometheus = running.enter_context(Prometheus(tools, Path(folder) / "prometheus.yml"))
-        with _step(console, "Waiting for the recorded series"):
+        with _step(console, f"Collecting metrics for {_RATES}"):
             _wait_for_records(prometheus, mixin)
-        _show_panels(console, prometheus, mixin)
+        _show_overview(console, prometheus, mixin)
         _show_alerts(console, prometheus)
-        _show_addresses(console, service, prometheus)
+        _break_and_mend(console, service, prometheus)
         if not once:
-            console.print("\nRunning, with light traffic. Ctrl-C stops everything.")
+            _show_addresses(console, service, prometheus)
             while True:
                 service.process.check()
                 prometheus.process.check()
@@ -103,19 +114,31 @@ def _require_free(port: int) -> None:
 @contextlib.contextmanager
 def _step(console: Console, what: str) -> Iterator[None]:
     """Say what is being done, and then how long it took."""
-    console.print(f"[bold]{what}[/bold] ...")
+    console.print(f"{what} ...", end=" ")
     start = time.monotonic()
-    with console.status(what) if console.is_terminal else contextlib.nullcontext():
-        yield
-    console.print(f"  done in {time.monotonic() - start:.1f} s")
+    yield
+    console.print(f"[green]{time.monotonic() - start:.1f} s")
 
 
 def _knobs(port: int) -> dict[str, Any]:
-    scrape = {"targets": [f"127.0.0.1:{port}"], "interval": _SCRAPE, "timeout": _SCRAPE}
-    return {"evaluationInterval": _EVALUATION, "scrape": scrape}
+    return {
+        "rateWindow": _RATES,
+        "evaluationInterval": _EVALUATION,
+        "scrape": {"targets": [f"127.0.0.1:{port}"], "interval": _SCRAPE, "timeout": _SCRAPE},
+        "alerts": {_ALERT: {"window": _WINDOW, "for": _FOR}},
+    }
 
 
-def _request(ticker: str, window: int = _WINDOW, horizon: int = _HORIZON) -> dict[str, Any]:
+def _show_pace(console: Console) -> None:
+    usual = evaluate(mixin_path()).config
+    alert = usual["alerts"][_ALERT]
+    console.print(
+        f"The rules are those in monitoring/, but faster: rates over {_RATES}, not {usual['rateWindow']}; {_ALERT} "
+        f"looks back {_WINDOW}, not {alert['window']}, and waits {_FOR}, not {alert['for']}.\n"
+    )
+
+
+def _request(ticker: str, window: int = _HISTORY, horizon: int = _HORIZON) -> dict[str, Any]:
     """The last ``window`` daily candles of a real stock, and how many days to forecast."""
     stock: dict[str, list[Any]] = getattr(stocks, ticker)
     fields = ("open", "high", "low", "close", "volume")
@@ -159,19 +182,16 @@ def _traffic(service: Service) -> contextlib.AbstractContextManager[None]:
 
 
 def _wait_for_records(prometheus: Prometheus, mixin: Mixin) -> None:
-    """Until every recording rule has given a sample: the last to come are those over others, with traffic in them."""
-    records = [rule["record"] for group in mixin.rules for rule in group["rules"]]
-    wanted = "|".join(records)
-    prometheus.wait_for(
-        f'count by (__name__) ({{__name__=~"{wanted}"}})', lambda found: len(found) == len(set(records)), timeout=120
-    )
-    prometheus.wait_for("sum(job_route_status:kronos_requests:rate5m) > 0", timeout=60)
+    """Until there is a whole window of traffic, and every recording rule has given a sample."""
+    prometheus.wait_for(f"kronos_requests_total offset {_RATES} > 0", timeout=120)
+    records = {rule["record"] for group in mixin.rules for rule in group["rules"]}
+    wanted = f'count by (__name__) ({{__name__=~"{"|".join(records)}"}})'
+    prometheus.wait_for(wanted, lambda found: len(found) == len(records), timeout=120)
 
 
 def _show_forecast(console: Console, request: dict[str, Any], answer: dict[str, Any]) -> None:
     fields = ("open", "high", "low", "close")
-    title = f"{request['series_id']}: what came before, and the forecast of {answer['model_version']}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE)
+    table = Table(box=box.SIMPLE, padding=0)
     for side in ("before", "forecast"):
         table.add_column(side, no_wrap=True)
         for field in fields:
@@ -185,54 +205,93 @@ def _show_forecast(console: Console, request: dict[str, Any], answer: dict[str, 
             *(f"{forecast[field]:.2f}" for field in fields),
         )
     console.print(table)
-    console.print("The demo checkpoint has never been trained: its numbers are real output, and mean nothing.\n")
+    console.print(
+        f"{request['series_id']}: the last days, and the forecast of {answer['model_version']}. This model has never "
+        "been trained: its numbers are real output, and mean nothing.\n"
+    )
 
 
-def _show_panels(console: Console, prometheus: Api, mixin: Mixin) -> None:
-    for name, dashboard in mixin.dashboards.items():
-        table = Table(title=f"{dashboard['title']} ({name})", title_justify="left", box=box.SIMPLE)
-        table.add_column("panel")
-        table.add_column("line")
-        table.add_column("now", justify="right")
-        last = ""
-        for query in queries(dashboard, _EVALUATION):
-            lines = [(query.name(s.labels), _value(s, query.unit)) for s in prometheus.query(query.expr)]
-            for line, value in lines or [(query.name({}) or "by " + ", ".join(query.labels), "none")]:
-                table.add_row(query.panel if query.panel != last else "", line, value)
-                last = query.panel
-        console.print(table)
-    console.print("Rates are over 5 minutes, and the demo is younger: they are still growing.\n")
+def _show_overview(console: Console, prometheus: Api, mixin: Mixin) -> None:
+    dashboard = mixin.dashboards[_OVERVIEW]
+    console.print(f"\nThe dashboard {dashboard['title']} ({_OVERVIEW}) now:")
+    table = Table(box=box.SIMPLE, padding=(0, 1), collapse_padding=True)
+    table.add_column("panel")
+    table.add_column("line")
+    table.add_column("value", justify="right")
+    for panel, lines in _panels(prometheus, queries(dashboard, _EVALUATION)).items():
+        for number, (line, value) in enumerate(lines):
+            table.add_row("" if number else panel, line, value)
+    console.print(table)
 
 
-def _value(sample: Sample, unit: str) -> str:
-    if unit == "percentunit":
-        return f"{sample.value:.1%}"
-    return f"{sample.value:.3g} {'' if unit in {'none', 'short'} else unit}".strip()
+def _panels(prometheus: Api, asked: Iterator[Query]) -> dict[str, list[tuple[str, str]]]:
+    """The lines of each panel and their values now; those at zero are one line together."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    zeros: dict[str, list[tuple[str, str]]] = {}
+    for query in asked:
+        lines = found.setdefault(query.panel, [])
+        samples = prometheus.query(query.expr)
+        if not samples:
+            lines.append((query.name({}), query.empty))
+        for sample in samples:
+            name = query.name(sample.labels)
+            line = name, formatted(sample.value, query.unit_of(name))
+            (lines if sample.value else zeros.setdefault(query.panel, [])).append(line)
+    for panel, lines in zeros.items():
+        name, value = lines[0]
+        found[panel].append(
+            (name if len(lines) == 1 else f"{len(lines)} {'others' if found[panel] else 'lines'}", value)
+        )
+    return found
 
 
 def _show_alerts(console: Console, prometheus: Api) -> None:
-    table = Table(title="Alerts", title_justify="left", box=box.SIMPLE)
-    for column in ("alert", "severity", "state"):
-        table.add_column(column)
-    for group in prometheus.rules():
-        for rule in group["rules"]:
-            if rule["type"] == "alerting":
-                table.add_row(rule["name"], rule["labels"]["severity"], rule["state"])
-    console.print(table)
+    rules = [rule for group in prometheus.rules() for rule in group["rules"] if rule["type"] == "alerting"]
+    watching = {rule["name"] for rule in rules}
+    firing = sorted({rule["name"] for rule in rules if rule["state"] == "firing"})
+    console.print(f"{len(watching)} alerts watch over it. Firing: {', '.join(firing) or 'none'}.\n")
+
+
+def _break_and_mend(console: Console, service: Service, prometheus: Prometheus) -> None:
+    """Kill the service until its alert fires, and start it again until the alert has resolved."""
+    start = time.monotonic()
+
+    def log(what: str) -> None:
+        console.print(f"{time.monotonic() - start:6.1f} s  {what}")
+
+    console.print("[bold]Now something breaks.")
+    service.process.send(signal.SIGKILL)
+    service.process.wait(timeout=30)
+    log("The service is killed, as the kernel does when memory runs out.")
+    for state in ("pending", "firing"):
+        prometheus.wait_for(f'ALERTS{{alertname="{_ALERT}", alertstate=~"{state}|firing"}}', timeout=60)
+        log(f"{_ALERT} is {state}.")
+    (alert,) = [one for one in prometheus.alerts() if one["labels"]["alertname"] == _ALERT]
+    labels, annotations = alert["labels"], alert["annotations"]
+    for text, style in (
+        (f"{labels['severity']}: {annotations['summary']}", "red"),
+        (annotations["description"], ""),
+        (f"Runbook: mixin/runbooks/{_ALERT}.md", ""),
+    ):
+        console.print(Padding(Text(text, style), (0, 0, 0, 10), expand=False))
+    service.restart()
+    log("The service is started again, and ready.")
+    prometheus.wait_for(f'ALERTS{{alertname="{_ALERT}"}}', lambda found: not found, timeout=60)
+    log(f"[green]{_ALERT} has resolved.")
 
 
 def _show_addresses(console: Console, service: Service, prometheus: Api) -> None:
     contract = load_contract()
-    console.print("Open:")
+    console.print("\nOpen:")
     for what, address in (
         ("the service's API", f"{service.url}/docs"),
         ("its metrics", f"{service.url}{contract.metrics_path}"),
         # The API, not pages: Debian's Prometheus comes without them.
         ("what fires", f"{prometheus.url}/api/v1/alerts"),
-        ("a recorded series", f"{prometheus.url}/api/v1/query?query=job_route_status:kronos_requests:rate5m"),
     ):
         console.print(f"  {what:<18} {address}", soft_wrap=True)
-    console.print("In your Grafana, import monitoring/grafana/kronos-dashboard.json.")
+    console.print(f"In your Grafana, import monitoring/grafana/{_OVERVIEW}.")
+    console.print("\nRunning, with light traffic. Ctrl-C stops everything.")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ PROOF = Layers(
     (
         ("demo", "pictures", "guide", "grafana_types", "jsonnetfmt"),
         ("scene",),
-        ("servers",),
+        ("servers", "units"),
         ("__init__",),
     ),
 )
