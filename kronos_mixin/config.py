@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +27,12 @@ class Number(float):
 
 
 class Data(dict[str, Any]):
-    """A file's data, which knows its lines."""
+    """Data that knows where it was written."""
 
-    file: Path
-    lines: Mapping[tuple[str, ...], int]
+    def __init__(self, data: Mapping[str, Any], places: Mapping[tuple[str, ...], str]) -> None:
+        """`places` maps the path of each value to where it stands, `file:line`."""
+        super().__init__(data)
+        self.places = places
 
 
 def read(path: Path) -> Config:
@@ -44,133 +45,94 @@ def read(path: Path) -> Config:
         raise ConfigError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from None
     if path.suffix in _JSONNET:
         return path
+    loader = _Loader(text)
     try:
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            data = {} if node is None else loader.construct_document(node)
-        finally:
-            loader.dispose()
+        node = loader.get_single_node()
+        data = {} if node is None else loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{path}{line}: is not YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: is not YAML: {error}") from None
+    finally:
+        loader.dispose()
     if data is None:
         data = {}
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: must hold an object laid over _config, such as `kronos: {{rateWindow: 1m}}`")
     try:
-        _check(data, path, ())
+        places = {place: f"{path}:{line}" for place, line in _lines(node, ())}
+        _check(data, (), lambda place: places.get(place, str(path)))
     except RecursionError:
         raise ConfigError(f"{path}: holds an alias inside of what it stands for") from None
-    result = Data(data)
-    result.file = path
-    result.lines = dict(_lines(node, ()))
-    return result
+    return Data(data, places)
 
 
-def laid(configs: Sequence[Config]) -> str:
-    """Jsonnet that lays ``configs`` over a mixin, to stand behind it; empty without any."""
+def laid(configs: Sequence[Config], texts: bool = False) -> str:
+    """Jsonnet that lays `configs` over a mixin, to stand behind it; empty without any. `texts` as in `overlay`."""
     parts = (
-        f"(import {json.dumps(str(config.absolute()))})" if isinstance(config, Path) else overlay(config)
+        f"(import {json.dumps(str(config.absolute()))})" if isinstance(config, Path) else overlay(config, texts)
         for config in configs
     )
     return "".join(f"+ {{ _config+:: {part} }}" for part in parts)
 
 
-def overlay(value: Any) -> str:
-    """``value`` as Jsonnet in which every object is merged into what it is laid over."""
+def overlay(value: Any, texts: bool = False) -> str:
+    """`value` as Jsonnet in which every object is merged into what it is laid over.
+
+    With `texts` every number becomes a text, as it was written; without, only one that replaces a text.
+    """
     if isinstance(value, Mapping):
-        fields = ", ".join(_field(key, field) for key, field in value.items())
+        fields = ", ".join(_field(key, field, texts) for key, field in value.items())
         return "{" + fields + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(overlay(item) for item in value) + "]"
-    return value.text if isinstance(value, Number) and value.text.isdecimal() else json.dumps(value)
+        return "[" + ", ".join(overlay(item, texts) for item in value) + "]"
+    if isinstance(value, Number):
+        return json.dumps(value.text) if texts else value.text if value.text.isdecimal() else json.dumps(value)
+    return json.dumps(value)
 
 
-def unknown_knobs(known: Mapping[str, Any], given: Mapping[str, Any], configs: Sequence[Config]) -> str:
-    """One line for everything that is wrong with the keys of the configuration; empty if nothing is.
-
-    ``known`` is the configuration as it was, ``given`` as it is with ``configs`` laid over it. A key must be known,
-    an object must stay one, and keep its keys. Each line names the file and line that set it, as far as that can be
-    told, and for an unknown key the nearest known one.
-    """
-    # What is merged may hide what was wrong: to Jsonnet, a text and an object are a text.
-    data = [config for config in configs if isinstance(config, Mapping)]
-    lines = [line for config in data for line in _unknown(known, config, configs, (), partly=True)]
-    return "\n".join(lines or _unknown(known, given, configs, ()))
-
-
-def _unknown(
-    known: Mapping[str, Any],
-    given: Mapping[str, Any],
-    configs: Sequence[Config],
-    path: tuple[str, ...],
-    partly: bool = False,
-) -> list[str]:
-    lines = []
-    for key, value in given.items():
-        here = (*path, key)
-        knob = f"{_place(configs, here)}%s_config.{'.'.join(here)}"
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            meant = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known))}."
-            lines.append(f"{knob % 'No such knob: '}. {meant}")
-        elif isinstance(known[key], Mapping) != isinstance(value, Mapping):
-            wanted = "an object" if isinstance(known[key], Mapping) else "no object"
-            lines.append(f"{knob % ''} must be {wanted}")
-        # An empty object among the defaults is one that users fill with names of their own.
-        elif isinstance(value, Mapping) and known[key]:
-            lines += _unknown(known[key], value, configs, here, partly)
-    if not partly and (lost := sorted(known.keys() - given.keys())):
-        knob = ".".join(("_config", *path))
-        lines.append(
-            f"{_place(configs, path)}{knob} has lost {', '.join(lost)}: write `{path[-1]}+:`, not `{path[-1]}:`"
-        )
-    return lines
-
-
-def _place(configs: Sequence[Config], path: tuple[str, ...]) -> str:
-    for config in reversed(configs):
-        if isinstance(config, Data) and path in config.lines:
-            return f"{config.file}:{config.lines[path]}: "
-    return ""
-
-
-def _field(key: str, value: Any) -> str:
+def _field(key: str, value: Any, texts: bool) -> str:
     name = json.dumps(key)
     if isinstance(value, Mapping):
-        return f"{name}+: {overlay(value)}"
-    if isinstance(value, Number):
+        return f"{name}+: {overlay(value, texts)}"
+    if isinstance(value, Number) and not texts:
         # Thresholds are texts, because Jsonnet prints 0.05 as 0.050000000000000003. Who writes no Jsonnet should not
         # have to know: a number takes the kind of what it replaces.
         kind = f"{name} in super && std.isString(super[{name}])"
         return f"{name}: if {kind} then {json.dumps(value.text)} else {overlay(value)}"
-    return f"{name}: {overlay(value)}"
+    return f"{name}: {overlay(value, texts)}"
 
 
-def _check(value: Any, path: Path, place: tuple[str, ...]) -> None:
+def _check(value: Any, place: tuple[str, ...], where: Callable[[tuple[str, ...]], str]) -> None:
+    """Raise ConfigError for what Jsonnet can't hold; `where` gives the file, and the line if it is known."""
+    name = ".".join(place) or "the top level"
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise ConfigError(f"{path}: {'.'.join(place) or 'the top level'}: key {key!r} is no text: quote it")
-            _check(item, path, (*place, key))
+                raise ConfigError(f"{where(place)}: {name}: key {key!r} is no text: quote it")
+            _check(item, (*place, key), where)
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            _check(item, path, (*place, str(number)))
+            _check(item, (*place, str(number)), where)
     elif isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{path}: {'.'.join(place)}: {value} is no number that Jsonnet knows: quote it")
+        raise ConfigError(f"{where(place)}: {name}: {value} is no number that Jsonnet knows: quote it")
     elif value is not None and not isinstance(value, str | bool | float):
-        raise ConfigError(f"{path}: {'.'.join(place)}: {value} is no text, number or truth value: quote it")
+        raise ConfigError(f"{where(place)}: {name}: {value} is no text, number or truth value: quote it")
 
 
-def _lines(node: yaml.Node | None, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], int]]:
-    if not isinstance(node, yaml.MappingNode):
-        return []
-    found = []
-    for key, value in node.value:
-        here = (*path, str(key.value))
-        found.append((here, key.start_mark.line + 1))
-        found += _lines(value, here)
-    return found
+def _lines(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    """The line of every key and of every item of a list."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*path, str(key.value))
+            yield here, key.start_mark.line + 1
+            yield from _lines(value, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            here = (*path, str(number))
+            yield here, item.start_mark.line + 1
+            yield from _lines(item, here)
 
 
 class _Loader(yaml.SafeLoader):

@@ -10,8 +10,8 @@ from typing import Any
 
 import _jsonnet
 
-from kronos_mixin import trace
-from kronos_mixin.config import Config, laid, unknown_knobs
+from kronos_mixin import schema, trace
+from kronos_mixin.config import Config, laid
 
 ENTRIES = ("mixin.libsonnet", "mixin.jsonnet", "main.libsonnet")
 """What a mixin's folder is entered by."""
@@ -60,18 +60,15 @@ def evaluate(
     """
     file = entry(mixin)
     configs = [config] if isinstance(config, Mapping | Path) else list(config)
-    ours = is_ours(file)
     try:
         data = _evaluate(file, _snippet(file, configs), jpath)
     except CompileError:
-        # The mixin's own assertion knows that a knob is wrong, but neither where it was set nor which was meant.
-        if ours and (problem := _wrong_knobs(file, configs, jpath)):
-            raise CompileError(problem) from None
+        # A wrong knob breaks the mixin anywhere, or at its own assertion, which knows neither file nor line.
+        if problems := _wrong_knobs(file, configs, jpath):
+            raise CompileError("\n".join(problems)) from None
         raise
-    if ours and configs:
-        given = dict.fromkeys(data["unknown"]) | {"kronos": data["config"]}
-        if problem := unknown_knobs({"kronos": data["defaults"]}, given, configs):
-            raise CompileError(problem)
+    if problems := _problems(file, configs, data["defaults"], data["config"], data["unknown"]):
+        raise CompileError("\n".join(problems))
     return Mixin(
         dashboards=_objects(data, file, "grafanaDashboards"),
         alerts=_groups(data, file, "prometheusAlerts"),
@@ -145,7 +142,7 @@ def _snippet(file: Path, configs: Sequence[Config]) -> str:
     # asked for: other mixins keep functions in it, and fields that raise an error until they are overridden.
     return f"""
         local base = import {json.dumps(file.name)};
-        local mixin = base {laid(configs)};
+        local mixin = base {laid(configs, is_ours(file))};
         local get(name) = if std.objectHasAll(mixin, name) then mixin[name] else null;
         local known = if std.objectHasAll(base, '_config') then std.objectFieldsAll(base._config) else [];
         local config = if std.objectHasAll(mixin, '_config') then mixin._config else {{}};
@@ -156,22 +153,39 @@ def _snippet(file: Path, configs: Sequence[Config]) -> str:
           grafanaDashboardFolder: {"get('grafanaDashboardFolder')" if is_ours(file) else "null"},
           alertmanagerConfig: {"get('alertmanagerConfig')" if is_ours(file) else "null"},
           config: if std.objectHasAll(config, 'kronos') then config.kronos else {{}},
-          defaults: {"base._config.kronos" if is_ours(file) else "null"},
+          defaults: get('kronosDefaults'),
           unknown: [key for key in std.objectFieldsAll(config) if !std.member(known, key)],
         }}
     """
 
 
-def _wrong_knobs(file: Path, configs: Sequence[Config], jpath: Sequence[Path]) -> str | None:
-    """What is wrong with the keys of ``configs``, if anything is; ours only."""
-    # The configuration alone, without the assertion that has just failed.
-    base = "(import 'config.libsonnet')._config"
-    changed = f"((import 'config.libsonnet') {laid(configs)})._config"
+def _wrong_knobs(file: Path, configs: Sequence[Config], jpath: Sequence[Path]) -> list[str]:
+    """What is wrong with the configuration of a mixin that can't be evaluated, if it is ours or holds ours."""
+    # The configuration alone, without the assertions that may just have failed.
+    snippet = f"""
+        local base = (import {json.dumps(file.name)}) + {{ kronosStrict:: false }};
+        local config = (base {laid(configs, is_ours(file))})._config;
+        {{
+          defaults: base.kronosDefaults,
+          config: config.kronos,
+          unknown: [key for key in std.objectFieldsAll(config) if !std.objectHasAll(base._config, key)],
+        }}
+    """
     try:
-        known, given = (_evaluate(file, snippet, jpath) for snippet in (base, changed))
+        data = _evaluate(file, snippet, jpath)
     except CompileError:
-        return None  # It is another error, which has been reported.
-    return unknown_knobs(known, given, configs) or None
+        return []  # It is another error, which has been reported.
+    return _problems(file, configs, data["defaults"], data["config"], data["unknown"])
+
+
+def _problems(file: Path, configs: Sequence[Config], defaults: Any, given: Any, unknown: list[str]) -> list[str]:
+    """What is wrong with `_config.kronos`; nothing in a mixin without it, which has no defaults."""
+    if defaults is None:
+        return []
+    if is_ours(file):
+        return schema.problems({"kronos": defaults}, {**dict.fromkeys(unknown), "kronos": given}, configs)
+    # Somebody's own mixin, with ours in it, sets knobs itself.
+    return schema.problems({"kronos": defaults}, {"kronos": given}, [file, *configs])
 
 
 def _objects(data: Mapping[str, Any], file: Path, field: str) -> dict[str, dict[str, Any]]:

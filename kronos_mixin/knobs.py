@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,9 +13,7 @@ from typing import Any
 
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.jsonnet import evaluate
-
-_KEY = re.compile(r"^(?P<indent> *)'?(?P<key>[\w/]+)'?\+?: (?P<value>.*)$")
-_COMMENT = re.compile(r"^ *// ?(?P<text>.*)$")
+from kronos_mixin.schema import comments
 
 # What every alert has, said once.
 _EVERY_ALERT = {
@@ -37,7 +34,8 @@ Made from [config.libsonnet](config.libsonnet) by `python -m kronos_mixin.knobs 
 def reference(mixin: Path | None = None) -> str:
     """The reference as Markdown. Raises CompileError if the mixin in the folder ``mixin`` can't be evaluated."""
     folder = mixin or mixin_path()
-    meanings = dict(_comments((folder / "config.libsonnet").read_text(encoding="utf-8")))
+    source = (folder / "config.libsonnet").read_text(encoding="utf-8")
+    meanings = {path: text for path, text in comments(source) if path[-1] not in _EVERY_ALERT}
     rows = [
         f"| `{'.'.join(path)}` | {_code(default)} | {_meaning(path, meanings)} |"
         for path, default in _leaves(evaluate(folder).config)
@@ -52,31 +50,6 @@ def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
             yield from _leaves(value[key], (*path, key))
     else:
         yield path, value
-
-
-def _comments(source: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The comment above each key, by the key's path; keys that follow without a gap share it.
-
-    The file's layout is that of jsonnetfmt: one key a line.
-    """
-    path: list[tuple[int, str]] = []
-    comment: list[str] = []
-    shared: dict[int, str] = {}
-    _, _, body = source.partition("\n    kronos+: {\n")
-    for line in body.splitlines():
-        if match := _COMMENT.match(line):
-            comment.append(match["text"])
-        elif match := _KEY.match(line):
-            depth = len(match["indent"])
-            path = [(indent, key) for indent, key in path if indent < depth] + [(depth, match["key"])]
-            shared = {indent: text for indent, text in shared.items() if indent <= depth}
-            if comment:
-                shared[depth] = " ".join(comment)
-            if depth in shared and match["key"] not in _EVERY_ALERT:
-                yield tuple(key for _, key in path), shared[depth]
-            comment = []
-        elif not line.strip():
-            shared = {}
 
 
 def _meaning(path: tuple[str, ...], meanings: Mapping[tuple[str, ...], str]) -> str:

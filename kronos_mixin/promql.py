@@ -10,6 +10,7 @@ import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import promql_parser as promql
 
@@ -28,16 +29,29 @@ _KEEPS_LABELS = {"topk", "bottomk", "limitk", "limit_ratio"}
 _OF_COUNTERS = {"rate", "irate", "increase", "resets", "absent", "absent_over_time"}
 
 
+class Matcher(NamedTuple):
+    """A condition on one label: `job=~"a|b"`."""
+
+    label: str
+    operator: str
+    value: str
+
+    def lets_through(self, value: str) -> bool:
+        """Whether a series with this value of the label may be selected."""
+        if self.operator in {"=", "!="}:
+            return (value == self.value) == (self.operator == "=")
+        try:
+            return (re.fullmatch(self.value, value) is not None) == (self.operator == "=~")
+        except re.error:  # Prometheus's dialect has a few things that Python's does not: they may match.
+            return True
+
+
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """One place where an expression reads a series.
-
-    ``functions`` are the calls around it, the innermost first; ``matchers`` are the texts ``label``, operator and
-    value.
-    """
+    """One place where an expression reads a series; `functions` are the calls around it, the innermost first."""
 
     name: str
-    matchers: tuple[tuple[str, str, str], ...]
+    matchers: tuple[Matcher, ...]
     functions: tuple[str, ...]
 
     @property
@@ -76,6 +90,17 @@ def read(expression: str, known: Mapping[str, Labels | None]) -> Reading:
         return reading
     reading.labels = _Walk(known, reading).labels(tree)
     return reading
+
+
+def matchers(text: str) -> tuple[Matcher, ...]:
+    """The matchers in `text`, which stands between the braces of a selector. Raises ValueError if there are none."""
+    tree = _parse(f"x{{{text}}}")
+    if not isinstance(tree, promql.VectorSelector) or tree.matchers.or_matchers or text.rstrip().endswith(","):
+        raise ValueError(f"{text!r} is no list of label matchers")
+    found = tuple(_matcher(one) for one in tree.matchers.matchers)
+    if not found:
+        raise ValueError("there is no label matcher")
+    return found
 
 
 def pretty(expression: str) -> str:
@@ -118,10 +143,9 @@ class _Walk:
     def _selector(self, node: promql.VectorSelector) -> Labels | None:
         # Of matchers that are joined by `or` any one may hold: they narrow nothing down.
         certain = node.matchers.matchers
-        matchers = [*certain, *(m for group in node.matchers.or_matchers for m in group)]
-        name = node.name or next((m.value for m in matchers if m.name == "__name__"), "")
-        named = [(m.name, OPERATORS[str(m.op)], m.value) for m in matchers]
-        texts = tuple(matcher for matcher in named if matcher[0] != "__name__")
+        named = [_matcher(one) for one in [*certain, *(m for group in node.matchers.or_matchers for m in group)]]
+        name = node.name or next((matcher.value for matcher in named if matcher.label == "__name__"), "")
+        texts = tuple(matcher for matcher in named if matcher.label != "__name__")
         self._reading.selectors.append(Selector(name, texts, tuple(reversed(self._functions))))
         self._reading.series.add(name)
         if any(label == "__name__" and operator != "=" for label, operator, _ in named):
@@ -142,7 +166,7 @@ class _Walk:
                 narrowed[label] = values if before is None or values is None else values & before
         return narrowed
 
-    def _several(self, matchers: Iterable[tuple[str, str, str]]) -> None:
+    def _several(self, matchers: Iterable[Matcher]) -> None:
         """Series by a pattern of their names: at least one must match; whose labels there are can't be told."""
         for label, operator, value in matchers:
             if label == "__name__" and operator == "=~" and not any(_matches(value, name) for name in self._known):
@@ -249,6 +273,10 @@ class _Walk:
 
 
 OPERATORS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
+
+
+def _matcher(node: promql.Matcher) -> Matcher:
+    return Matcher(node.name, OPERATORS[str(node.op)], node.value)
 
 
 def _matches(pattern: str, value: str) -> bool:

@@ -6,23 +6,26 @@
 //
 // Numbers that end up in a rule are strings, so that they appear there as they are written here: Jsonnet prints
 // 0.005 as 0.0050000000000000001. A knob that does not exist is a compile error.
+//
+// A default tells what may replace it: '5m' a duration, '0.5' a number, true a boolean. Where that is not enough, the
+// comment ends in a note, such as [0 to 1]; kronos_mixin/schema.py knows what each means.
 {
   _config+:: {
     kronos+: {
       local kronos = self,
 
-      // Name of the scrape job. The knobs that name it follow it, unless they are given themselves.
+      // Name of the scrape job. The knobs that name it follow it, unless they are given themselves. [job name]
       job: 'kronos-api',
 
-      // Which series are ours: everything that rules and panels read of a scrape carries this matcher.
+      // Which series are ours: everything that rules and panels read of a scrape carries this matcher. [matchers]
       selector: 'job="' + kronos.job + '"',
 
       // Labels that tell installations apart. Rules keep them, dashboards offer them as variables, alerts carry them.
-      // One that no series has does no harm: it vanishes from the result.
+      // One that no series has does no harm: it vanishes from the result. [label names]
       aggregationLabels: ['cluster', 'namespace'],
 
       // Jobs that must exist. KronosTargetMissing watches each one by name: a job that service discovery has lost
-      // has no series left that any other rule could see.
+      // has no series left that any other rule could see. [labels]
       expectedTargets: [{ job: kronos.job }],
 
       // Window of the recorded rates, and part of their names. At least four scrape intervals, or one lost scrape
@@ -33,9 +36,9 @@
       evaluationInterval: '30s',
 
       scrape: {
-        // Name of the job in the scrape config.
+        // Name of the job in the scrape config. [job name]
         job: kronos.job,
-        // Where the service listens. Replace it by your own discovery.
+        // Where the service listens. Replace it by your own discovery. [host:port]
         targets: ['127.0.0.1:8000'],
         // How often a target is scraped; also the smallest step of the panels that read raw metrics.
         interval: '15s',
@@ -44,7 +47,7 @@
       },
 
       requests: {
-        // What counts as failed: the service's own faults. Refusals that the caller caused do not.
+        // What counts as failed: the service's own faults. Refusals that the caller caused do not. [values of status]
         failedStatuses: ['error', 'overloaded', 'timeout'],
         // While nothing came in during the rate window, ratios are read over this longer window, or an outage at one
         // request every five minutes would reset the `for` of its alert again and again.
@@ -62,21 +65,21 @@
         window: '30d',
         retention: '15d',
         availability: {
-          // Share of requests that the service must not fail.
+          // Share of requests that the service must not fail. [between 0 and 1]
           target: '0.995',
         },
         latency: {
-          // Share of requests that must be answered within the seconds of their route.
+          // Share of requests that must be answered within the seconds of their route. [between 0 and 1]
           target: '0.95',
           // Seconds within which a request of each route should succeed: a bucket boundary, as the service exposes
-          // it.
+          // it. [buckets of kronos_request_duration_seconds]
           seconds: {
             '/v1/predict/single': '5.0',
             '/v1/predict/batch': '30.0',
           },
         },
         // A budget of which less than this share is left is shown as low: below a half, it would not survive the same
-        // again.
+        // again. [0 to 1]
         budgetLow: '0.5',
         // Budget burn alerts. `factor` times the rate that would use up the budget in exactly `window`; it must hold
         // over the long window, so that it matters, and over the short one, so that it still goes on. With 30 days,
@@ -99,7 +102,7 @@
           'for': '1m',
           keepFiringFor: '0s',
           // Share of the job's targets that must be up, averaged over `window`. A restart of one target of two
-          // stays above it, as does a single target that is back within two minutes.
+          // stays above it, as does a single target that is back within two minutes. [0 to 1]
           threshold: '0.5',
           window: '5m',
         },
@@ -109,6 +112,7 @@
           'for': '5m',
           keepFiringFor: '0s',
           // Share of scrapes of one target that must succeed within `window`, while the service as a whole is up.
+          // [0 to 1]
           threshold: '0.5',
           window: '5m',
         },
@@ -139,7 +143,7 @@
           severity: 'critical',
           'for': '5m',
           keepFiringFor: '5m',
-          // Share of failed requests.
+          // Share of failed requests. [0 to 1]
           threshold: '0.01',
         },
         KronosHighLatency: {
@@ -148,7 +152,7 @@
           'for': '10m',
           keepFiringFor: '5m',
           // Share of requests slower than the route's objective. 0.05 of them slower than 5 s is the same as a p95
-          // above 5 s, but exact: a quantile is interpolated between buckets.
+          // above 5 s, but exact: a quantile is interpolated between buckets. [0 to 1]
           threshold: '0.05',
         },
         KronosHighTimeoutRate: {
@@ -156,7 +160,7 @@
           severity: 'warning',
           'for': '10m',
           keepFiringFor: '5m',
-          // Share of requests that the service's time limit stopped.
+          // Share of requests that the service's time limit stopped. [0 to 1]
           threshold: '0.005',
         },
         KronosSlowInference: {
@@ -164,9 +168,10 @@
           severity: 'warning',
           'for': '10m',
           keepFiringFor: '5m',
-          // Share of requests whose model time alone is over the route's latency objective...
+          // Share of requests whose model time alone is over the route's latency objective... [0 to 1]
           threshold: '0.05',
           // ... while no queue is fuller than this: it is the model that is slow, not the load that is high.
+          // [0 to 1]
           queue: '0.2',
         },
 
@@ -185,7 +190,7 @@
           severity: 'warning',
           'for': '15m',
           keepFiringFor: '5m',
-          // Share of the memory limit.
+          // Share of the memory limit. [0 to 1]
           threshold: '0.9',
         },
         KronosQueueSaturated: {
@@ -194,6 +199,7 @@
           'for': '5m',
           keepFiringFor: '5m',
           // Share of the queue's capacity, averaged over `window`: a burst that drains again is what a queue is for.
+          // [0 to 1]
           threshold: '0.8',
           window: '5m',
         },
@@ -219,7 +225,7 @@
           severity: 'critical',
           'for': '0s',
           keepFiringFor: '15m',
-          // Share of a job's instances that start that often.
+          // Share of a job's instances that start that often. [0 to 1]
           threshold: '0.5',
         },
 
@@ -250,7 +256,7 @@
           severity: 'info',
           'for': '30m',
           keepFiringFor: '0s',
-          // Share of the traffic of the same time last week, averaged over `window`.
+          // Share of the traffic of the same time last week, averaged over `window`. [0 to 1]
           threshold: '0.2',
           window: '1h',
           // Requests per second last week below which a drop says nothing.
@@ -271,7 +277,8 @@
         enabled: false,
         // Uid of the Loki data source.
         datasource: 'loki',
-        // Which streams hold our lines. It may use dashboard variables, such as cluster=~"${cluster:pipe}".
+        // Which streams hold our lines. It may use dashboard variables, such as
+        // cluster=~"${cluster:pipe}". [matchers]
         selector: 'job="' + kronos.job + '"',
       },
 
@@ -282,11 +289,13 @@
         datasourceRegex: '',
         // Tags of all dashboards, which also make the list of links between them.
         tags: ['kronos'],
-        // Folder in Grafana, for those who provision by it.
+        // Folder in Grafana, for those who provision by it. [may be empty]
         folder: 'Kronos',
-        // How often a dashboard that is open is drawn again, in which time zone, and how far it looks back at first.
+        // How often an open dashboard is drawn again; empty: never. [may be empty]
         refresh: '30s',
+        // Time zone; empty: that of Grafana. [may be empty]
         timezone: 'browser',
+        // How far a dashboard looks back at first.
         period: 'now-1h',
         // One object per dashboard. The uid is part of its address: change it, and links from outside break.
         overview: { enabled: true, uid: 'kronos-overview' },

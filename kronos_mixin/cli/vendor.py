@@ -38,7 +38,7 @@ def vendor(
       kronos-mixin vendor ~/monitoring --remote https://git.example.com/quant/kronos.git --ref v0.1.0
     Then, in a mixin.libsonnet of yours:
       (import 'kronos-mixin/mixin.libsonnet') + {
-        _config+:: { kronos+: { selector: 'job="forecasts"' } },
+        _config+:: { kronos+: { job: 'forecasts' } },
       }
     Compile it:
       kronos-mixin compile --mixin mixin.libsonnet

@@ -19,11 +19,14 @@ local checked(series, known, matchers) = [
   for label in std.objectFields(matchers)
 ];
 
-// 90 of '90s', 300 of '5m'.
-local secondsPer = { s: 1, m: 60, h: 3600, d: 86400, w: 604800 };
+// 90 of '1m30s', 300 of '5m'.
+local secondsPer = { s: 1, m: 60, h: 3600, d: 86400, w: 604800, y: 31536000 };
 local seconds(duration) =
-  local last = std.length(duration) - 1;
-  std.parseInt(duration[:last]) * secondsPer[duration[last]];
+  local step(sum, char) =
+    if std.objectHas(secondsPer, char)
+    then { total: sum.total + std.parseInt(sum.digits) * secondsPer[char], digits: '' }
+    else { total: sum.total, digits: sum.digits + char };
+  std.foldl(step, std.stringChars(duration), { total: 0, digits: '' }).total;
 
 // Once a rate is taken, a counter is no total any more.
 local withoutTotal(name) =

@@ -2,8 +2,8 @@
 (import 'kronos-mixin/mixin.libsonnet') + {
   _config+:: {
     kronos+: {
-      selector: 'job="forecasts"',
-      expectedTargets: [{ job: 'forecasts' }],
+      // What our scrape job is called.
+      job: 'forecasts',
       aggregationLabels: ['cluster'],
       alerts+: {
         // A threshold of our own, and one alert that we don't want.

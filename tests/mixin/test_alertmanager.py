@@ -154,7 +154,8 @@ def test_a_switched_off_alert_is_left_out():
 
 
 def test_labels_of_the_user():
-    config = {"aggregationLabels": ["zone"], "expectedTargets": [{"job": "a", "zone": "x"}, {"job": "b"}]}
+    targets = [{"job": "a", "zone": "x"}, {"job": "b"}]
+    config = {"aggregationLabels": ["zone"], "selector": 'job=~"a|b|kronos-api"', "expectedTargets": targets}
     rules = example(config)["inhibit_rules"]
     assert [rule["equal"] for rule in rules[:4]] == [["zone", "job"], ["job", "zone"], ["job"], ["zone", "job"]]
     assert set(itertools.chain(*(rule["equal"] for rule in rules))) == {"zone", "job", "route"}

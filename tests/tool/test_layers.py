@@ -17,8 +17,9 @@ TOOL = Layers(
         ("cli",),
         ("check", "merge", "verify", "vendor", "knobs", "reference"),
         ("compile",),
-        ("kubernetes", "files", "promtool", "jsonnet", "promql"),
-        ("config", "contract", "trace", "yamltext"),
+        ("kubernetes", "files", "promtool", "jsonnet"),
+        ("schema",),
+        ("config", "contract", "promql", "trace", "yamltext"),
         ("__init__",),
     ),
 )

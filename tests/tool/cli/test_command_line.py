@@ -56,8 +56,11 @@ def test_config_files_are_laid_over_each_other(run, tmp_path):
     ("text", "message"),
     [
         ("kronos: {rateWindw: 1m}", "No such knob: _config.kronos.rateWindw"),
-        ("kronos: {objectives: {latency: {seconds: {/v1/predict/single: '4.0'}}}}", "4.0 is not a bucket of"),
-        ("kronos: [", "my.yml: is not YAML"),
+        (
+            "kronos: {objectives: {latency: {seconds: {/v1/predict/single: '4.0'}}}}",
+            "my.yml:1: _config.kronos.objectives.latency",
+        ),
+        ("kronos: [", "my.yml:1: is not YAML"),
         ("- kronos", "my.yml: must hold an object"),
     ],
 )
