@@ -6,16 +6,38 @@ against series made up to suit a rule.
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kronos_mixin.contract import load_contract
+from kronos_mixin import promql
+from kronos_mixin.contract import Metric, load_contract, mixin_path
+from kronos_mixin.jsonnet import evaluate
 
 SINGLE, BATCH = "/v1/predict/single", "/v1/predict/batch"
 MINUTE, HOUR = 60, 3600
 
 CONTRACT = load_contract()
+
+
+def read_by_alerts() -> frozenset[str]:
+    """The series that the alerts read, those that are recorded among them, and what those are recorded from."""
+    mixin = evaluate(mixin_path())
+    recorded = {rule["record"]: rule["expr"] for group in mixin.rules for rule in group["rules"]}
+    waiting = [rule["expr"] for group in mixin.alerts for rule in group["rules"]]
+    found: set[str] = set()
+    while waiting:
+        new = promql.read(waiting.pop(), {}).series - found
+        waiting += [recorded[name] for name in new & recorded.keys()]
+        found |= new
+    return frozenset(found)
+
+
+READ = read_by_alerts()
+
+# The values of labels that have no closed set.
+OPEN = {"client": ("anonymous", "greedy")}
 
 # What an instance that is well shows, and may be told otherwise: a number, or a number for each second.
 WELL = {
@@ -43,6 +65,15 @@ class Request:
     model: float = 1.0
 
 
+@dataclass(frozen=True)
+class Event:
+    """One thing that a counter counts or a histogram observes. A label that is not given has its first value."""
+
+    at: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+    value: float = 1
+
+
 def every(period: float, *, start: float = 1, stop: float = 2 * HOUR, **fields: object) -> list[Request]:
     """Requests at a steady pace, `period` seconds apart."""
     count = int((stop - start) / period) + 1
@@ -61,6 +92,8 @@ class Instance:
     # While it is down, Prometheus still knows the target: `up` is 0 and nothing else is there. Each end is a start.
     down: tuple[tuple[float, float], ...] = ()
     gauges: Mapping[str, Value] = field(default_factory=dict)
+    # By metric, for those of which the requests say nothing.
+    events: Mapping[str, Sequence[Event]] = field(default_factory=dict)
     version: str = "1.0.0"
     # Another program that answers on the port of ours.
     foreign: bool = False
@@ -99,27 +132,46 @@ class Instance:
         return values
 
     def _counters(self) -> Iterator[tuple[str, dict[str, str], list[float]]]:
-        by_status: dict[tuple[str, str], list[Request]] = {}
-        for request in self.requests:
-            by_status.setdefault((request.route, request.status), []).append(request)
-        for route in CONTRACT.label_values["route"]:
-            for status in CONTRACT.label_values["status"]:
-                times = [r.at for r in by_status.get((route, status), [])]
-                yield "kronos_requests_total", {"route": route, "status": status}, times
-        buckets = [*CONTRACT.buckets["latency"], "+Inf"]
-        for route in CONTRACT.label_values["api_route"]:
-            inferred = [r for (where, status), found in by_status.items() for r in found if where == route]
-            inferred = [r for r in inferred if r.status in ("success", "timeout", "cancelled")]
-            for le in buckets:
-                times = [r.at for r in inferred if r.seconds * r.model <= float(le)]
-                yield "kronos_model_inference_seconds_bucket", {"route": route, "le": le}, times
-                for status in CONTRACT.label_values["admitted_status"]:
-                    times = [r.at for r in by_status.get((route, status), []) if r.seconds <= float(le)]
-                    labels = {"route": route, "status": status, "le": le}
-                    yield "kronos_request_duration_seconds_bucket", labels, times
-        for client in ("anonymous", "greedy"):
-            times = [r.at for r in self.requests if r.status == "rate_limited" and r.client == client]
-            yield "kronos_rate_limited_total", {"client": client}, times
+        """Every child of the counters and histograms that an alert reads, and when each was counted."""
+        for metric in CONTRACT.metrics.values():
+            if metric.type != "gauge" and not READ.isdisjoint(CONTRACT.exposed_series(metric.name)):
+                yield from self._children(metric, self._told(metric.name))
+
+    def _children(self, metric: Metric, events: list[Event]) -> Iterator[tuple[str, dict[str, str], list[float]]]:
+        known = {label: CONTRACT.values(metric.name, label) or OPEN[label] for label in metric.labels}
+        by_labels: dict[tuple[str, ...], list[Event]] = {}
+        for event in events:
+            by_labels.setdefault(tuple(event.labels.get(label, known[label][0]) for label in known), []).append(event)
+        for values in itertools.product(*known.values()):
+            labels = dict(zip(known, values, strict=True))
+            own = by_labels.get(values, [])
+            if metric.type == "counter":
+                yield metric.name, labels, [event.at for event in own]
+                continue
+            for le in (*metric.buckets, "+Inf"):
+                yield (
+                    f"{metric.name}_bucket",
+                    {**labels, "le": le},
+                    [event.at for event in own if event.value <= float(le)],
+                )
+
+    def _told(self, name: str) -> list[Event]:
+        """What the requests say of a metric; of any other, what `events` says."""
+        if name == "kronos_requests_total":
+            return [Event(r.at, {"route": r.route, "status": r.status}) for r in self.requests]
+        if name == "kronos_request_duration_seconds":
+            admitted = CONTRACT.label_values["admitted_status"]
+            return [
+                Event(r.at, {"route": r.route, "status": r.status}, r.seconds)
+                for r in self.requests
+                if r.status in admitted
+            ]
+        if name == "kronos_model_inference_seconds":
+            inferred = [r for r in self.requests if r.status in ("success", "timeout", "cancelled")]
+            return [Event(r.at, {"route": r.route}, r.seconds * r.model) for r in inferred]
+        if name == "kronos_rate_limited_total":
+            return [Event(r.at, {"client": r.client}) for r in self.requests if r.status == "rate_limited"]
+        return list(self.events.get(name, ()))
 
     def _gauges(self) -> Iterator[tuple[str, dict[str, str], Value]]:
         for name, value in {**WELL, **self.gauges}.items():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -113,3 +114,18 @@ def test_histograms_are_cumulative_and_their_count_is_their_last_bucket(series):
 
 def test_a_spell_has_a_begin_but_not_its_end():
     assert list(Spell(1, 3).holds(np.array([0.0, 1, 2, 3]))) == [False, True, True, False]
+
+
+def test_a_counter_and_a_histogram_that_the_story_does_not_know_have_data(told):
+    timeouts, waits = CONTRACT.metrics["kronos_timeouts_total"], CONTRACT.metrics["kronos_queue_wait_seconds"]
+    new = [
+        replace(timeouts, name="kronos_cups_total", labels={"route": "api_route", "outcome": "load_outcome"}),
+        replace(waits, name="kronos_sips_seconds"),
+    ]
+    contract = replace(CONTRACT, metrics={**CONTRACT.metrics, **{metric.name: metric for metric in new}})
+    day = {(one.name, *one.labels.values()): one for one in exposition.Day(contract, told, 60, DAY - 3600).series()}
+    cups = [one for (name, *_), one in day.items() if name == "kronos_cups_total"]
+    assert len(cups) == 2 * len(CONTRACT.label_values["load_outcome"]) * len(INSTANCES)
+    assert all(one.values[-1] > one.values[0] > 0 for one in cups)
+    sips = [one for (name, *_), one in day.items() if name == "kronos_sips_seconds_bucket"]
+    assert len({one.values[-1] for one in sips if one.labels["instance"] == INSTANCES[0].name}) > 2
