@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kronos_mixin import __version__
-from kronos_mixin.cli import check, compile, merge, say, vendor  # noqa: A004 - As the command is called.
+from kronos_mixin.cli import check, compile, generate, merge, say, vendor  # noqa: A004 - As the command is called.
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -31,6 +31,7 @@ def _options(
     \b
     compile   makes the files that you import
     check     says what is wrong with a mixin before a Prometheus has to
+    generate  writes all that is generated, in a checkout of the Kronos mixin
     merge     adds rules and scrape job to a prometheus.yml that you have; unmerge takes them out
     vendor    lays the Kronos mixin into a Jsonnet repository of yours
 
@@ -47,6 +48,7 @@ def _options(
 
 app.command()(compile.compile)
 app.command()(check.check)
+app.command()(generate.generate)
 app.command()(merge.merge)
 app.command()(merge.unmerge)
 app.command()(vendor.vendor)

@@ -1,19 +1,14 @@
-"""The reference of all knobs: name, default and meaning, taken from ``config.libsonnet`` and its comments.
-
-`python -m kronos_mixin.knobs` prints it; mixin/CONFIG.md is its output, and a test holds the two together.
-"""
+"""The reference of all knobs: name, default and meaning, taken from ``config.libsonnet`` and its comments."""
 
 from __future__ import annotations
 
 import json
-import sys
+import pathlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from kronos_mixin.contract import mixin_path
-from kronos_mixin.jsonnet import evaluate
-from kronos_mixin.schema import comments
+from kronos_mixin.reference import table
+from kronos_mixin.schema import Path, comments
 
 # What every alert has, said once.
 _EVERY_ALERT = {
@@ -26,33 +21,33 @@ _EVERY_ALERT = {
 _HEAD = """\
 # Every knob
 
-Made from [config.libsonnet](config.libsonnet) by `python -m kronos_mixin.knobs > mixin/CONFIG.md`. Names are below
-`_config.kronos`. Objects are merged with your own, lists are replaced. Numbers that end up in a rule are strings.
+Generated from [config.libsonnet](config.libsonnet) by `python build.py generate`. Names are below `_config.kronos`.
+Objects are merged with your own, lists are replaced. Numbers that end up in a rule are strings.
 """
 
 
-def reference(mixin: Path | None = None) -> str:
-    """The reference as Markdown. Raises CompileError if the mixin in the folder ``mixin`` can't be evaluated."""
-    folder = mixin or mixin_path()
-    source = (folder / "config.libsonnet").read_text(encoding="utf-8")
-    meanings = {path: text for path, text in comments(source) if path[-1] not in _EVERY_ALERT}
-    rows = [
-        f"| `{'.'.join(path)}` | {_code(default)} | {_meaning(path, meanings)} |"
-        for path, default in _leaves(evaluate(folder).config)
-    ]
-    return "\n".join([_HEAD, "| knob | default | meaning |", "|---|---|---|", *rows]) + "\n"
+def reference(config: Mapping[str, Any], meanings: Mapping[Path, str]) -> str:
+    """The reference as Markdown: of a mixin's ``config``, and what its knobs mean."""
+    rows = [(f"`{'.'.join(path)}`", code(default), meaning(path, meanings)) for path, default in leaves(config)]
+    return f"{_HEAD}\n{table(('knob', 'default', 'meaning'), rows)}\n"
 
 
-def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Knobs in alphabetical order; an empty object is one that users fill."""
     if isinstance(value, Mapping) and value:
         for key in sorted(value):
-            yield from _leaves(value[key], (*path, key))
+            yield from leaves(value[key], (*path, key))
     else:
         yield path, value
 
 
-def _meaning(path: tuple[str, ...], meanings: Mapping[tuple[str, ...], str]) -> str:
+def meanings(mixin: pathlib.Path) -> dict[Path, str]:
+    """What ``config.libsonnet`` in the folder ``mixin`` says of its knobs, by their paths."""
+    source = (mixin / "config.libsonnet").read_text(encoding="utf-8")
+    return {path: text for path, text in comments(source) if path[-1] not in _EVERY_ALERT}
+
+
+def meaning(path: Path, meanings: Mapping[Path, str]) -> str:
     """The knob's own comment, else that of the object it is in."""
     if path in meanings:
         return meanings[path]
@@ -61,15 +56,9 @@ def _meaning(path: tuple[str, ...], meanings: Mapping[tuple[str, ...], str]) -> 
     return meanings.get(path[:-1], "")
 
 
-def _code(value: Any) -> str:
+def code(value: Any) -> str:
+    """A default, as code."""
+    if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+        return "; ".join(", ".join(f"{key} `{one[key]}`" for key in one) for one in value)
     text = value if isinstance(value, str) else json.dumps(value)
     return f"`{text}`" if text else "empty"
-
-
-def main() -> None:
-    """Print the reference."""
-    sys.stdout.write(reference())
-
-
-if __name__ == "__main__":
-    main()

@@ -26,6 +26,7 @@ _ALTERNATIVES = re.compile(r"[\w/.:-]+(\|[\w/.:-]+)*")
 
 _SET_OPERATORS = {"and", "or", "unless"}
 _KEEPS_LABELS = {"topk", "bottomk", "limitk", "limit_ratio"}
+_ADDS_UP = {"sum", "avg"}
 _OF_COUNTERS = {"rate", "irate", "increase", "resets", "absent", "absent_over_time"}
 
 
@@ -197,13 +198,31 @@ class _Walk:
         operator = str(node.op)
         if operator in _KEEPS_LABELS:
             return inner
+        named = frozenset(node.modifier.labels) if node.modifier else frozenset()
+        by = node.modifier is None or node.modifier.type == promql.AggModifierType.By
+        if operator in _ADDS_UP and ("le" in named) != by:
+            self._buckets(operator, node.expr)
         if node.modifier is None:
             return {}
-        named = frozenset(node.modifier.labels)
         if node.modifier.type == promql.AggModifierType.By:
             self._need(inner, node.modifier.labels, f"what {operator} is taken of", "groups by")
             return {label: (inner or {}).get(label) for label in named}
         return None if inner is None else _without(inner, named)
+
+    def _buckets(self, operator: str, node: promql.Expr) -> None:
+        """A bucket holds all that is in those below it: several together count the same thing many times over."""
+        if isinstance(node, promql.ParenExpr):
+            self._buckets(operator, node.expr)
+        elif isinstance(node, promql.BinaryExpr) and str(node.op) == "or":
+            # Each side may have chosen a boundary of its own.
+            self._buckets(operator, node.lhs)
+            self._buckets(operator, node.rhs)
+        else:
+            labels = _Walk(self._known, Reading()).labels(node) or {}
+            if "le" in labels and (labels["le"] is None or len(labels["le"]) > 1):
+                self._problem(
+                    f"takes the {operator} of buckets of every le: group by le, or choose one, as in le='+Inf'"
+                )
 
     def _call(self, node: promql.Call) -> Labels | None:
         name = node.func.name

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from kronos_mixin.contract import Contract, Metric
-
-
-class ReferenceDriftError(ValueError):
-    """The markers of a section are missing from a page."""
-
 
 _CONDITIONS = {"model_loaded": "Exists once a model is loaded.", "gpu": "Exists only with a GPU."}
 
@@ -27,15 +21,6 @@ def section(contract: Contract) -> str:
     parts += ["### Buckets", _bucket_table(contract)]
     parts += ["### From the libraries and from Prometheus", _external_table(contract)]
     return "\n\n".join(parts)
-
-
-def replace_section(text: str, name: str, content: str) -> str:
-    """Put `content` between the markers of section `name`; raises ReferenceDriftError where there are none."""
-    begin, end = f"<!-- generated: {name} -->", f"<!-- end of {name} -->"
-    pattern = re.compile(f"(?<={re.escape(begin)}\n).*?(?={re.escape(end)})", re.DOTALL)
-    if len(pattern.findall(text)) != 1:
-        raise ReferenceDriftError(f"there must be one {begin} with one {end} after it")
-    return pattern.sub(lambda _: f"\n{content}\n\n", text)
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -65,10 +65,16 @@ def check(mixin: Mixin, expressions: Iterable[Expression]) -> Iterator[Finding]:
         for where, wanted in one.shown.items():
             for label in sorted(wanted - labels.keys()):
                 yield Finding(one.file, one.place, f"{where} shows the label {label}, which the result does not have")
-    for rule in (rule for group in mixin.rules for rule in group["rules"]):
-        if rule["record"] not in used:
-            sentence = "is recorded, but no rule, alert or panel reads it"
-            yield Finding("prometheus/kronos-rules.yml", rule["record"], sentence)
+    for group in mixin.rules:
+        names = [rule["record"] for rule in group["rules"]]
+        for place, name in enumerate(names):
+            if name not in used:
+                sentence = "is recorded, but no rule, alert or panel reads it"
+                yield Finding("prometheus/kronos-rules.yml", name, sentence)
+            later = promql.read(group["rules"][place]["expr"], {}).series.intersection(names[place + 1 :])
+            for other in sorted(later):
+                sentence = f"reads {other}, which its group records only afterwards: it would see the last value"
+                yield Finding("prometheus/kronos-rules.yml", name, sentence)
 
 
 def _panels(file: str, dashboard: Mapping[str, Any], known: Known) -> Iterator[Expression]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from kronos_mixin import documents
 from kronos_mixin.check import alerts, compiled, dashboards, expressions, linter, runbooks, series
+from kronos_mixin.check.expressions import Expression
 from kronos_mixin.check.finding import Finding
 from kronos_mixin.contract import Contract, mixin_path
 from kronos_mixin.jsonnet import Mixin, evaluate
@@ -25,6 +27,8 @@ def check(
     read = expressions.all_of(mixin, known)
     findings = [
         *compiled.drift(files, output, mixin.name),
+        *_stale(folder),
+        *_unread(contract, read),
         *expressions.check(mixin, read),
         *alerts.check(mixin, read),
         *dashboards.check(mixin, read),
@@ -35,6 +39,24 @@ def check(
     ]
     order = {file: place for place, file in enumerate(files)}
     return sorted(findings, key=lambda finding: order.get(finding.file, len(order)))
+
+
+def _stale(folder: Path) -> Iterator[Finding]:
+    """Documents that do not quote the mixin and its contract as they are."""
+    try:
+        for path in documents.stale(folder):
+            place = path.relative_to(folder.parent).as_posix()
+            yield Finding(place, "", "is not up to date: run `python build.py generate`, and commit the result")
+    except documents.DocumentError as error:
+        yield Finding("documents", "", str(error))
+
+
+def _unread(contract: Contract, read: Iterable[Expression]) -> Iterator[Finding]:
+    """Metrics that the service counts for nobody."""
+    used = set().union(*(one.reading.series for one in read))
+    for name in contract.metrics:
+        if used.isdisjoint(contract.exposed_series(name)):
+            yield Finding("metrics.json", name, "is read by no rule, alert or panel")
 
 
 @functools.cache

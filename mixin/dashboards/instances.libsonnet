@@ -101,11 +101,16 @@ function(config, rules)
     show.rawTimeseries({
       title: 'Memory of its limit',
       description: 'Resident memory of the process as a share of what it may use: the limit of its cgroup, else the ' +
-                   'memory of the host.',
+                   'memory of the host. Where it has a GPU, also that memory.',
       unit: 'percentunit',
       reach: 1,
       limits: [memoryLimit],
-      queries: each(memory),
+      queries: each(memory) + [
+        panel.query(
+          q.ratio(show.raw('kronos_device_memory_used_bytes'), show.raw('kronos_device_memory_limit_bytes')),
+          'GPU of {{instance}}'
+        ),
+      ],
       empty: empty,
     }),
     show.rawTimeseries({

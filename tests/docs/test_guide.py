@@ -10,41 +10,35 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 import yaml
 
-from kronos_mixin import promql
+from kronos_mixin import documents, promql
 from kronos_mixin.check import series
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
-from kronos_mixin.reference import ReferenceDriftError, replace_section
 from kronos_mixin.verify.api import Api
 from kronos_service.settings import PREFIX, Settings
 from kronos_service.telemetry.logs import FIELDS
-from proof import guide
 from proof.servers import alertmanager, binaries
 from tests.docs.blocks import Block, blocks
 from tests.docs.shell import Shell
 from tests.service.server import ROOT, Server, environment, free_port
 
+GUIDE = ROOT / "service" / "OBSERVABILITY.md"
 CURL = ROOT / "service" / "examples" / "CURL.md"
-PAGES = [guide.GUIDE, CURL]
+PAGES = [GUIDE, CURL]
 
 
 def text(page: Path) -> str:
     return page.read_text(encoding="utf-8")
 
 
-def test_the_generated_sections_are_those_of_the_code():
-    if guide.generated(text(guide.GUIDE)) != text(guide.GUIDE):
-        pytest.fail("service/OBSERVABILITY.md is not what the code says: run `python -m proof.guide`")
-
-
-def test_a_page_without_the_section_is_an_error():
-    with pytest.raises(ReferenceDriftError, match="there must be one"):
-        replace_section("no markers", "metrics", "x")
+def test_the_service_brings_its_sections_of_the_guide():
+    assert {"log-fields", "settings"} <= {point.name for point in entry_points(group=documents.SECTIONS)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -75,16 +69,16 @@ def queries_of(page: Path) -> list[str]:
 
 
 def test_every_query_reads_series_that_exist():
-    found = queries_of(guide.GUIDE)
+    found = queries_of(GUIDE)
     assert len(found) > len(load_contract().metrics)
     known = series.known(evaluate(mixin_path()), load_contract())
     assert {query: problems for query in found if (problems := promql.read(query, known).problems)} == {}
 
 
 def test_names_of_metrics_settings_fields_alerts_and_panels_exist():
-    names = set(re.findall(r"`([^`\n]+)`", text(guide.GUIDE)))
+    names = set(re.findall(r"`([^`\n]+)`", text(GUIDE)))
     settings = {PREFIX + name.upper() for name in Settings.model_fields}
-    mentioned = set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", text(guide.GUIDE)))
+    mentioned = set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", text(GUIDE)))
     assert mentioned - settings == set()
     metrics = {name for name in names if re.fullmatch(r"kronos_[a-z_]+", name)} - {"kronos_service"}
     assert metrics - load_contract().metrics.keys() == set()
@@ -93,14 +87,14 @@ def test_names_of_metrics_settings_fields_alerts_and_panels_exist():
     fields = {name for name in names if name.endswith("_ms")} | log_query_fields()
     assert fields - FIELDS.keys() == set()
     dashboards = [text(file) for file in (ROOT / "monitoring" / "grafana").glob("*.json")]
-    panels = re.findall(r"\*\*([A-Z][^*]+)\*\*", text(guide.GUIDE).partition("### Step 1")[2].partition("## 10.")[0])
+    panels = re.findall(r"\*\*([A-Z][^*]+)\*\*", text(GUIDE).partition("### Step 1")[2].partition("## 10.")[0])
     assert [panel for panel in panels if not any(f'"title": "{panel}' in one for one in dashboards)] == []
 
 
 def log_query_fields() -> set[str]:
     """What the examples for Loki and Elasticsearch ask for."""
     found = set()
-    for block in blocks(guide.GUIDE):
+    for block in blocks(GUIDE):
         if block.language == "logql":
             found |= set(re.findall(r"\| (\w+) [=><]", block.text)) | set(re.findall(r"{{\.(\w+)}}", block.text))
             found |= set(re.findall(r"by \((\w+)\)", block.text))
@@ -164,9 +158,7 @@ def test_the_guide_word_by_word(checkout: Path, tmp_path: Path):
     script(tmp_path / "prometheus", tools.prometheus, f"--web.listen-address=127.0.0.1:{prometheus}")
     script(tmp_path / "promtool", tools.promtool)
     script(tmp_path / "amtool", alertmanager.every()[-1].amtool)
-    steps = elsewhere(
-        guide.GUIDE, {"localhost:8000": f"localhost:{service}", "localhost:9090": f"localhost:{prometheus}"}
-    )
+    steps = elsewhere(GUIDE, {"localhost:8000": f"localhost:{service}", "localhost:9090": f"localhost:{prometheus}"})
     end = next(number for number, block in enumerate(steps) if block.text.startswith("kill "))
     with Shell(checkout, shell_environment(tmp_path, port=service, drain_seconds=0)) as shell:
         shell.follow(steps[:end])

@@ -15,7 +15,10 @@ TOOL = Layers(
     (
         ("__main__",),
         ("cli",),
-        ("check", "merge", "verify", "vendor", "knobs", "reference"),
+        ("check", "merge", "verify", "vendor"),
+        ("documents",),
+        ("knobs",),
+        ("reference",),
         ("compile",),
         ("kubernetes", "files", "promtool", "jsonnet"),
         ("schema",),

@@ -1,0 +1,45 @@
+"""The command generate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kronos_mixin import documents
+from kronos_mixin.cli.groups import grouped
+from kronos_mixin.cli.options import OutputOption
+from kronos_mixin.cli.say import Say, fail
+from kronos_mixin.compile import Target, render, targets_in, write
+from kronos_mixin.contract import ContractError, mixin_path
+from kronos_mixin.jsonnet import CompileError, evaluate
+
+
+@grouped
+def generate(output: OutputOption = Path("monitoring"), *, speak: Say) -> None:
+    """Write everything that is generated, for those who change the Kronos mixin.
+
+    The compiled files, the list of knobs, and what runbooks and the guide quote from the mixin and its contract. In
+    a checkout, after each change to mixin/, settings or log fields: `check` names what is out of date.
+
+    \b
+    Example
+      python build.py generate
+
+    Exit code 0: all is as it should be now; 1: the mixin or a document is wrong: the message says where.
+    """
+    mixin = mixin_path()
+    try:
+        with speak.progress("generating"):
+            data = evaluate(mixin)
+            files = render(data, {Target.plain} | targets_in(output, data.name))
+            before = {path: path.read_bytes() for path in map(output.joinpath, files) if path.is_file()}
+            write(files, output, data.name)
+            changed = [path for path in map(output.joinpath, files) if before.get(path) != path.read_bytes()]
+            changed += documents.write(mixin)
+    except (CompileError, ContractError, documents.DocumentError) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or output}: {error.strerror}")
+    for path in changed:
+        speak.done(f"{path}: written")
+    if not changed:
+        speak.done("everything is up to date")
