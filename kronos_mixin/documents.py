@@ -15,7 +15,7 @@ from typing import Any
 
 from kronos_mixin import knobs, reference
 from kronos_mixin.contract import load_contract
-from kronos_mixin.jsonnet import Mixin, evaluate
+from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.reference import table
 
 Section = Callable[[Sequence[str]], str]
@@ -31,13 +31,14 @@ class DocumentError(ValueError):
     """A page lacks the markers of a section, or a section names a knob that does not exist."""
 
 
-def documents(mixin: Path) -> dict[Path, str]:
-    """Every page with something generated, as it should be. ``mixin`` is the folder of the Kronos mixin.
+def documents(mixin: Path, data: Mixin) -> dict[Path, str]:
+    """Every page with something generated, as it should be.
+
+    ``mixin`` is the folder of the Kronos mixin, ``data`` what is in it, without anybody's configuration laid over it.
 
     The guide to the service is among them where it lies beside the mixin, in a checkout. Raises DocumentError, or
-    CompileError or ContractError if the mixin or its contract is wrong.
+    ContractError if the contract is wrong.
     """
-    data = evaluate(mixin)
     meanings = knobs.meanings(mixin)
     runbooks = {path.stem: path for path in sorted((mixin / "runbooks").glob("*.md"))}
     index = runbooks.pop("README", None)
@@ -54,19 +55,19 @@ def documents(mixin: Path) -> dict[Path, str]:
     return pages
 
 
-def stale(mixin: Path) -> Iterator[Path]:
+def stale(mixin: Path, data: Mixin) -> Iterator[Path]:
     """The documents that are not as they should be."""
-    for path, text in documents(mixin).items():
+    for path, text in documents(mixin, data).items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             yield path
 
 
-def write(mixin: Path) -> list[Path]:
+def write(mixin: Path, data: Mixin) -> list[Path]:
     """Write the documents that are not as they should be, and return them."""
-    changed = list(stale(mixin))
-    for path, text in documents(mixin).items():
-        if path in changed:
-            path.write_text(text, encoding="utf-8")
+    changed = list(stale(mixin, data))
+    pages = documents(mixin, data)
+    for path in changed:
+        path.write_text(pages[path], encoding="utf-8")
     return changed
 
 

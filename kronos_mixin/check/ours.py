@@ -44,7 +44,7 @@ def check(
 def _stale(folder: Path) -> Iterator[Finding]:
     """Documents that do not quote the mixin and its contract as they are."""
     try:
-        for path in documents.stale(folder):
+        for path in documents.stale(folder, _as_it_is(folder)):
             place = path.relative_to(folder.parent).as_posix()
             yield Finding(place, "", "is not up to date: run `python build.py generate`, and commit the result")
     except documents.DocumentError as error:

@@ -34,7 +34,7 @@ def generate(output: OutputOption = Path("monitoring"), *, speak: Say) -> None:
             before = {path: path.read_bytes() for path in map(output.joinpath, files) if path.is_file()}
             write(files, output, data.name)
             changed = [path for path in map(output.joinpath, files) if before.get(path) != path.read_bytes()]
-            changed += documents.write(mixin)
+            changed += documents.write(mixin, data)
     except (CompileError, ContractError, documents.DocumentError) as error:
         fail(str(error))
     except OSError as error:

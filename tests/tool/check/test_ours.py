@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+from kronos_mixin.check.ours import check
+from kronos_mixin.contract import load_contract, mixin_path
 from tests.tool.check.parts import panel, rule
 
 
@@ -15,4 +20,34 @@ def test_findings_come_in_the_order_of_the_files(mixin, findings_compiled):
     panel(mixin, "Request rate")["title"] = ""
     files = [line.split(":")[0] for line in findings_compiled(mixin)]
     assert files[0] == "grafana/kronos-dashboard.json"
-    assert files[-2:] == ["prometheus/kronos-rules.yml", "prometheus/kronos-alerts.yml"]
+    assert files[-3:] == ["prometheus/kronos-rules.yml", "prometheus/kronos-alerts.yml", "metrics.json"]
+
+
+def test_a_metric_that_nothing_reads(mixin, findings):
+    for group in mixin.rules:
+        group["rules"] = [one for one in group["rules"] if "kronos_cancellations" not in one["expr"]]
+    assert "metrics.json: kronos_cancellations_total: is read by no rule, alert or panel" in findings(mixin)
+
+
+def test_a_document_that_does_not_quote_the_mixin_as_it_is(mixin, tmp_path):
+    folder = tmp_path / "mixin"
+    shutil.copytree(mixin_path(), folder)
+    edit(folder / "config.libsonnet", "threshold: '0.01'", "threshold: '0.02'")
+    edit(folder / "runbooks" / "README.md", "KronosVersionSkew.md", "KronosVersions.md")
+    found = [str(finding) for finding in check(mixin, load_contract(), {}, tmp_path / "monitoring", folder)]
+    stale = "is not up to date: run `python build.py generate`, and commit the result"
+    assert [line for line in found if line.endswith(stale)] == [
+        f"mixin/CONFIG.md: {stale}",
+        f"mixin/runbooks/KronosHighErrorRate.md: {stale}",
+        f"mixin/runbooks/README.md: {stale}",
+    ]
+    edit(folder / "runbooks" / "KronosHighLatency.md", "defaults objectives.latency", "defaults objectives.latncy")
+    found = [str(finding) for finding in check(mixin, load_contract(), {}, tmp_path / "monitoring", folder)]
+    unknown = "KronosHighLatency.md: quotes the knob objectives.latncy.seconds, which does not exist"
+    assert any(unknown in line for line in found)
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
