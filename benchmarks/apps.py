@@ -15,11 +15,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.middleware import Middleware
 
+from kronos_service.api.paths import SINGLE_PATH
 from kronos_service.app import create_app
-from kronos_service.http.middleware import Observation
+from kronos_service.http.middleware import ObservationMiddleware
 from kronos_service.settings import Settings
 from kronos_service.telemetry import logs
-from kronos_service.telemetry.exchange import SINGLE_PATH
 
 VARIANTS = ("bare", "instrumentator", "observed", "observed, logs", "whole service, logs")
 """In the order in which they are shown; the first is what the others are compared with."""
@@ -54,7 +54,7 @@ def _kronos(*, whole: bool, level: str) -> FastAPI:
 
 def _observes(middleware: Middleware) -> bool:
     factory: object = middleware.cls
-    return factory is Observation
+    return factory is ObservationMiddleware
 
 
 def build(variant: str) -> FastAPI:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from benchmarks.load import request, send_all
 from benchmarks.scrape import Scrape, difference, scrape
-from kronos_service.telemetry.exchange import BATCH_PATH, METRICS_PATH, SINGLE_PATH, UNCOUNTED_PATHS
+from kronos_service.api.paths import BATCH_PATH, METRICS_PATH, SINGLE_PATH, UNCOUNTED_PATHS
 from proof.servers.service import Service
 
 MOST_SERIES = 600

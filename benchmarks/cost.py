@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.apps import VARIANTS
 from benchmarks.load import request, send_all
-from kronos_service.telemetry.exchange import SINGLE_PATH
+from kronos_service.api.paths import SINGLE_PATH
 
 _CONNECTIONS = 8
 _WARM_UP = 500

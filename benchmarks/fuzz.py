@@ -24,8 +24,8 @@ from schemathesis.checks import CHECKS, load_all_checks
 
 from benchmarks import mistakes
 from benchmarks.scrape import difference, scrape
+from kronos_service.api.paths import API_PATHS, OPENAPI_PATH
 from kronos_service.telemetry import logs
-from kronos_service.telemetry.exchange import API_PATHS, OPENAPI_PATH
 from proof.servers.service import Service
 
 _SETTINGS = {"max_candles": 64, "max_horizon": 8, "max_samples": 4, "max_batch_items": 8, "log_level": "warning"}

@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.scrape import difference, scrape
+from kronos_service.api.paths import INFO_PATH, READY_PATH, SINGLE_PATH
 from kronos_service.app import create_app
 from kronos_service.forecaster import Forecaster, Job, ModelInfo, Series
 from kronos_service.settings import Settings
-from kronos_service.telemetry.exchange import INFO_PATH, READY_PATH, SINGLE_PATH
 from proof.servers.service import Service
 
 _PROBLEM = "application/problem+json"

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from benchmarks.scrape import Scrape, difference, scrape
 from kronos_service.api.errors import TYPE_PREFIX, Kind, Kinds
-from kronos_service.telemetry.exchange import BATCH_PATH, METRICS_PATH, READY_PATH, SINGLE_PATH
+from kronos_service.api.paths import BATCH_PATH, METRICS_PATH, READY_PATH, SINGLE_PATH
 from proof.servers.background import background
 from proof.servers.service import Service
 

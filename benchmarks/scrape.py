@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from kronos_service.telemetry.exchange import METRICS_PATH
+from kronos_service.api.paths import METRICS_PATH
 
 Series = tuple[str, frozenset[tuple[str, str]]]
 

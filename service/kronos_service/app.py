@@ -18,19 +18,22 @@ from starlette.responses import Response
 
 from kronos_mixin import __version__
 from kronos_mixin.contract import ContractError, load_contract
+from kronos_service.api.paths import API_PATHS, METRICS_PATH, OPENAPI_PATH
 from kronos_service.api.schemas import BatchRequest, SingleRequest
 from kronos_service.api.schemas import Problem as ProblemSchema
 from kronos_service.forecaster import Forecaster
 from kronos_service.http.access import Access, KeyFile
-from kronos_service.http.gate import Gate
-from kronos_service.http.middleware import Observation, Recorder, answer
+from kronos_service.http.docs import add_docs
+from kronos_service.http.gate import GateMiddleware
+from kronos_service.http.middleware import ObservationMiddleware, answer
 from kronos_service.http.routes import Service, build_router
+from kronos_service.http.scope import exchange_of
 from kronos_service.http.scrape import Scrape, ScrapeAddress
 from kronos_service.lifecycle import Lifecycle
 from kronos_service.settings import Settings, read_api_keys, read_settings
-from kronos_service.telemetry.exchange import API_PATHS, DOCS_PATH, METRICS_PATH, OPENAPI_PATH, Exchange
 from kronos_service.telemetry.loop_lag import LoopLag
 from kronos_service.telemetry.metrics import Metrics
+from kronos_service.telemetry.recorder import Recorder
 
 _STOP_SECONDS = 1.0
 """How long the end of the application waits at most for the model's running step."""
@@ -78,7 +81,7 @@ def create_app(
         yield
         for task in tasks:
             task.cancel()
-        recorder.storms.close()
+        recorder.close()
         # In a thread, because it waits for the model's running step; a daemon, because the end of the process does
         # not wait for that.
         stopping = threading.Thread(target=lifecycle.stop, name="kronos-stop", daemon=True)
@@ -90,28 +93,30 @@ def create_app(
         description="Forecasts candles with Kronos. Errors are application/problem+json (RFC 9457).",
         version=__version__,
         lifespan=lifespan,
-        docs_url=DOCS_PATH,
+        docs_url=None,
         redoc_url=None,
         openapi_url=OPENAPI_PATH,
-        swagger_ui_oauth2_redirect_url=None,
         # /v1/predict/single/ is no path of the contract: a redirect would be counted as one that does not exist.
         redirect_slashes=False,
     )
     app.include_router(build_router(Service(settings, forecaster, metrics, lifecycle)))
-    # Only these: Starlette would answer them itself. All other exceptions rise to Observation.
+    add_docs(app)
+    # Only these: Starlette would answer them itself. All other exceptions rise to ObservationMiddleware.
     app.add_exception_handler(HTTPException, _handle)
     # The last one added is the outermost.
-    app.add_middleware(Gate, settings=settings, lifecycle=lifecycle, access=access)
-    app.add_middleware(Observation, recorder=recorder, lifecycle=lifecycle)
+    app.add_middleware(GateMiddleware, settings=settings, lifecycle=lifecycle, access=access)
+    app.add_middleware(ObservationMiddleware, recorder=recorder, lifecycle=lifecycle)
     app.state.lifecycle = lifecycle
     app.state.recorder = recorder
-    app.state.scrape = Observation(ScrapeAddress(Scrape(metrics, settings)), recorder=recorder, lifecycle=lifecycle)
+    app.state.scrape = ObservationMiddleware(
+        ScrapeAddress(Scrape(metrics, settings)), recorder=recorder, lifecycle=lifecycle
+    )
     app.openapi = functools.partial(_openapi, app)  # type: ignore[method-assign]
     return app
 
 
 async def _handle(request: Request, error: Exception) -> Response:
-    return answer(Exchange.of(request.scope), error)
+    return answer(exchange_of(request.scope), error)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -345,6 +345,11 @@ class Settings(BaseSettings):
                 f"KRONOS_METRICS_HOST={self.metrics_host} has no effect without KRONOS_METRICS_PORT: set it, for "
                 "example KRONOS_METRICS_PORT=9464"
             )
+        if self.port and (self.metrics_host or self.host, self.metrics_port) == (self.host, self.port):
+            raise ValueError(
+                f"KRONOS_PORT and KRONOS_METRICS_PORT are both {self.port}: set KRONOS_METRICS_PORT to another port, "
+                "or leave it out to be scraped on the main one"
+            )
         if self.max_body_bytes > self.max_bytes_in_flight:
             raise ValueError(
                 f"KRONOS_MAX_BODY_BYTES={self.max_body_bytes} is more than KRONOS_MAX_BYTES_IN_FLIGHT="

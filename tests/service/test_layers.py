@@ -14,6 +14,7 @@ SERVICE = Layers(
     Path(kronos_service.__file__).parent,
     (
         ("__main__",),
+        ("cli",),
         ("app", "reference"),
         ("http",),
         ("lifecycle",),

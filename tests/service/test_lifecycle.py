@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from kronos_service.forecaster import write_demo_checkpoint
-from tests.service.server import SINGLE, Server, environment, free_port, heavy, series, wait_until
+from tests.service.server import SINGLE, Server, free_port, heavy, series, wait_until
 
 
 def test_a_model_that_comes_later_is_found_without_a_restart(tmp_path: Path):
@@ -140,22 +137,3 @@ def test_what_is_not_done_by_the_deadline_is_stopped_and_can_be_scraped_until_th
     assert running.logged("stopping what is not done")[0]["running"] == 2
     assert running.logged("stopped")[0]["exit_code"] == 0
     assert "Traceback" not in running.log_file.read_text()
-
-
-def test_a_taken_port_is_said_in_one_line(tmp_path: Path):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        run = subprocess.run(
-            [sys.executable, "-m", "kronos_service"],
-            cwd=tmp_path,
-            env=environment(port=port),
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-    assert run.returncode == 1
-    assert run.stderr == (
-        f"kronos_service: cannot listen on 127.0.0.1:{port}: Address already in use; stop what uses it, or set "
-        "KRONOS_HOST and KRONOS_PORT\n"
-    )

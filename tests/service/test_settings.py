@@ -130,6 +130,7 @@ def test_names_that_are_no_settings_are_pointed_out(monkeypatch: pytest.MonkeyPa
         ({"api_keys_file": "nowhere"}, "KRONOS_API_KEYS_FILE=nowhere: nowhere: No such file"),
         ({"allowed_networks": "10.0.0.1/8"}, "has host bits set; write <address>/<bits>"),
         ({"metrics_host": "127.0.0.2"}, "no effect without KRONOS_METRICS_PORT"),
+        ({"port": "9000", "metrics_port": "9000"}, "are both 9000: set KRONOS_METRICS_PORT to another port"),
         ({"metrics_port": "tcp://10.0.0.7:9464"}, "Service named kronos-metrics"),
         ({"metrics_token": "a key1"}, "KRONOS_METRICS_TOKEN=(hidden): must be printable"),
         ({"shutdown_seconds": "-1"}, "greater than or equal to 0"),

@@ -69,3 +69,14 @@ def test_it_merges_from_an_empty_folder(run, installed):
     assert "job_name: kronos-api" in path.read_text()
     assert run("unmerge", "prometheus.yml", "--yes").returncode == 0
     assert path.read_text() == "global: {}\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",)])
+def test_the_service_says_how_to_get_the_packages_that_it_needs(installed, arguments):
+    environment, folder = installed
+    command = [environment / "bin/python", "-m", "kronos_service", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("kronos_service: the package ")
+    assert "pip install 'kronos-monitoring[service]'" in done.stderr
+    assert done.stderr.count("\n") == 1

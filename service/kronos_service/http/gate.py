@@ -20,16 +20,18 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kronos_service.api.errors import SHORTEST_RETRY_SECONDS, Kinds, Problem
+from kronos_service.api.paths import API_PATHS
 from kronos_service.http.access import Access, caller_of
+from kronos_service.http.scope import exchange_of
 from kronos_service.lifecycle import Lifecycle
 from kronos_service.settings import Settings
-from kronos_service.telemetry.exchange import ANONYMOUS, API_PATHS, Exchange
+from kronos_service.telemetry.exchange import ANONYMOUS, Exchange
 
 MAX_REMEMBERED_CALLERS = 1024
 """Callers whose recent requests are remembered; past it those who were seen longest ago are forgotten."""
 
 
-class Gate:
+class GateMiddleware:
     """ASGI middleware in front of the API routes; everything else passes freely."""
 
     def __init__(self, app: ASGIApp, *, settings: Settings, lifecycle: Lifecycle, access: Access) -> None:
@@ -43,7 +45,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, read the body, pass on."""
-        if scope["type"] != "http" or (exchange := Exchange.of(scope)).route not in API_PATHS:
+        if scope["type"] != "http" or (exchange := exchange_of(scope)).route not in API_PATHS:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

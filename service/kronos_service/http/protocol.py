@@ -15,9 +15,11 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from kronos_service.api.errors import MEDIA_TYPE, Kind, Kinds, Problem
+from kronos_service.api.paths import UNMATCHED
 from kronos_service.http import problems
 from kronos_service.http.access import client_address
-from kronos_service.telemetry.exchange import BROKEN, UNMATCHED, Exchange
+from kronos_service.http.scope import attach_refusal, find_exchange
+from kronos_service.telemetry.exchange import Exchange
 
 MAX_HEAD_BYTES = 65_536
 """Most bytes of a request line and its headers."""
@@ -133,11 +135,11 @@ class ProblemProtocol(HttpToolsProtocol):
             # The request that is being answered on this connection gets this in place of its answer, if that has
             # not begun: it is counted by the application, when it ends.
             scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
-            exchange = Exchange.find(scope)
+            exchange = find_exchange(scope)
             if exchange is not None:
                 refused.request_id = exchange.request_id
             if exchange is None or exchange.code is None:
-                scope[BROKEN] = refused
+                attach_refusal(scope, refused)
                 self._write(refused)
         self.transport.close()
 

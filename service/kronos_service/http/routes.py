@@ -22,6 +22,7 @@ from kronos_mixin import __version__
 from kronos_service.api.candles import Finished, Prepared, finish
 from kronos_service.api.errors import Kinds, Problem
 from kronos_service.api.parsing import Expect, RequestLimits, parse_batch, parse_single
+from kronos_service.api.paths import BATCH_PATH, HEALTH_PATH, INFO_PATH, METRICS_PATH, READY_PATH, SINGLE_PATH
 from kronos_service.api.schemas import (
     BatchAnswer,
     HealthAnswer,
@@ -33,18 +34,11 @@ from kronos_service.api.schemas import (
 )
 from kronos_service.forecaster import Forecast, Forecaster, Job, ModelInfo, Stopped
 from kronos_service.http.problems import openapi_responses
+from kronos_service.http.scope import exchange_of
 from kronos_service.http.scrape import Scrape
 from kronos_service.lifecycle import Lifecycle, version_of
 from kronos_service.settings import Settings
-from kronos_service.telemetry.exchange import (
-    BATCH_PATH,
-    HEALTH_PATH,
-    INFO_PATH,
-    METRICS_PATH,
-    READY_PATH,
-    SINGLE_PATH,
-    Exchange,
-)
+from kronos_service.telemetry.exchange import Exchange
 from kronos_service.telemetry.metrics import Metrics
 
 _PROCESSING_THREADS = 2
@@ -164,7 +158,7 @@ class _Predictor:
         parse: Callable[[bytes, RequestLimits, Expect], list[Prepared]],
         write: Callable[[Sequence[Finished], dict[str, str]], bytes],
     ) -> Response:
-        exchange = Exchange.of(request.scope)
+        exchange = exchange_of(request.scope)
         body = await request.body()
         left = asyncio.create_task(_client_left(request))
         try:

@@ -7,9 +7,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from kronos_service.api.errors import Kinds, Problem
+from kronos_service.api.paths import METRICS_PATH
 from kronos_service.http.access import bearer_token, same_secret
 from kronos_service.settings import Settings
-from kronos_service.telemetry.exchange import METRICS_PATH
 from kronos_service.telemetry.metrics import Metrics
 
 

@@ -1,41 +1,19 @@
-"""One HTTP request from its first byte to its last: what the layers tell each other about it.
+"""The record of one HTTP request, from its first byte to its last.
 
-The outermost layer (``middleware``) creates it, the others fill it in, and at the end it becomes the request's
-metrics and its log line.
+The outermost middleware creates it, the layers below fill it in, and when the request has ended ``recorder`` turns it
+into metrics and a log line.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kronos_service.api.errors import Problem
 from kronos_service.telemetry.tracing import Trace
-
-SINGLE_PATH = "/v1/predict/single"
-BATCH_PATH = "/v1/predict/batch"
-API_PATHS = frozenset({SINGLE_PATH, BATCH_PATH})
-"""The paths that are limited and measured."""
-
-HEALTH_PATH = "/v1/healthz"
-READY_PATH = "/v1/readyz"
-INFO_PATH = "/v1/info"
-METRICS_PATH = "/v1/metrics"
-DOCS_PATH = "/docs"
-OPENAPI_PATH = "/openapi.json"
-UNCOUNTED_PATHS = frozenset({HEALTH_PATH, READY_PATH, INFO_PATH, METRICS_PATH, DOCS_PATH, OPENAPI_PATH})
-"""The paths that are in no request metric."""
-
-UNMATCHED = "unmatched"
-"""The ``route`` label of every other path."""
-
-_KEY = "kronos.exchange"
-
-BROKEN = "kronos.broken"
-"""In the ASGI scope of a request whose rest was no HTTP: the Exchange that the server answered in its place."""
 
 ANONYMOUS = "anonymous"
 """The ``client`` label of callers without a key."""
@@ -118,27 +96,3 @@ class Exchange:
     def spent(self, stage: str, seconds: float) -> None:
         """Note the time that one stage took."""
         self.milliseconds[f"{stage}_ms"] = round(seconds * 1000, 3)
-
-    def store(self, scope: MutableMapping[str, Any]) -> None:
-        """Make it known to the layers below."""
-        scope[_KEY] = self
-
-    @staticmethod
-    def find(scope: MutableMapping[str, Any]) -> Exchange | None:
-        """The record of the request with this ASGI scope, if it has one already."""
-        exchange = scope.get(_KEY)
-        return exchange if isinstance(exchange, Exchange) else None
-
-    @staticmethod
-    def of(scope: MutableMapping[str, Any]) -> Exchange:
-        """The record of the request with this ASGI scope."""
-        exchange = scope[_KEY]
-        assert isinstance(exchange, Exchange)  # noqa: S101 - nobody else writes the key
-        return exchange
-
-
-def route_of(path: str) -> str | None:
-    """The ``route`` label of a path; None for what is not counted."""
-    if path in API_PATHS:
-        return path
-    return None if path in UNCOUNTED_PATHS else UNMATCHED

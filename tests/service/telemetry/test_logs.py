@@ -24,9 +24,9 @@ from starlette.types import Receive, Scope, Send
 
 from kronos_service.app import create_app
 from kronos_service.forecaster import InferenceError
-from kronos_service.telemetry import logs, storms
+from kronos_service.telemetry import log_sampling, logs
+from kronos_service.telemetry.log_sampling import LogSampler, Rejection
 from kronos_service.telemetry.logs import FIELDS
-from kronos_service.telemetry.storms import Rejection, Storms
 from kronos_service.telemetry.tracing import Trace, parse_traceparent
 from tests.service.server import BATCH, ROOT, SINGLE, Server, environment, series, wait_until
 
@@ -147,18 +147,18 @@ def test_a_storm_of_rejections_is_sampled(talkative: Server):
 
 
 def test_what_is_left_out_of_a_storm_is_counted(captured: Callable[[], str], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(storms, "WINDOW_SECONDS", 0.2)
+    monkeypatch.setattr(log_sampling, "WINDOW_SECONDS", 0.2)
     logs.configure("info", "json")
     refused = Rejection(SINGLE, "invalid", 422, "invalid-request")
 
     async def storm() -> None:
-        sampled = Storms(most=3)
+        sampled = LogSampler(limit=3)
         may = [sampled.may_log(refused, "alice" if number < 10 else "bob") for number in range(15)]
         assert may == [True] * 3 + [False] * 12
         assert sampled.may_log(refused._replace(code=400), "bob"), "another kind has lines of its own"
         await asyncio.sleep(0.4)
         assert sampled.may_log(refused, "bob"), "a new window"
-        assert not Storms(most=0).may_log(refused, "bob")
+        assert not LogSampler(limit=0).may_log(refused, "bob")
         for _ in range(4):
             sampled.may_log(refused, "bob")
         # What the end of the service finds open is said as well.

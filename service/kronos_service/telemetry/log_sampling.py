@@ -1,4 +1,4 @@
-"""Keeps a storm of rejected requests from becoming a storm of log lines."""
+"""Sampled log lines, so that a flood of rejected requests does not become a flood of lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = logs.get_logger("kronos.request")
 
 
 class Rejection(NamedTuple):
-    """Requests that were turned away for the same reason: values of closed sets only."""
+    """What rejected requests have in common. All values come from closed sets."""
 
     route: str
     status: str
@@ -22,31 +22,30 @@ class Rejection(NamedTuple):
     problem: str
 
 
-class Storms:
-    """Lets the first lines of each kind through, and counts the others in a line of its own every 10 s.
+class LogSampler:
+    """Allows the first lines of each kind of rejection in ``WINDOW_SECONDS``, and counts the rest in one line.
 
-    Lives on the event loop.
+    To be used on the event loop. ``limit`` is the most lines of one kind.
     """
 
-    def __init__(self, most: int) -> None:
-        """``most``: lines of one kind in ``WINDOW_SECONDS``."""
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._windows: dict[Rejection, _Window] = {}
 
     def may_log(self, rejection: Rejection, client: str) -> bool:
-        """Whether a request that ended like this gets a line; if not, it is counted."""
+        """Whether this request gets a line; if not, it is counted."""
         window = self._windows.get(rejection)
         if window is None:
             window = self._windows[rejection] = _Window()
             asyncio.get_running_loop().call_later(WINDOW_SECONDS, self._close, rejection)
         window.seen += 1
-        if window.seen <= self._most:
+        if window.seen <= self._limit:
             return True
         window.left_out[client] += 1
         return False
 
     def close(self) -> None:
-        """Say now what was left out."""
+        """Log now what was left out."""
         for rejection in list(self._windows):
             self._close(rejection)
 

@@ -1,0 +1,111 @@
+"""The command line: its options, and the start of the service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import textwrap
+import threading
+from typing import Annotated, NoReturn
+
+import typer
+
+from kronos_mixin import __version__
+from kronos_service.http.listen import AddressError, Listener
+from kronos_service.settings import PREFIX, Effective, Settings, SettingsError, read_settings
+from kronos_service.telemetry import logs
+
+EXIT_ADDRESS = 1
+EXIT_SETTINGS = 2
+
+_HELP_COLUMNS = 78
+
+_SWITCH_SECONDS = 0.001
+"""How long a busy thread may keep the interpreter lock while the event loop wants it; Python's default is 5 ms."""
+
+_log = logs.get_logger("kronos.server")
+
+
+def _settings_help() -> str:
+    """Every setting with its default and its meaning, as paragraphs that Click leaves as they are."""
+    lines = ["Settings, as environment variables or lines of a .env file in the working folder:", ""]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"={field.default}"
+        meaning = textwrap.wrap(
+            field.description or "", _HELP_COLUMNS, initial_indent="    ", subsequent_indent="    "
+        )
+        lines += ["\b", f"{PREFIX}{name.upper()}{default}", *meaning, ""]
+    return "\n".join(lines)
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kronos_service {__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog=_settings_help())
+def start(
+    check_config: Annotated[
+        bool, typer.Option("--check-config", help="Print each setting in force and where it is from, and exit.")
+    ] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Start the instrumented Kronos forecasting service, and run it until a signal stops it.
+
+    \b
+    Exit codes
+    0      after a drain
+    1      an address cannot be used, or packages of the service are missing
+    2      wrong settings or arguments
+    128+n  after a second signal, n
+    """
+    try:
+        effective = read_settings()
+    except SettingsError as error:
+        fail(str(error), EXIT_SETTINGS)
+    if check_config:
+        for line in (*effective.lines(), *(f"warning: {text}" for text in effective.warnings)):
+            typer.echo(line)
+        return
+    try:
+        code = _run(effective)
+    except AddressError as error:
+        fail(str(error), EXIT_ADDRESS)
+    if any(thread.name.startswith("kronos-") for thread in threading.enumerate()):
+        # PyTorch is still at work in a thread that cannot be stopped, and would crash when the interpreter ends.
+        os._exit(code)
+    raise typer.Exit(code)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End with a message for whoever started the service."""
+    typer.echo(f"kronos_service: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def _run(effective: Effective) -> int:
+    settings = effective.settings
+    logs.configure(settings.log_level, settings.log_format)
+    for warning in effective.warnings:
+        _log.warning("settings", warning=warning)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    with contextlib.ExitStack() as stack:
+        main = Listener.bind("KRONOS", settings.host, settings.port)
+        stack.enter_context(main.socket)
+        scrape = None
+        if settings.metrics_port is not None:
+            scrape = Listener.bind("KRONOS_METRICS", settings.metrics_host or settings.host, settings.metrics_port)
+            stack.enter_context(scrape.socket)
+        # Only now, because it brings PyTorch: --help need not wait for that, nor the news that an address is taken.
+        from kronos_service.app import create_app
+        from kronos_service.http.server import serve
+
+        return asyncio.run(serve(create_app(settings), effective, main, scrape))
