@@ -7,6 +7,7 @@ import enum
 import errno
 import hashlib
 import json
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,7 +26,8 @@ class Target(enum.StrEnum):
     kubernetes = "kubernetes"
 
 
-_HEADER = "# Compiled from {} by `{}`. Don't edit: change the mixin, or its configuration.\n"
+_HEADER = "# Compiled from the mixin {} by kronos-mixin. Don't edit: change the mixin, or its configuration.\n"
+_HEADERS = re.compile(r"# Compiled from .*\. Don't edit: change the mixin, or its configuration\.\n")
 _MANIFEST_HEADER = (
     "# What `kronos-mixin compile` wrote here. It removes these when they are left over, and nothing else.\n"
 )
@@ -57,21 +59,14 @@ def render(
     return files
 
 
-def command(name: str) -> str:
-    """What people run to compile the mixin ``name``."""
-    # Only ours has a checkout in which people would look for the command.
-    return "python build.py compile" if name == "kronos" else "kronos-mixin compile"
-
-
 def header(name: str) -> str:
     """The first line of every YAML file that is compiled from the mixin ``name``."""
-    return _HEADER.format("mixin/" if name == "kronos" else f"the mixin {name}", command(name))
+    return _HEADER.format(name)
 
 
 def has_header(text: str) -> bool:
-    """Whether this program wrote a file that begins with ``text``, from whichever mixin."""
-    before, _, after = _HEADER.partition("{}")
-    return text.startswith(before) and after.rpartition("{}")[2].strip() in text.partition("\n")[0]
+    """Whether this program, in any version, wrote a file that begins with ``text``."""
+    return _HEADERS.match(text) is not None
 
 
 def rule_file_names(name: str) -> tuple[str, str]:

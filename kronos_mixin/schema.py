@@ -271,22 +271,24 @@ def _shown(value: Any) -> str:
 
 def _place(configs: Sequence[Config], path: Path) -> str:
     """Where a knob was set, `file:line: `; empty if that can't be told."""
-    for end in range(len(path), 0, -1):
+    # A list is replaced as a whole: who sets it sets its items.
+    knob = tuple(itertools.takewhile(lambda part: not part.isdecimal(), path))
+    for end in range(len(knob), 0, -1):
         for config in reversed(configs):
-            if isinstance(config, Data) and path[:end] in config.places:
-                return f"{config.places[path[:end]]}: "
-            if isinstance(config, File) and (line := _line(config, path[:end])):
+            if isinstance(config, Data) and knob[:end] in config.places:
+                nearest = next(path[:at] for at in range(len(path), 0, -1) if path[:at] in config.places)
+                return f"{config.places[nearest]}: "
+            if isinstance(config, File) and (line := _line(config, knob[:end])):
                 return f"{config}:{line}: "
     return ""
 
 
 def _line(file: File, path: Path) -> int | None:
     """The line of a Jsonnet file that seems to set a knob: where its keys follow each other."""
-    keys = [re.escape(part) for part in path if not part.isdecimal()]
     field = r"""(?<!\w)["']?{}["']?\s*\+?:{{1,3}}""".format
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-    found = re.search(".*?".join(field(key) for key in keys), text, re.DOTALL)
+    found = re.search(".*?".join(field(re.escape(key)) for key in path), text, re.DOTALL)
     return text.count("\n", 0, found.end()) + 1 if found else None

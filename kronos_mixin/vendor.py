@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kronos_mixin.commands import command
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.files import Transaction
 
@@ -116,12 +117,14 @@ def behind(target: Path, remote: str | None = None, ref: str | None = None) -> l
     lock = _entry(_read(target / LOCK), remote)
     if entry is None or lock is None:
         missing = FILE if entry is None else LOCK
-        raise VendorError(f"{target / missing}: names no {NAME}: vendor it first")
+        lay_it = command("vendor", target, "--remote", "URL", "--ref", "TAG")
+        raise VendorError(f"{target / missing}: names no {NAME}: `{lay_it}` puts it there")
     source = Source(entry["source"]["git"]["remote"])
     place = target / "vendor" / source.folder
     problems = []
     if not place.is_dir():
-        problems.append(f"{place}: is missing: vendor it again, or run `jb install`")
+        again = command("vendor", target, "--remote", source.remote, "--ref", entry["version"])
+        problems.append(f"{place}: is missing: run `{again}`, or `jb install`")
     elif checksum(place) != lock.get("sum"):
         problems.append(f"{place}: is not what {LOCK} says: somebody has edited it")
     wanted = ref or entry["version"]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from kronos_mixin import promtool
 from kronos_mixin.check.finding import Finding
-from kronos_mixin.compile import command, leftovers, rule_files
+from kronos_mixin.compile import leftovers, rule_files
 from kronos_mixin.jsonnet import Mixin
 
 
-def drift(files: Mapping[str, str], output: Path, name: str) -> Iterator[Finding]:
-    """Files in ``output`` that are not ``files``, what the mixin ``name`` compiles to."""
-    remedy = f"run `{command(name)}`"
+def drift(files: Mapping[str, str], output: Path, name: str, compile_command: str) -> Iterator[Finding]:
+    """Files in ``output`` that are not ``files``, what the mixin ``name`` compiles to by ``compile_command``."""
+    remedy = f"run `{compile_command}`"
     for file, text in files.items():
         path = output / file
         if not path.is_file():

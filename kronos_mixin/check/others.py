@@ -36,13 +36,13 @@ class _Anything(dict[str, promql.Labels | None]):
         return None
 
 
-def check(mixin: Mixin, files: Mapping[str, str], output: Path) -> list[Finding]:
-    """Every finding about ``mixin``, which compiles to ``files``.
+def check(mixin: Mixin, files: Mapping[str, str], output: Path, compile_command: str) -> list[Finding]:
+    """Every finding about ``mixin``, which ``compile_command`` compiles to ``files``.
 
     Expressions must parse; a series with a colon in its name, as only rules have it, must be recorded by a rule of
     the mixin; promtool must agree, where it is on PATH; files compiled into ``output`` before must be up to date.
     """
-    findings = list(drift(files, output, mixin.name)) if manifest(output, mixin.name) else []
+    findings = list(drift(files, output, mixin.name, compile_command)) if manifest(output, mixin.name) else []
     recorded = {rule["record"] for group in mixin.rules + mixin.alerts for rule in _rules(group) if "record" in rule}
     for file, place, expression in _expressions(mixin):
         reading = _read(expression)

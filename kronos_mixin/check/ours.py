@@ -15,18 +15,23 @@ from kronos_mixin.jsonnet import Mixin, evaluate
 
 
 def check(
-    mixin: Mixin, contract: Contract, files: Mapping[str, str], output: Path, folder: Path | None = None
+    mixin: Mixin,
+    contract: Contract,
+    files: Mapping[str, str],
+    output: Path,
+    folder: Path | None = None,
+    compile_command: str = "kronos-mixin compile",
 ) -> list[Finding]:
     """Every finding, in the order of the files.
 
     ``files`` is what the mixin compiles to today, ``output`` where the committed files lie, ``folder`` that
-    of the mixin itself, with its runbooks (None: the one that is installed).
+    of the mixin itself, with its runbooks (None: the one that is installed), ``compile_command`` what writes them.
     """
     folder = folder or mixin_path()
     known = series.known(mixin, contract)
     read = expressions.all_of(mixin, known)
     findings = [
-        *compiled.drift(files, output, mixin.name),
+        *compiled.drift(files, output, mixin.name, compile_command),
         *_stale(folder),
         *_unread(contract, read),
         *expressions.check(mixin, read),

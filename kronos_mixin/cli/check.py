@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kronos_mixin.check import others, ours
 from kronos_mixin.cli.groups import grouped
-from kronos_mixin.cli.options import Metadata, OutputOption, Source
+from kronos_mixin.cli.options import DEFAULT_OUTPUT, Metadata, OutputOption, Source, output_arguments
 from kronos_mixin.cli.say import NO, Say, fail
+from kronos_mixin.commands import command
 from kronos_mixin.compile import Target, render, targets_in
 from kronos_mixin.contract import ContractError, load_contract
 from kronos_mixin.jsonnet import CompileError, is_ours
@@ -29,7 +29,7 @@ class Format(enum.StrEnum):
 @grouped
 def check(
     source: Source,
-    output: OutputOption = Path("monitoring"),
+    output: OutputOption = DEFAULT_OUTPUT,
     form: Annotated[Format, typer.Option("--format", help="How findings are printed.")] = Format.text,
     *,
     metadata: Metadata,
@@ -55,15 +55,16 @@ def check(
     Exit code 0: nothing found; 1: findings, or the mixin can't be compiled; 2: the command line is wrong.
     """
     data = source.evaluate(speak)
+    again = command("compile", *source.arguments, *output_arguments(output), *metadata.arguments)
     try:
         targets = targets_in(output, data.name) or {Target.plain}
         files = render(data, targets, labels=metadata.labels, namespace=metadata.namespace)
         with speak.progress("checking"):
             if is_ours(source.path):
                 contract = load_contract(source.path / "metrics.json")
-                findings = ours.check(data, contract, files, output, source.path)
+                findings = ours.check(data, contract, files, output, source.path, again)
             else:
-                findings = others.check(data, files, output)
+                findings = others.check(data, files, output, again)
     except (CompileError, ContractError) as error:
         fail(str(error))
     counts = {

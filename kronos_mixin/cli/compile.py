@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kronos_mixin.cli.groups import grouped
-from kronos_mixin.cli.options import Metadata, OutputOption, Source
+from kronos_mixin.cli.options import DEFAULT_OUTPUT, Metadata, OutputOption, Source
 from kronos_mixin.cli.say import Say, fail
 from kronos_mixin.compile import Target, leftovers, render, targets_in, write
 from kronos_mixin.jsonnet import CompileError
@@ -17,7 +16,7 @@ from kronos_mixin.jsonnet import CompileError
 @grouped
 def compile(  # noqa: A001 - As the command is called.
     source: Source,
-    output: OutputOption = Path("monitoring"),
+    output: OutputOption = DEFAULT_OUTPUT,
     target: Annotated[
         list[Target] | None,
         typer.Option(

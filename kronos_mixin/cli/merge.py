@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +13,11 @@ import typer
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import MixinOption, NameOption, Source, path_of
 from kronos_mixin.cli.say import USAGE, Say, fail
+from kronos_mixin.commands import command, each
+from kronos_mixin.compile import rule_file_names
 from kronos_mixin.jsonnet import CompileError, entry, is_ours, name_of
-from kronos_mixin.merge import jobs
+from kronos_mixin.merge import request
 from kronos_mixin.merge.apply import apply
-from kronos_mixin.merge.blocks import entries_of, job_of
 from kronos_mixin.merge.plan import Plan, describe, plan_merge, plan_unmerge, read
 from kronos_mixin.merge.prometheusyml import Refused
 from kronos_mixin.merge.reload import Reload, ReloadFailed
@@ -30,8 +31,8 @@ ConfigArgument = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class Manner:
+@dataclasses.dataclass(frozen=True)
+class Change:
     """How a change is made."""
 
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would change, and stop.")] = False
@@ -40,7 +41,8 @@ class Manner:
         str | None,
         typer.Option(
             "--reload",
-            help="Tell the Prometheus at this address to read it; if it refuses, put everything back.",
+            help="Make the Prometheus at this address read the file, changed or not; if it refuses a change, put "
+            "everything back.",
             metavar="URL",
         ),
     ] = None
@@ -78,23 +80,32 @@ def merge(
         typer.Option(
             "--job",
             help="Name of the scrape job, which the rules will select by. Default: as before, at first the mixin's.",
+            metavar="NAME",
         ),
     ] = None,
     rules_only: Annotated[
-        bool, typer.Option("--rules-only", help="Add no scrape job: you have one, called as --job says.")
+        bool,
+        typer.Option(
+            "--rules-only",
+            help="Add no scrape job: you have one, called as --job says. Until --target is given.",
+        ),
+    ] = False,
+    no_config: Annotated[
+        bool, typer.Option("--no-config", help="Go on without the --config files of the last merge.")
     ] = False,
     *,
     source: Source,
-    manner: Manner,
+    change: Change,
     speak: Say,
 ) -> None:
     """Add rules and scrape job of a mixin to a Prometheus configuration that you have.
 
-    Your file is not written anew: marked lines are put into it, in its own layout, and everything else keeps every
-    byte. Running it again changes nothing, or brings what it added up to date. Several mixins can be in one file.
+    Only marked lines are added, in the file's own layout; everything else keeps every byte. The marks remember
+    --config, --job, --target and --rules-only: run again without them, merge brings its lines and rules up to date.
+    Several mixins can be in one file.
 
-    It shows the difference and asks. promtool, where it is on PATH, must agree first; the old file is kept beside the
-    new one, as prometheus.yml.<time>.bak.
+    It shows the difference and asks. promtool, where it is on PATH, must agree first. The old file is kept beside the
+    new one, as prometheus.yml.<time>.bak; the newest five of these stay.
 
     \b
     Examples
@@ -103,6 +114,8 @@ def merge(
     Do it, and have it read:
       kronos-mixin merge /etc/prometheus/prometheus.yml --target forecasts-1:8000 --target forecasts-2:8000 \\
         --reload http://localhost:9090
+    With thresholds of your own:
+      kronos-mixin merge /etc/prometheus/prometheus.yml --config mine.yml
     You scrape the service already, in a job called forecasts:
       kronos-mixin merge /etc/prometheus/prometheus.yml --job forecasts --rules-only
     Another mixin beside it:
@@ -112,26 +125,33 @@ def merge(
 
     Exit code 0: merged, or nothing to do; 1: refused, and nothing was changed; 2: the command line is wrong.
     """
-    prometheus = manner.prometheus
-    ours = is_ours(source.path)
+    prometheus = change.prometheus
     try:
         text, known_as = read(prometheus_yml), source.name or name_of(entry(source.path))
-        before = jobs.before(entries_of(text, known_as))
-        job = job or before[0] or (job_of(text, known_as) if ours else None)
-        targets = target or before[1]
-        below, above = jobs.laid(job, targets) if ours else ([], [])
-        data = source.evaluate(speak, below=below, above=above)
-        scraped = [] if rules_only else data.scrape_configs if ours else jobs.of_another(data, job, targets)
-        if scraped and ours and not targets:
-            speak.note(
-                f"No --target was given: {', '.join(scraped[0]['static_configs'][0]['targets'])} will be scraped."
-            )
-        plan = plan_merge(prometheus_yml, data, scraped, rules_dir, job)
+        base = prometheus_yml.absolute().parent
+        before = request.earlier(text, known_as, base)
+        asked = request.Request(source.config or (), job, target or (), rules_only)
+        wanted = request.combined(asked, before, forget_config=no_config)
+        if wanted.rules_only and not rules_only:
+            speak.note("As before, the rules alone; --target HOST:PORT adds a scrape job.")
+        source = dataclasses.replace(source, config=list(wanted.config))
+        if is_ours(source.path):
+            below, above = request.layers(wanted, text, known_as)
+            data = source.evaluate(speak, below=below, above=above)
+            scraped = data.scrape_configs
+            if not (wanted.rules_only or wanted.targets or below):
+                targets = ", ".join(scraped[0]["static_configs"][0]["targets"])
+                speak.note(f"No --target was given: {targets} will be scraped.")
+        else:
+            data = source.evaluate(speak)
+            scraped = request.of_another(data, wanted, text)
+        jobs = [] if wanted.rules_only else scraped
+        plan = plan_merge(prometheus_yml, data, jobs, rules_dir, wanted.options(base))
     except CompileError as error:
         fail(str(error))
     except Refused as error:
         fail(f"{prometheus_yml}: {error}")
-    _carry_out(plan, manner, prometheus, speak)
+    _carry_out(plan, change, prometheus, speak, ["merge", prometheus_yml, *_which(source.mixin, source.name)])
 
 
 @grouped
@@ -146,7 +166,7 @@ def unmerge(
     mixin: MixinOption = None,
     name: NameOption = None,
     *,
-    manner: Manner,
+    change: Change,
     speak: Say,
 ) -> None:
     """Take out what merge has added: its lines and its rule files.
@@ -160,40 +180,63 @@ def unmerge(
 
     Exit code 0: taken out, or nothing to do; 1: refused, and nothing was changed; 2: the command line is wrong.
     """
-    prometheus = manner.prometheus
+    prometheus = change.prometheus
     try:
         plan = plan_unmerge(prometheus_yml, name or name_of(path_of(mixin)), rules_dir)
     except Refused as error:
         fail(f"{prometheus_yml}: {error}")
-    _carry_out(plan, manner, prometheus, speak)
+    _carry_out(plan, change, prometheus, speak, ["unmerge", prometheus_yml, *_which(mixin, name)])
 
 
-def _carry_out(plan: Plan, manner: Manner, prometheus: Reload | None, speak: Say) -> None:
+def _which(mixin: Path | None, name: str | None) -> list[str]:
+    """The options that say which mixin it is."""
+    return [*each("--mixin", [mixin] if mixin else []), *each("--name", [name] if name else [])]
+
+
+def _carry_out(plan: Plan, change: Change, prometheus: Reload | None, speak: Say, again: list[object]) -> None:
+    """Show and make the planned change; `again` are the arguments of the command that it belongs to."""
     for note in plan.notes:
         speak.note(note)
     if not plan.changed:
         speak.done(f"{plan.config}: nothing to do")
+        if prometheus and not change.dry_run:
+            with _refusing(plan):
+                prometheus()
+            _look(plan, prometheus, speak)
         return
-    if not speak.quiet or manner.dry_run:
+    if not speak.quiet or change.dry_run:
         speak.diff(describe(plan, whole=speak.verbose))
     with _refusing(plan):
         with speak.progress("asking promtool"):
             notes = validate(plan)
         for note in notes:
             speak.note(note)
-        if manner.dry_run:
+        if change.dry_run:
             return
-        if not manner.yes:
+        if not change.yes:
             _confirm()
         backup = apply(plan, prometheus)
     speak.done(f"{plan.config}: done" + (f"; as it was before: {backup}" if backup else ""))
-    words = [path.name for path in plan.rule_files]
-    if prometheus is None:
-        speak.done("Have Prometheus read it: --reload URL, SIGHUP, or a restart.")
-    elif words and prometheus.reads(words) is False:
-        speak.note(f"The Prometheus at {prometheus} has reloaded, but reads another file than {plan.config}.")
+    if prometheus:
+        _look(plan, prometheus, speak)
     else:
-        speak.done(f"The Prometheus at {prometheus} has read it.")
+        reload = command(*again, "--reload", "http://localhost:9090")
+        speak.done(f"Prometheus has not read it yet: run `{reload}`, send it SIGHUP, or restart it.")
+
+
+def _look(plan: Plan, prometheus: Reload, speak: Say) -> None:
+    """Say what a Prometheus that has reloaded reads now."""
+    read = prometheus.rule_files()
+    wanted, ours = {path.name for path in plan.rule_files}, set(rule_file_names(plan.name))
+    if read is None:
+        speak.note(f"The Prometheus at {prometheus} has reloaded, but does not say what it reads.")
+    elif wanted - read:
+        speak.note(f"The Prometheus at {prometheus} has reloaded, but reads another file than {plan.config}.")
+    elif left := sorted((ours & read) - wanted):
+        speak.note(f"The Prometheus at {prometheus} has reloaded, but still reads {', '.join(left)} from elsewhere.")
+    else:
+        held = f"it reads {', '.join(sorted(wanted))}" if wanted else f"it reads nothing of {plan.name} any more"
+        speak.done(f"The Prometheus at {prometheus} has reloaded: {held}.")
 
 
 @contextlib.contextmanager

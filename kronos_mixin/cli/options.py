@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from kronos_mixin.cli.say import USAGE, Say, fail, interruptible
+from kronos_mixin.commands import each
 from kronos_mixin.config import Config, ConfigError, read
 from kronos_mixin.contract import ContractError, mixin_path
 from kronos_mixin.jsonnet import CompileError, Mixin, evaluate, is_ours
@@ -23,6 +24,7 @@ MixinOption = Annotated[
 NameOption = Annotated[
     str | None, typer.Option("--name", help="What the files' names begin with. Default: made from the mixin's path.")
 ]
+DEFAULT_OUTPUT = Path("monitoring")
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder of the compiled files.", metavar="DIR")]
 
 
@@ -57,6 +59,16 @@ class Source:
         """As `path_of`."""
         return path_of(self.mixin)
 
+    @property
+    def arguments(self) -> list[str]:
+        """These options, as they were given."""
+        return [
+            *each("--mixin", [self.mixin] if self.mixin else []),
+            *each("--jpath", self.jpath or []),
+            *each("--config", self.config or []),
+            *each("--name", [self.name] if self.name else []),
+        ]
+
     def evaluate(self, speak: Say, *, below: Sequence[Config] = (), above: Sequence[Config] = ()) -> Mixin:
         """The mixin as data, between what the command itself lays below and above it; ends on an error."""
         try:
@@ -84,12 +96,22 @@ class Metadata:
     ] = None
 
     @property
+    def arguments(self) -> list[str]:
+        """These options, as they were given."""
+        return [*each("--namespace", [self.namespace] if self.namespace else []), *each("--label", self.label or [])]
+
+    @property
     def labels(self) -> dict[str, str]:
         """What --label says; ends on an error."""
         pairs = self.label or []
         if wrong := [pair for pair in pairs if "=" not in pair]:
             fail(f"--label {wrong[0]}: must be KEY=VALUE, as in --label release=prometheus", USAGE)
         return dict(pair.split("=", 1) for pair in pairs)
+
+
+def output_arguments(output: Path) -> list[str]:
+    """The option --output, if it was given."""
+    return ["--output", str(output)] if output != DEFAULT_OUTPUT else []
 
 
 def path_of(mixin: Path | None) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import time
 from pathlib import Path
 
@@ -10,12 +12,16 @@ from kronos_mixin.merge.plan import FOLDER, Plan, read
 from kronos_mixin.merge.prometheusyml import Refused
 from kronos_mixin.merge.reload import Reload, ReloadFailed
 
+KEPT = 5
+"""How many backups of a configuration are kept."""
+
 
 def apply(plan: Plan, reload: Reload | None = None) -> Path | None:
     """Make the change: all files, or none; returns the backup of the configuration, if that changed.
 
-    With ``reload``, Prometheus is told to read it; if it refuses, everything is put back, and read again. Raises
-    OSError, Refused if the configuration has been changed since the plan was made, and ReloadFailed.
+    The newest KEPT backups stay, older ones are removed. With ``reload``, Prometheus is told to read it; if it
+    refuses, everything is put back, and read again. Raises OSError, Refused if the configuration has been changed
+    since the plan was made, and ReloadFailed.
     """
     backup = None
     sweep(plan.config.resolve(), backups=True)
@@ -33,6 +39,8 @@ def apply(plan: Plan, reload: Reload | None = None) -> Path | None:
         transaction.commit()
         if reload is not None:
             _reload(transaction, reload)
+    if backup is not None:
+        _prune(backup)
     for folder in {path.parent for path in plan.obsolete if path.parent.name == FOLDER}:
         if not any(folder.iterdir()):
             folder.rmdir()
@@ -53,6 +61,17 @@ def _reload(transaction: Transaction, reload: Reload) -> None:
         if isinstance(error, ReloadFailed):
             raise ReloadFailed(f"{error}; {after}") from None
         raise
+
+
+def _prune(newest: Path) -> None:
+    """Remove old backups: files beside the newest one, of a name that only this program makes."""
+    config = newest.name.removesuffix(".bak").rpartition(".")[0]
+    ours = re.compile(re.escape(config) + r"\.(\d{8}T\d{6})(?:-(\d+))?\.bak")
+    found = [(match, path) for path in newest.parent.iterdir() if (match := ours.fullmatch(path.name))]
+    for _, path in sorted(found, key=lambda item: (item[0][1], int(item[0][2] or 0)))[:-KEPT]:
+        if path.is_file() and not path.is_symlink():
+            with contextlib.suppress(OSError):  # The change itself is made.
+                path.unlink()
 
 
 def _backup_name(config: Path) -> Path:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -14,10 +15,14 @@ from kronos_mixin.merge.prometheusyml import LISTS, Refused, by_tree, layout, li
 from kronos_mixin.yamltext import item_lines
 
 _BEGIN = (
-    "# BEGIN kronos-mixin {name} ({key}{jobs}): put in by `kronos-mixin merge`, taken out by `kronos-mixin unmerge`"
+    "# BEGIN kronos-mixin {name} ({key}{jobs}): put in by `kronos-mixin merge{options}`, "
+    "taken out by `kronos-mixin unmerge`"
 )
 _END = "# END kronos-mixin {name} ({key})"
-_BEGINS = re.compile(r"[ \t]*# BEGIN kronos-mixin (?P<name>\S+) \((?P<key>\w+)(?:: (?P<jobs>\[.*?\]))?\)")
+_BEGINS = re.compile(
+    r"[ \t]*# BEGIN kronos-mixin (?P<name>\S+) \((?P<key>\w+)(?:: (?P<jobs>\[.*?\]))?\)"
+    r"(?:: put in by `kronos-mixin merge(?P<options>[^`]*)`)?"
+)
 _ENDS = re.compile(r"[ \t]*# END kronos-mixin (?P<name>\S+) \((?P<key>\w+)\)")
 
 
@@ -28,6 +33,9 @@ class Block:
     name: str
     key: str
     jobs: tuple[str, ...]
+    """The scrape jobs in it that are ours."""
+    options: str
+    """Those of the merge that put it in, as a shell reads them."""
     start: int
     end: int
 
@@ -47,7 +55,8 @@ def blocks(text: str) -> list[Block]:
                 number = line_number(text, start)
                 raise Refused(f"line {number}: a mark of kronos-mixin ends what has not begun: delete it by hand")
             jobs = tuple(json.loads(begun[1]["jobs"] or "[]"))
-            found.append(Block(ends["name"], ends["key"], jobs, begun[0], start + len(line)))
+            options = begun[1]["options"] or ""
+            found.append(Block(ends["name"], ends["key"], jobs, options, begun[0], start + len(line)))
             begun = None
         start += len(line)
     if begun is not None:
@@ -66,9 +75,16 @@ def entries_of(text: str, name: str) -> dict[str, list[Any]]:
     return {block.key: list(items.values()) for block, items in _inside(text, name)}
 
 
-def job_of(text: str, name: str) -> str | None:
-    """The job that the rules of the mixin ``name`` select by, as it was when they were put in."""
-    return next((block.jobs[0] for block in blocks(text) if block.name == name and block.jobs), None)
+def options_of(text: str, name: str) -> list[str]:
+    """The options with which the mixin ``name`` was merged. Raises Refused for marks that were edited."""
+    block = next((block for block in blocks(text) if block.name == name), None)
+    if block is None:
+        return []
+    try:
+        return shlex.split(block.options)
+    except ValueError as error:
+        line = line_number(text, block.start)
+        raise Refused(f"line {line}: the options in the mark of kronos-mixin can't be read: {error}") from None
 
 
 def block_of(text: str, name: str, key: str) -> Block | None:
@@ -80,13 +96,19 @@ def block_of(text: str, name: str, key: str) -> Block | None:
     return found[0] if found else None
 
 
-def lines_of(name: str, key: str, items: list[Any], dash: int, offset: int, job: str | None) -> list[str]:
-    """The lines of a block: its marks, and ``items`` with their dashes at column ``dash``; ``job`` as in `job_of`."""
-    jobs = [item["job_name"] for item in items if isinstance(item, Mapping)] or ([job] if job else [])
+def lines_of(name: str, key: str, items: list[Any], dash: int, offset: int, options: Sequence[str]) -> list[str]:
+    """The lines of a block: its marks, and ``items`` with their dashes at column ``dash``.
+
+    Raises Refused for ``options`` that a comment can't hold.
+    """
+    jobs = [item["job_name"] for item in items if isinstance(item, Mapping)]
     named = f": {json.dumps(jobs)}" if jobs else ""
+    said = "".join(f" {shlex.quote(option)}" for option in options)
+    if "`" in said or not said.isprintable():
+        raise Refused(f"can't remember `{said.strip()}` in a comment: choose names without backticks and line breaks")
     margin = " " * dash
     return [
-        margin + _BEGIN.format(name=name, key=key, jobs=named),
+        margin + _BEGIN.format(name=name, key=key, jobs=named, options=said),
         *(line for item in items for line in item_lines(item, dash, offset)),
         margin + _END.format(name=name, key=key),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ def refuse_taken_jobs(config: Path, theirs: Mapping[str, Any], jobs: Sequence[Ma
         for entry in entries if isinstance(entries, list) else ():
             if (job := _job_name(entry)) in wanted:
                 raise Refused(
-                    f"{file} has a job {job} already, which this program did not add: "
-                    "choose another name (--job), or add the rules alone (--rules-only)"
+                    f"{file} has a job {job} already, which this program did not add: add the rules alone "
+                    f"(--job {shlex.quote(str(job))} --rules-only), or choose another name (--job NAME)"
                 )
 
 

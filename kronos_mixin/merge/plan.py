@@ -63,12 +63,12 @@ def plan_merge(
     mixin: Mixin,
     jobs: Sequence[Mapping[str, Any]],
     rules_dir: Path | None = None,
-    job: str | None = None,
+    options: Sequence[str] = (),
 ) -> Plan:
     """What it takes to add the mixin's rules, and scrape ``jobs``, to ``config``.
 
-    ``job`` is what the rules select by where there is no job to add. Raises Refused for a file that can't be added
-    to, a job name that somebody else has, and a rule group that exists elsewhere with other rules.
+    ``options`` are remembered there for the next time. Raises Refused for a file that can't be added to, a job name
+    that somebody else has, and a rule group that exists elsewhere with other rules.
     """
     old = read(config)
     data = {key: by_tree(value) for key, value in tree(old).items()}
@@ -88,7 +88,7 @@ def plan_merge(
         "scrape_configs": list(jobs),
     }
     try:
-        new = splice.merge(old, mixin.name, entries, jobs[0]["job_name"] if jobs else job)
+        new = splice.merge(old, mixin.name, entries, options)
     except Refused as error:
         raise Refused(f"{error}.\nAdd these lines to it by hand:\n\n{splice.by_hand(entries)}") from None
     return Plan(config, mixin.name, old, new, entries, texts, _obsolete(config, held, mixin.name, set(texts)), notes)

@@ -7,6 +7,11 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from pathlib import PurePosixPath
+
+import yaml
+
+from kronos_mixin.merge.prometheusyml import LOADER
 
 _SECONDS = 60
 _PATH = "/-/reload"
@@ -48,14 +53,14 @@ class Reload:
             reason = getattr(error, "reason", error)
             raise ReloadFailed(f"Prometheus at {self._base} does not answer: {reason}") from None
 
-    def reads(self, words: list[str]) -> bool | None:
-        """Whether all words are in the configuration that it has read; None if it does not say."""
+    def rule_files(self) -> set[str] | None:
+        """The names of the rule files in the configuration that it has read; None if it does not say."""
         try:
             data = json.loads(self._ask("/api/v1/status/config", "GET"))
-            text = data["data"]["yaml"]
-        except (OSError, ValueError, KeyError, TypeError):
+            entries = (yaml.load(data["data"]["yaml"], LOADER) or {}).get("rule_files") or []  # noqa: S506
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
             return None
-        return all(word in text for word in words)
+        return {PurePosixPath(str(entry)).name for entry in entries}
 
     def _ask(self, path: str, method: str) -> bytes:
         request = urllib.request.Request(self._base + path, method=method, headers=self._headers)  # noqa: S310

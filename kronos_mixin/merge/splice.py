@@ -35,11 +35,11 @@ Entries = Mapping[str, Sequence[Any]]
 _UNUSUAL = "is written in a way that can't be added to; afterwards"
 
 
-def merge(text: str, name: str, entries: Entries, job: str | None = None) -> str:
+def merge(text: str, name: str, entries: Entries, options: Sequence[str] = ()) -> str:
     """``text`` with the entries of the mixin ``name``, in place of older ones of it.
 
-    ``job`` is what its rules select by; it is kept in the marks, for the next time. Raises Refused
-    where that is not possible without touching anything else.
+    ``options`` are kept in the marks, for the next time. Raises Refused where that is not possible without touching
+    anything else.
     """
     where = layout(text)
     tree(text)
@@ -50,7 +50,7 @@ def merge(text: str, name: str, entries: Entries, job: str | None = None) -> str
     result = text
     try:
         for key in LISTS:
-            result = _merge(result, name, key, list(entries.get(key, ())), job)
+            result = _merge(result, name, key, list(entries.get(key, ())), options)
     except Refused as error:
         raise Refused(f"{_UNUSUAL}: {error}") from None
     _prove(text, result, name, entries)
@@ -77,7 +77,7 @@ def by_hand(entries: Entries) -> str:
     return "\n".join(lines)
 
 
-def _merge(text: str, name: str, key: str, items: list[Any], job: str | None) -> str:
+def _merge(text: str, name: str, key: str, items: list[Any], options: Sequence[str]) -> str:
     old = block_of(text, name, key)
     foreign = _foreign(text, old) if old is not None else ""
     if not items:
@@ -85,14 +85,14 @@ def _merge(text: str, name: str, key: str, items: list[Any], job: str | None) ->
     where = layout(text)
     top = where.keys.get(key)
     if top is None:
-        return _add_key(where, name, key, items, job)
+        return _add_key(where, name, key, items, options)
     if text[top.value : top.end].strip() and top.kind in {"flow", "nothing"} and top.end > top.value:
         # A comment of `[]` or `null`, so that items can follow in lines of their own.
         text = text[: top.value] + _INSTEAD + text[top.value :]
         where = layout(text)
         top = where.keys[key]
     dash = top.dash if top.dash is not None else where.column + _offset(where, top)
-    lines = lines_of(name, key, items, dash, dash - where.column, job)
+    lines = lines_of(name, key, items, dash, dash - where.column, options)
     newline = _newline(text, top.end)
     if old is not None:
         return _replace(text, old, newline.join(lines) + newline + foreign)
@@ -118,11 +118,11 @@ def _refuse(where: Layout, key: str) -> None:
         raise Refused(f"line {line}: {key} is not a list")
 
 
-def _add_key(where: Layout, name: str, key: str, items: list[Any], job: str | None) -> str:
+def _add_key(where: Layout, name: str, key: str, items: list[Any], options: Sequence[str]) -> str:
     offset = _offset(where, None)
     lines = [
         f"{' ' * where.column}{key}:{_ADDED}",
-        *lines_of(name, key, items, where.column + offset, offset, job),
+        *lines_of(name, key, items, where.column + offset, offset, options),
     ]
     return _insert(where.text, where.end, lines, _newline(where.text, where.end))
 

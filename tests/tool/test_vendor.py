@@ -154,7 +154,8 @@ def test_check_tells_what_is_behind(call, remote, vendored):
     (vendored / "vendor/kronos-mixin/new.libsonnet").write_text("{ a: 1 }")
     assert "somebody has edited it" in call("vendor", vendored, "--check", code=1).stdout
     shutil.rmtree(vendored / "vendor")
-    assert "is missing" in call("vendor", vendored, "--check", code=1).stdout
+    again = f"kronos-mixin vendor {vendored} --remote {REMOTE} --ref v0.10.0"
+    assert f"is missing: run `{again}`, or `jb install`" in call("vendor", vendored, "--check", code=1).stdout
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def test_check_tells_what_is_behind(call, remote, vendored):
         (("--remote", "https://git.example.com/kronos.git", "--ref", "main"), 1, "must name an organisation"),
         (("--remote", REMOTE, "--ref", "--upload-pack=x"), 1, "is no name of a tag"),
         (("--remote", REMOTE), 2, "--remote and --ref must both be given"),
-        (("--check",), 1, "names no kronos-mixin: vendor it first"),
+        (("--check",), 1, "names no kronos-mixin: `kronos-mixin vendor "),
     ],
 )
 def test_refusals(call, remote, consumer, monkeypatch, arguments, code, message):

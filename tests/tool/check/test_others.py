@@ -29,4 +29,14 @@ def test_check_compares_what_was_compiled_before(call, fixtures, tmp_path):
     assert "nothing found" in call("check", "--mixin", fixtures / "lamp-mixin").stdout
     path = tmp_path / "monitoring/kubernetes/lamp.configmap.yml"
     path.write_text(path.read_text() + "# edited\n")
-    assert "is not what the mixin compiles to" in call("check", "--mixin", fixtures / "lamp-mixin", code=1).stdout
+    done = call("check", "--mixin", fixtures / "lamp-mixin", code=1)
+    # The command that mends it, with the options in use.
+    again = f"`kronos-mixin compile --mixin {fixtures / 'lamp-mixin'}`"
+    assert f"is not what the mixin compiles to: run {again}, and commit the result" in done.stdout
+    (tmp_path / "mine.yml").write_text("burnHours: 5")
+    options = ("--config", "mine.yml", "--output", "my files", "--name", "lamp")
+    call("compile", "--mixin", fixtures / "lamp-mixin", *options)
+    (tmp_path / "my files/prometheus/lamp-alerts.yml").unlink()
+    done = call("check", "--mixin", fixtures / "lamp-mixin", *options, code=1)
+    again = f"compile --mixin {fixtures / 'lamp-mixin'} --config mine.yml --name lamp --output 'my files'"
+    assert f"is missing in my files: run `kronos-mixin {again}`" in done.stdout

@@ -7,13 +7,13 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import yaml
 
 from kronos_mixin import files
+from kronos_mixin.merge import prometheusyml
 from kronos_mixin.merge.reload import Reload
 from proof.servers import binaries, promtool
 from proof.servers.prometheus import Prometheus
@@ -74,9 +74,16 @@ def test_what_was_compiled_otherwise_is_brought_up_to_date(merge, call, config, 
     merge(*SCRAPE, "--yes")
     (tmp_path / "mine.yml").write_text("burnHours: 5")
     done = merge("--config", "mine.yml", "--yes")
+    # The file is remembered, its content is read anew.
+    assert merge().stdout == f"{config}: nothing to do\n"
+    (tmp_path / "mine.yml").write_text("burnHours: 7")
+    merge("--yes")
+    assert "> 7 " in (tmp_path / "kronos-mixin/lamp-alerts.yml").read_text()
+    (tmp_path / "mine.yml").write_text("burnHours: 5")
+    done = merge("--yes")
     assert f"~ file {tmp_path}/kronos-mixin/lamp-alerts.yml (1 lines more, 1 less)" in done.stdout
     assert "> 5 " in (tmp_path / "kronos-mixin/lamp-alerts.yml").read_text()
-    merge("--config", "mine.yml", "--rules-dir", "elsewhere", "--yes")
+    merge("--rules-dir", "elsewhere", "--yes")
     assert not (tmp_path / "kronos-mixin/lamp-alerts.yml").exists()
     call("unmerge", config, "--name", "lamp", "--yes")
     assert config.read_text() == CONFIG
@@ -93,6 +100,84 @@ def test_ours_selects_by_the_job_that_was_named(call, config, tmp_path):
     # A second mixin beside it, and the first one again without a word about job and targets.
     call("merge", config, *BOX, "--yes")
     assert "nothing to do" in call("merge", config).stdout
+    # What the command line said holds against a configuration; what it has never said follows that.
+    (tmp_path / "mine.yml").write_text("kronos: {job: other, scrape: {interval: 30s, targets: ['c:1']}}")
+    call("merge", config, "--config", "mine.yml", "--yes")
+    job = yaml.safe_load(config.read_text())["scrape_configs"][1]
+    assert (job["job_name"], job["scrape_interval"]) == ("forecasts", "30s")
+    assert job["static_configs"] == [{"targets": ["a:1", "b:1"]}]
+    # Targets that were edited in the file stay.
+    config.write_text(config.read_text().replace("b:1\n", "d:1\n"))
+    assert "-          - d:1" not in call("merge", config, "--yes").stdout
+    assert yaml.safe_load(config.read_text())["scrape_configs"][1]["static_configs"] == [{"targets": ["a:1", "d:1"]}]
+    assert "--target: _config.kronos.scrape.targets[0] is" in call("merge", config, "--target", "a/b", code=1).stderr
+
+
+def test_job_and_targets_of_a_configuration_are_followed(call, config, tmp_path):
+    for job in ("one", "two"):
+        (tmp_path / "mine.yml").write_text(f"kronos: {{job: {job}, scrape: {{targets: ['{job}:1']}}}}")
+        call("merge", config, "--config", "mine.yml", "--yes")
+        found = yaml.safe_load(config.read_text())["scrape_configs"][1]
+        assert (found["job_name"], found["static_configs"]) == (job, [{"targets": [f"{job}:1"]}])
+        assert f'job="{job}"' in (tmp_path / "kronos-mixin/kronos-rules.yml").read_text()
+
+
+def test_the_configuration_is_remembered_wherever_one_stands(merge, call, config, tmp_path, monkeypatch):
+    (tmp_path / "below").mkdir()
+    mine, theirs = tmp_path / "below/my own.yml", tmp_path.parent / f"{tmp_path.name}-theirs.yml"
+    mine.write_text("burnHours: 5")
+    theirs.write_text("burnHours: 6")
+    monkeypatch.chdir(tmp_path / "below")
+    merge("--config", "my own.yml", "--config", theirs, "--yes")
+    assert f"`kronos-mixin merge --config 'below/my own.yml' --config {theirs}`" in config.read_text()
+    rules = tmp_path / "kronos-mixin/lamp-alerts.yml"
+    assert "> 6 " in rules.read_text()
+    monkeypatch.chdir("/")
+    assert "nothing to do" in merge().stdout
+    # Other files stand in place of those.
+    merge("--config", mine, "--yes")
+    assert "> 5 " in rules.read_text()
+    assert "nothing to do" in merge().stdout
+
+    # One that has gone is no reason to go back to the defaults in silence.
+    before = listing(tmp_path)
+    mine.rename(tmp_path / "moved.yml")
+    done = merge("--yes", code=1)
+    assert f"was merged with --config {mine}, which is not there any more: name the file again" in done.stderr
+    assert rules.read_text() == before["kronos-mixin/lamp-alerts.yml"].decode()
+    merge("--config", tmp_path / "moved.yml", "--yes")
+    merge("--no-config", "--yes")
+    assert "> 5 " not in rules.read_text()
+    assert "--config" not in config.read_text()
+    assert "nothing to do" in merge().stdout
+    call("unmerge", config, "--name", "lamp", "--yes")
+    assert config.read_text() == CONFIG
+
+
+def test_a_name_that_no_comment_can_hold(merge, config, tmp_path):
+    (tmp_path / "a`b.yml").write_text("burnHours: 5")
+    assert "can't remember" in merge("--config", "a`b.yml", "--yes", code=1).stderr
+    assert config.read_text() == CONFIG
+
+
+def test_the_newest_backups_stay(merge, tmp_path):
+    theirs = [
+        "prometheus.yml.bak",
+        "prometheus.yml.2026.bak",
+        "prometheus.yml.20260101T000000.bak.gz",
+        "x.20260101T000000.bak",
+    ]
+    for name in (*theirs, "prometheus.yml.20250101T000000.bak", "prometheus.yml.20250101T000000-10.bak"):
+        (tmp_path / name).write_text("old")
+    (tmp_path / "prometheus.yml.20240101T000000.bak").mkdir()
+    for number in range(1, 7):
+        merge(*SCRAPE, "--target", f"localhost:{number}", "--yes")
+    kept = [path for path in tmp_path.glob("prometheus.yml.*.bak") if path.is_file() and path.read_text() != "old"]
+    assert len(kept) == 5
+    # The first one, of the file as it was, was the oldest.
+    assert CONFIG not in [path.read_text() for path in kept]
+    left = {path.name for path in tmp_path.iterdir() if path.is_dir() or path.read_text() == "old"}
+    assert left == {*theirs, "prometheus.yml.20240101T000000.bak", "kronos-mixin"}
 
 
 def test_rules_alone_for_a_job_that_is_there(call, config, tmp_path):
@@ -103,6 +188,12 @@ def test_rules_alone_for_a_job_that_is_there(call, config, tmp_path):
     assert "job_name: kronos-api" not in config.read_text()
     assert 'up{job="forecasts"}' in (tmp_path / "kronos-mixin/kronos-alerts.yml").read_text()
     assert "nothing to do" in call("merge", config, "--rules-only").stdout
+    done = call("merge", config)
+    assert ("nothing to do" in done.stdout, done.stderr) == (
+        True,
+        "As before, the rules alone; --target HOST:PORT adds a scrape job.\n",
+    )
+    assert "has a job forecasts already" in call("merge", config, "--target", "a:1", code=1).stderr
     call("unmerge", config, "--yes")
     assert config.read_text() == text
 
@@ -238,6 +329,7 @@ KILL = """
 import os, signal, sys
 from pathlib import Path
 from kronos_mixin import files
+from kronos_mixin.merge import prometheusyml
 from kronos_mixin.merge.reload import Reload
 from kronos_mixin.__main__ import main
 
@@ -317,8 +409,9 @@ def test_a_real_prometheus(call, config, tmp_path, tools, with_promtool):
     with Prometheus(tools, config) as prometheus:
         reload = ("--reload", prometheus.url, "--yes")
         done = call("merge", config, *BOX, *SCRAPE, *reload)
-        assert f"The Prometheus at {prometheus.url} has read it." in done.stdout
-        assert Reload(prometheus.url).reads(["job_name: lamp", "kronos-mixin/lamp-rules.yml"])
+        seen = f"The Prometheus at {prometheus.url} has reloaded: it reads lamp-alerts.yml, lamp-rules.yml."
+        assert seen in done.stdout
+        assert Reload(prometheus.url).rule_files() == {"lamp-alerts.yml", "lamp-rules.yml", "*.yml"}
         assert groups(prometheus) == ["lamp-alerts", "lamp-rules"]
         # The same files under a pattern and by name run once.
         call("merge", config, *BOX, "--rules-dir", "rules", *reload)
@@ -343,9 +436,41 @@ def test_a_real_prometheus(call, config, tmp_path, tools, with_promtool):
         (tmp_path / "rules/theirs.yml").unlink()
         without.undo()
 
-        call("unmerge", config, "--name", "lamp", *reload)
+        # Files changed without a reload: the next run with one has nothing to change, and still reloads.
+        (tmp_path / "mine.yml").write_text("burnHours: 5")
+        done = call("merge", config, *BOX, "--config", "mine.yml", "--yes")
+        again = f"merge {config} --mixin {BOX[1]} --reload http://localhost:9090"
+        assert f"Prometheus has not read it yet: run `kronos-mixin {again}`" in done.stdout
+        assert "> 5" not in str(prometheus.rules())
+        done = call("merge", config, *BOX, *reload)
+        assert done.stdout == f"{config}: nothing to do\n{seen}\n"
+        assert "> 5" in str(prometheus.rules())
+        call("merge", config, *BOX, *reload, "--dry-run")
+
+        call("unmerge", config, "--name", "lamp", "--yes")
+        assert groups(prometheus) == ["lamp-alerts", "lamp-rules"]
+        done = call("unmerge", config, "--name", "lamp", *reload)
+        assert "has reloaded: it reads nothing of lamp any more." in done.stdout
         assert config.read_text() == CONFIG
         assert groups(prometheus) == []
+
+        # What somebody else's entry brings back is told.
+        call("compile", *BOX, "--output", "rules", "--name", "lamp")
+        (tmp_path / "rules/prometheus/lamp-rules.yml").rename(tmp_path / "rules/lamp-rules.yml")
+        config.write_text(CONFIG.replace("rules/*.yml", "rules/lamp-rules.yml"))
+        assert "still reads lamp-rules.yml" in call("unmerge", config, "--name", "lamp", *reload).stderr
+        # One that reads another file.
+        other = tmp_path / "other.yml"
+        other.write_text("global: {}\n")
+        call("merge", other, *BOX, "--yes", "--rules-dir", "others")
+        assert f"but reads another file than {other}" in call("merge", other, *BOX, *reload).stderr
+
+
+def test_a_reload_without_changes_that_is_refused(merge, config):
+    merge("--yes")
+    merged = config.read_text()
+    assert "does not answer" in merge("--reload", "localhost:1", code=1).stderr
+    assert config.read_text() == merged
 
 
 def test_a_prometheus_that_does_not_answer(merge, tmp_path):
@@ -356,12 +481,15 @@ def test_a_prometheus_that_does_not_answer(merge, tmp_path):
     assert "is no address" in merge("--reload", "ftp://x", code=2).stderr
 
 
-def test_a_large_configuration_takes_no_longer_than_reading_it(merge, config):
-    jobs = "".join(
-        f"  - job_name: job-{number}  # {number}\n    static_configs:\n      - targets: ['host-{number}:9100']\n"
-        for number in range(1000)
-    )
-    config.write_text(CONFIG + jobs)
-    start = time.monotonic()
+def test_a_large_configuration_is_not_parsed_again_and_again(merge, config, monkeypatch):
+    """A file of many jobs takes the time of parsing it a few times: as it is, as it will be, and in between."""
+    config.write_text(CONFIG + "".join(f"  - job_name: job-{number}  # {number}\n" for number in range(100)))
+    parsed = []
+
+    def counting(function):
+        return lambda text, **options: parsed.append(len(text)) or function(text, **options)
+
+    monkeypatch.setattr(prometheusyml.yaml, "parse", counting(prometheusyml.yaml.parse))
+    monkeypatch.setattr(prometheusyml.yaml, "compose", counting(prometheusyml.yaml.compose))
     merge("--yes", "--quiet")
-    assert time.monotonic() - start < 10
+    assert 0 < sum(length > 1000 for length in parsed) <= 10

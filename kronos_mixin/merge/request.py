@@ -1,0 +1,108 @@
+"""What a merge is asked for: by the options of now, else by those that the marks of an earlier merge hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kronos_mixin.commands import each
+from kronos_mixin.config import Config, Data
+from kronos_mixin.jsonnet import Mixin
+from kronos_mixin.merge.blocks import entries_of, options_of
+from kronos_mixin.merge.prometheusyml import Refused
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of merge that hold until others are given."""
+
+    config: Sequence[Path] = ()
+    job: str | None = None
+    targets: Sequence[str] = ()
+    rules_only: bool = False
+
+    def options(self, base: Path) -> list[str]:
+        """As command line. Files are relative to `base` where they are below it, so that both can move together."""
+        files = [Path(os.path.abspath(path)) for path in self.config]  # noqa: PTH100 - Links stay.
+        return [
+            *each("--config", [path.relative_to(base) if path.is_relative_to(base) else path for path in files]),
+            *each("--job", [self.job] if self.job else []),
+            *each("--target", self.targets),
+            *(["--rules-only"] if self.rules_only else []),
+        ]
+
+
+def earlier(text: str, name: str, base: Path) -> Request:
+    """What the last merge of the mixin `name` into the configuration `text` was asked for."""
+    values: dict[str, list[str]] = {"--config": [], "--job": [], "--target": []}
+    options = iter(options_of(text, name))
+    rules_only = False
+    for option in options:
+        if option in values:
+            values[option].append(next(options, ""))
+        rules_only |= option == "--rules-only"
+    job = next(iter(values["--job"]), None)
+    # Targets may have been edited in the file since.
+    targets = values["--target"] and (_scraped(text, name)[1] or values["--target"])
+    return Request([base / path for path in values["--config"]], job, targets, rules_only)
+
+
+def combined(now: Request, before: Request, forget_config: bool = False) -> Request:
+    """What holds: the options of `now`, and those of `before` where nothing else is said.
+
+    Raises Refused if a configuration file of `before` has gone.
+    """
+    config = now.config or ([] if forget_config else before.config)
+    if not now.config:
+        for path in config:
+            if not path.is_file():
+                raise Refused(
+                    f"was merged with --config {path}, which is not there any more: "
+                    "name the file again (--config FILE), or go on without it (--no-config)"
+                )
+    return Request(
+        config,
+        now.job or before.job,
+        now.targets or before.targets,
+        now.rules_only or (before.rules_only and not now.targets),
+    )
+
+
+def layers(request: Request, text: str, name: str) -> tuple[list[Config], list[Config]]:
+    """What the request means to the Kronos mixin: below and above the user's own configuration."""
+    _, targets = _scraped(text, name)
+    below: list[Config] = [{"kronos": {"scrape": {"targets": targets}}}] if targets else []
+    said: dict[str, Any] = {}
+    if request.job:
+        said |= {"job": request.job, "scrape": {"job": request.job}}
+    if request.targets:
+        said["scrape"] = {**said.get("scrape", {}), "targets": list(request.targets)}
+    places = {("kronos", "job"): "--job", ("kronos", "scrape", "targets"): "--target"}
+    return below, [Data({"kronos": said}, places)] if said else []
+
+
+def of_another(mixin: Mixin, request: Request, text: str) -> list[dict[str, Any]]:
+    """The scrape jobs of another mixin; few bring one. Raises Refused."""
+    jobs = list(mixin.scrape_configs)
+    old_job, old_targets = _scraped(text, mixin.name)
+    job, targets = request.job or old_job, list(request.targets) or old_targets
+    if not (job or targets):
+        return jobs
+    if not jobs and not (job and targets):
+        raise Refused(f"the mixin {mixin.name} has no scrape job: name both, --job and --target, or none")
+    if len(jobs) > 1:
+        raise Refused(f"the mixin {mixin.name} has {len(jobs)} scrape jobs: change them with --config")
+    named = {"job_name": job} if job else {}
+    return [{**(jobs[0] if jobs else {}), **named, **({"static_configs": [{"targets": targets}]} if targets else {})}]
+
+
+def _scraped(text: str, name: str) -> tuple[str | None, list[str]]:
+    """Job and targets that an earlier merge has added, maybe edited since."""
+    for job in entries_of(text, name).get("scrape_configs", []):
+        if isinstance(job, dict):
+            groups = [group for group in job.get("static_configs") or [] if isinstance(group, dict)]
+            return job.get("job_name"), [str(target) for group in groups for target in group.get("targets") or []]
+    return None, []
