@@ -19,7 +19,7 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 def install(session: nox.Session, *groups: str) -> None:
     """Install this checkout with the service, and dependency groups, at the versions of the constraints file."""
     packages = nox.project.dependency_groups(PYPROJECT, *groups)
-    session.install("--constraint", "constraints.txt", "--editable", ".[service]", *packages)
+    session.install("--constraint", "constraints.txt", "--editable", ".[service,fast]", *packages)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,11 @@ import _jsonnet
 
 from kronos_mixin import schema, trace
 from kronos_mixin.config import Config, laid
+
+try:
+    import _gojsonnet  # The extra `fast`: a tenth of the time.
+except ImportError:
+    _gojsonnet = None
 
 ENTRIES = ("mixin.libsonnet", "mixin.jsonnet", "main.libsonnet")
 """What a mixin's folder is entered by."""
@@ -126,14 +132,17 @@ def _evaluate(file: Path, snippet: str, jpath: Sequence[Path]) -> dict[str, Any]
     if missing:
         raise CompileError(f"{missing[0]}: is no folder, but given as a library path")
     paths = _library_path(file, jpath)
+    # The name decides where relative imports start. No such file exists.
+    name, folders = str(file.parent / trace.SNIPPET), [str(path) for path in paths]
+    data: dict[str, Any]
+    if _gojsonnet is not None:
+        with contextlib.suppress(RuntimeError):  # The other engine will say what is wrong.
+            data = json.loads(_gojsonnet.evaluate_snippet(name, snippet, jpathdir=folders))
+            return data
     try:
-        # The name decides where relative imports start. No such file exists.
-        text = _jsonnet.evaluate_snippet(
-            str(file.parent / trace.SNIPPET), snippet, jpathdir=[str(path) for path in paths], max_trace=100
-        )
+        data = json.loads(_jsonnet.evaluate_snippet(name, snippet, jpathdir=folders, max_trace=100))
     except RuntimeError as error:
         raise CompileError(trace.readable(str(error), paths)) from None
-    data: dict[str, Any] = json.loads(text)
     return data
 
 
