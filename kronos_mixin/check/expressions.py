@@ -23,8 +23,8 @@ _LABEL_VALUES = re.compile(r"label_values\((?P<series>.+),\s*(?P<label>\w+)\)$")
 class Expression:
     """An expression of the mixin, and what is shown of its result.
 
-    ``holder`` is the rule, panel or variable that ``text`` is part of. ``shown`` maps what shows labels, such as a
-    legend, to the labels that it shows.
+    ``holder`` is the rule, panel, variable or annotation that ``text`` is part of. ``shown`` maps what shows labels,
+    such as a legend, to the labels that it shows.
     """
 
     file: str
@@ -36,7 +36,7 @@ class Expression:
 
 
 def all_of(mixin: Mixin, known: Known) -> list[Expression]:
-    """Every expression of rules, alerts, panels and variables, read."""
+    """Every expression of rules, alerts, panels, variables and annotations, read."""
     found = []
     for rule in (rule for group in mixin.rules for rule in group["rules"]):
         text = rule["expr"]
@@ -50,7 +50,8 @@ def all_of(mixin: Mixin, known: Known) -> list[Expression]:
         reading = promql.read(text, known)
         found.append(Expression("prometheus/kronos-alerts.yml", rule["alert"], rule, text, reading, shown))
     for name, dashboard in mixin.dashboards.items():
-        found += [*_panels(f"grafana/{name}", dashboard, known), *_variables(f"grafana/{name}", dashboard, known)]
+        for part in (_panels, _variables, _annotations):
+            found += part(f"grafana/{name}", dashboard, known)
     return found
 
 
@@ -92,3 +93,10 @@ def _variables(file: str, dashboard: Mapping[str, Any], known: Known) -> Iterato
         if variable["type"] == "query" and (match := _LABEL_VALUES.match(variable["query"]["query"])):
             place, text, shown = f"variable ${variable['name']}", match["series"], {"its list": {match["label"]}}
             yield Expression(file, place, variable, text, promql.read(text, known), shown)
+
+
+def _annotations(file: str, dashboard: Mapping[str, Any], known: Known) -> Iterator[Expression]:
+    for annotation in dashboard["annotations"]["list"]:
+        place, text = f"annotation {annotation['name']!r}", annotation["expr"]
+        shown = {key: set(LEGEND_LABEL.findall(annotation[key])) for key in ("titleFormat", "textFormat")}
+        yield Expression(file, place, annotation, text, promql.read(text, known), shown)

@@ -16,7 +16,7 @@ from typing import Any
 
 from kronos_mixin import promql
 from kronos_mixin.verify.api import Api, QueryError, Series
-from kronos_mixin.verify.panels import Query, queries, variables
+from kronos_mixin.verify.panels import Query, marks, queries, variables
 
 _PERCENTILE = re.compile(r"\bp(\d+)\b")
 _ROUNDING = 1e-9
@@ -117,22 +117,30 @@ class _Scene:
             asked = list(
                 queries(dashboard, f"{span.step}s", patterns, rate_interval=span.rate_interval, span=span.whole)
             )
+            marked = list(marks(dashboard, patterns))
         except KeyError as error:
             yield Finding(name, "all", f"reads the variable {error}, which the dashboard does not have", "", under)
             return
         for panel, group in groupby(asked, lambda query: query.panel):
             lines: list[tuple[str, Series]] = []
             for query in group:
-                try:
-                    found = self._ask(query)
-                except QueryError as error:
-                    yield Finding(name, panel, f"Prometheus refuses it: {error}", query.expr, under)
-                    continue
-                named = [(query.name(series.labels), series) for series in found]
-                lines += named
-                reasons = [*self._empty(query, found, chosen), *_labels(query, found), *_numbers(query, named)]
+                reasons = self._asked(query, chosen, lines)
                 yield from (Finding(name, panel, reason, query.expr, under) for reason in reasons)
             yield from (Finding(name, panel, reason, "", under) for reason in [*_names(lines), *_percentiles(lines)])
+        for query in marked:
+            # Marks need no names of their own: alerts of one name may fire side by side.
+            reasons = self._asked(query, chosen, [])
+            yield from (Finding(name, query.panel, reason, query.expr, under) for reason in reasons)
+
+    def _asked(self, query: Query, chosen: Mapping[str, str], lines: list[tuple[str, Series]]) -> list[str]:
+        """What is wrong with one query and its answer, which is added to `lines`, by name."""
+        try:
+            found = self._ask(query)
+        except QueryError as error:
+            return [f"Prometheus refuses it: {error}"]
+        named = [(query.name(series.labels), series) for series in found]
+        lines += named
+        return [*self._empty(query, found, chosen), *_labels(query, found), *_numbers(query, named)]
 
     def _ask(self, query: Query) -> list[Series]:
         span = self._span

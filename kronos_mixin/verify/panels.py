@@ -79,9 +79,8 @@ def queries(
     `span` the whole time range. `chosen` gives a regular expression for some of the variables; all others stand at
     All. Raises KeyError, with its name, for a variable that the dashboard does not have.
     """
-    values = _all(dashboard)
+    values = _all(dashboard) | dict(chosen or {})
     values |= {"__interval": interval, "__rate_interval": rate_interval or interval, "__range": span}
-    values |= dict(chosen or {})
     for panel in dashboard["panels"]:
         defaults = panel["fieldConfig"]["defaults"]
         changes = [
@@ -92,7 +91,7 @@ def queries(
             yield Query(
                 panel=panel["title"],
                 ref=target["refId"],
-                expr=_VARIABLE.sub(lambda match: values[match[1]], target["expr"]),
+                expr=_filled(target["expr"], values),
                 legend=target["legendFormat"],
                 unit=defaults["unit"],
                 empty=defaults["noValue"],
@@ -103,20 +102,40 @@ def queries(
             )
 
 
+def marks(dashboard: Mapping[str, Any], chosen: Mapping[str, str] | None = None) -> Iterator[Query]:
+    """The queries of its annotations, which are drawn over every panel; `chosen` and errors as for `queries`."""
+    values = _all(dashboard) | dict(chosen or {})
+    for annotation in dashboard["annotations"]["list"]:
+        yield Query(
+            panel=f"annotation {annotation['name']}",
+            ref="",
+            expr=_filled(annotation["expr"], values),
+            legend=annotation["titleFormat"],
+            unit="none",
+            empty="",
+        )
+
+
 def variables(dashboard: Mapping[str, Any]) -> list[Variable]:
     """The variables that take their values from Prometheus, with those before them at All, in order."""
     values = _all(dashboard)
-    found = []
-    for variable in dashboard["templating"]["list"]:
-        if variable["type"] == "query" and (match := _LABEL_VALUES.fullmatch(variable["query"]["query"])):
-            series = _VARIABLE.sub(lambda name: values[name[1]], match["series"])
-            found.append(Variable(variable["name"], match["label"], series))
-    return found
+    asked = [
+        (one["name"], one["query"]["query"]) for one in dashboard["templating"]["list"] if one["type"] == "query"
+    ]
+    return [
+        Variable(name, match["label"], _filled(match["series"], values))
+        for name, query in asked
+        if (match := _LABEL_VALUES.fullmatch(query))
+    ]
 
 
 def _all(dashboard: Mapping[str, Any]) -> dict[str, str]:
     """What each variable stands for while it is at All."""
     return {variable["name"]: variable.get("allValue", "") for variable in dashboard["templating"]["list"]}
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    return _VARIABLE.sub(lambda match: values[match[1]], text)
 
 
 def _bounds(defaults: Mapping[str, Any]) -> dict[str, float | None]:

@@ -5,14 +5,16 @@ local records = import '../rules/records.libsonnet';
   local config = $._config.kronos,
   local rules = records(config),
 
-  // Links go to the dashboard that shows the alert, with the alert's own labels chosen as its variables.
+  // Links go to the dashboard that shows the alert, with the alert's own labels chosen as its variables. Every alert has
+  // a job; a label that it does not have leaves nothing behind.
   local dashboardURL(alert) =
     std.strReplace(
       std.strReplace(config.dashboardURL, '{uid}', config.dashboards[alert.dashboard].uid),
       '{query}',
-      std.join('&', [
-        '{{ with $labels.' + label + ' }}var-' + label + '={{ . | urlquery }}{{ end }}'
+      'var-job={{ $labels.job | urlquery }}' + std.join('', [
+        '{{ with $labels.' + label + ' }}&var-' + label + '={{ . | urlquery }}{{ end }}'
         for label in alert.variables
+        if label != 'job'
       ])
     ),
 

@@ -1,4 +1,5 @@
 // Which one? Every instance by itself, from raw metrics: nothing here is aggregated away.
+local contract = import '../lib/contract.libsonnet';
 local dashboard = import '../lib/dashboard.libsonnet';
 local logs = import '../lib/logs.libsonnet';
 local panel = import '../lib/panel.libsonnet';
@@ -7,50 +8,32 @@ local shown = import '../lib/shown.libsonnet';
 local style = import '../lib/style.libsonnet';
 
 function(config, rules)
+  local variables = ['instance'];
   local q = query(config);
-  local show = shown(config);
+  local show = shown(config, rules, variables);
   local log = logs(config);
 
+  local stat(knobs) = panel.stat({ empty: 'No instance' } + knobs);
+  local lines(knobs) = show.rawTimeseries({ empty: 'No instance' } + knobs);
+  local gauge(metric, knobs={}) = show.instances(metric, { empty: 'No instance' } + knobs);
   local each(expr) = [panel.query(expr, '{{instance}}')];
-  local empty = 'No instance';
 
-  local memory = q.ratio(show.raw('process_resident_memory_bytes'), show.raw('kronos_memory_limit_bytes'));
-  local memoryLimit = std.parseJson(config.alerts.KronosHighMemoryUsage.threshold);
-
-  local stats = [
-    panel.stat({
+  local stats = {
+    up: stat({
       title: 'Up',
-      description: 'Instances that Prometheus can scrape, of all that it knows.',
+      description: 'Share of the instances that Prometheus can scrape.',
       unit: 'percentunit',
       queries: [panel.query('avg by (job) (' + show.raw('up') + ')', '{{job}}')],
       steps: style.below(std.parseJson(config.alerts.KronosServiceDown.threshold), 1),
-      empty: empty,
     }),
-    panel.stat({
-      title: 'Ready',
-      description: 'Instances with a model that works, of all that can be scraped.',
-      unit: 'percentunit',
-      queries: [panel.query('avg by (job) (' + show.raw('kronos_model_ready') + ')', '{{job}}')],
-      steps: style.below(std.parseJson(config.alerts.KronosServiceDown.threshold), 1),
-      empty: empty,
-    }),
-    panel.stat({
+    draining: stat({
       title: 'Draining',
-      description: 'Instances that are on their way out.',
-      unit: 'short',
+      description: 'Instances that are shutting down.',
+      unit: 'none',
       queries: [panel.query('sum by (job) (' + show.raw('kronos_draining') + ')', '{{job}}')],
       steps: style.plain,
-      empty: empty,
     }),
-    panel.stat({
-      title: 'Fullest memory',
-      description: 'Memory of its limit on the instance that has least left.',
-      unit: 'percentunit',
-      queries: [panel.query('max by (job) (' + memory + ')', '{{job}}')],
-      steps: style.above(memoryLimit, 1),
-      empty: empty,
-    }),
-    panel.stat({
+    version: stat({
       title: 'Version',
       description: 'Versions of the service, with the number of instances that run each.',
       unit: 'prefix:× ',
@@ -58,9 +41,8 @@ function(config, rules)
       size: 24,
       queries: [panel.query('count by (version) (' + show.raw('kronos_build_info') + ')', '{{version}}')],
       steps: style.plain,
-      empty: empty,
     }),
-    panel.stat({
+    model: stat({
       title: 'Model',
       description: 'Models that are loaded, each with the first characters of its revision and the number of instances ' +
                    'that have it.',
@@ -75,109 +57,90 @@ function(config, rules)
       steps: style.plain,
       empty: 'No model',
     }),
-  ];
+  };
 
-  local panels = [
-    show.rawTimeseries({
-      title: 'Ready',
-      description: 'Instances with a model that works, one upon the other: a gap is one that has none.',
-      unit: 'short',
+  local panels = {
+    ready: gauge('kronos_model_ready', {
+      title: 'Ready instances',
+      description: 'Instances whose model is loaded and working, one upon the other: a gap is one that is not.',
       axis: 'instances',
       whole: true,
       stack: true,
-      queries: each(show.raw('kronos_model_ready')),
-      empty: empty,
     }),
-    show.rawTimeseries({
-      title: 'Requests being handled',
-      description: 'On each instance, all routes together.',
-      unit: 'short',
-      axis: 'requests',
+    concurrent: lines(contract.signal('kronos_concurrent_requests') {
+      title+: ' by instance',
       whole: true,
       stack: true,
       queries: each(show.sum(['instance'], show.raw('kronos_concurrent_requests'))),
-      empty: empty,
     }),
-    show.rawTimeseries({
-      title: 'Memory of its limit',
+    memoryShare: lines({
+      title: 'Memory usage',
       description: 'Resident memory of the process as a share of what it may use: the limit of its cgroup, else the ' +
                    'memory of the host. Where it has a GPU, also that memory.',
       unit: 'percentunit',
       reach: 1,
-      limits: [memoryLimit],
-      queries: each(memory) + [
+      limits: { 'alert threshold': config.alerts.KronosHighMemoryUsage.threshold },
+      queries: [
+        panel.query(
+          q.ratio(show.raw('process_resident_memory_bytes'), show.raw('kronos_memory_limit_bytes')),
+          '{{instance}}'
+        ),
         panel.query(
           q.ratio(show.raw('kronos_device_memory_used_bytes'), show.raw('kronos_device_memory_limit_bytes')),
           'GPU of {{instance}}'
         ),
       ],
-      empty: empty,
     }),
-    show.rawTimeseries({
+    memory: lines({
       title: 'Memory',
       description: 'Resident memory of the process, and that of its GPU where it has one.',
       unit: 'bytes',
       queries: each(show.raw('process_resident_memory_bytes')) +
                [panel.query(show.raw('kronos_device_memory_used_bytes'), 'GPU of {{instance}}')],
-      empty: empty,
     }),
-    show.rawTimeseries({
+    cpu: lines({
       title: 'CPU',
       description: 'Cores that the process keeps busy.',
-      unit: 'short',
+      unit: 'none',
       axis: 'cores',
       queries: each(show.rawRate('process_cpu_seconds_total')),
-      empty: empty,
     }),
-    show.rawTimeseries({
-      title: 'Event loop lag',
-      description: 'Longest time within the last minute for which the event loop stood still.',
-      unit: 's',
-      limits: [std.parseJson(config.alerts.KronosEventLoopBlocked.threshold)],
-      queries: each(show.raw('kronos_event_loop_lag_seconds')),
-      empty: empty,
+    loopLag: gauge('kronos_event_loop_lag_seconds', {
+      limits: { 'alert threshold': config.alerts.KronosEventLoopBlocked.threshold },
     }),
-    show.rawTimeseries({
+    starts: lines({
       title: 'Starts in the last hour',
       description: 'How often the process was started again.',
-      unit: 'short',
+      unit: 'none',
       axis: 'starts',
       whole: true,
-      limits: [std.parseJson(config.alerts.KronosRestarting.threshold)],
+      limits: { 'alert threshold': config.alerts.KronosRestarting.threshold },
       queries: each('changes(' + show.raw('process_start_time_seconds') + '[1h])'),
-      empty: empty,
     }),
-    show.rawTimeseries({
-      title: 'Model load time',
-      description: 'Duration of the last successful load, warm-up included.',
-      unit: 's',
-      queries: each(show.raw('kronos_model_load_seconds')),
-      empty: empty,
+    loadTime: gauge('kronos_model_load_seconds'),
+    garbage: lines({
+      title: 'Garbage collections per minute',
+      description: 'Runs of the Python garbage collector.',
+      unit: 'none',
+      axis: 'runs per minute',
+      queries: each('60 * ' + show.sum(['instance'], show.rawRate('python_gc_collections_total'))),
     }),
-    show.rawTimeseries({
-      title: 'Garbage collections',
-      description: 'Runs of the Python garbage collector per second.',
-      unit: 'ops',
-      queries: each(show.sum(['instance'], show.rawRate('python_gc_collections_total'))),
-      empty: empty,
-    }),
-    show.rawTimeseries({
+    files: lines({
       title: 'Open files',
       description: 'Open file descriptors, sockets among them, as a share of what the process may open.',
       unit: 'percentunit',
       queries: each(q.ratio(show.raw('process_open_fds'), show.raw('process_max_fds'))),
-      empty: empty,
     }),
-    show.rawTimeseries({
+    failedLoads: lines({
       title: 'Failed model loads in the last hour',
-      description: 'Attempts to load the model that failed, by instance and reason.',
-      unit: 'short',
+      description: 'Attempts to load the model that failed, by reason and instance.',
+      unit: 'none',
       axis: 'loads',
       whole: true,
       queries: [panel.query(
         show.sum(
           ['instance', 'outcome'],
-          'increase(' + show.raw('kronos_model_loads_total', ['instance'], { outcome: { not: ['success'] } }) + '[1h])'
+          'increase(' + show.raw('kronos_model_loads_total', { outcome: { not: ['success'] } }) + '[1h])'
         ) + ' > 0',
         '{{outcome}} {{instance}}'
       )],
@@ -185,21 +148,28 @@ function(config, rules)
       empty: 'No failed load',
       links: log.lines('Log lines of failed loads', 'outcome != `` | outcome != `success`'),
     }),
-    show.rawTimeseries({
+    series: lines({
       title: 'Scraped series',
       description: 'Series that each scrape brings. It should not grow with traffic.',
-      unit: 'short',
+      unit: 'none',
       axis: 'series',
       queries: each(show.raw('scrape_samples_scraped')),
-      empty: empty,
     }),
-  ];
+  };
 
   dashboard.new(config, {
     uid: config.dashboards.instances.uid,
     title: 'Kronos / Instances',
     description: 'Which instance of Kronos is it? Memory, CPU, event loop, restarts and versions of each.',
-    variables: ['instance'],
+    variables: variables,
     source: rules.kronos_requests_total,
-    rows: [dashboard.row(4, stats, [3, 3, 3, 3, 4, 8])] + dashboard.pairs(8, panels),
+    panels: stats + panels,
+    rows: [dashboard.row(4, ['up', 'draining', 'version', 'model'], [4, 4, 6, 10])] + dashboard.rows(9, [
+      ['ready', 'concurrent'],
+      ['memoryShare', 'memory'],
+      ['cpu', 'loopLag'],
+      ['starts', 'loadTime'],
+      ['garbage', 'files'],
+      ['failedLoads', 'series'],
+    ]),
   })

@@ -1,4 +1,6 @@
-// Is it well? One row that answers from across the room, then a panel for each question that follows.
+// Is it well? One row that answers from across the room, then a panel for each question that follows. Both fit on one
+// screen of a wall.
+local contract = import '../lib/contract.libsonnet';
 local dashboard = import '../lib/dashboard.libsonnet';
 local logs = import '../lib/logs.libsonnet';
 local panel = import '../lib/panel.libsonnet';
@@ -6,180 +8,116 @@ local shown = import '../lib/shown.libsonnet';
 local style = import '../lib/style.libsonnet';
 
 function(config, rules)
-  local show = shown(config);
+  local variables = ['route', 'status'];
+  local show = shown(config, rules, variables);
   local log = logs(config);
 
   local ignoresStatus = ' The status filter does not apply: a share of one status would say nothing.';
+  // Four panels abreast.
+  local wall = { narrow: true };
 
-  local objectives = std.sort([
-    std.parseJson(seconds)
-    for seconds in std.objectValues(config.objectives.latency.seconds)
-  ]);
-
-  // Alerts without a place, such as those about what is missing, are everybody's.
-  local firing(severity) =
-    'count(ALERTS{alertname=~"Kronos.*", alertstate="firing", severity' + severity +
-    std.join('', [', ' + label + '=~"$' + label + '|"' for label in config.aggregationLabels]) +
-    ', job=~"$job"}) or vector(0)';
-
-  local stats = [
-    panel.stat({
+  local stats = {
+    criticalAlerts: panel.stat({
       title: 'Critical alerts',
       description: 'Alerts of this mixin that fire now and should wake somebody.',
       unit: 'none',
-      queries: [panel.query(firing('="critical"'), 'critical')],
+      queries: [panel.query('count(' + show.firing(['severity="critical"']) + ') or vector(0)', 'critical')],
       steps: style.badFrom(1),
     }),
-    panel.stat({
+    otherAlerts: panel.stat({
       title: 'Warnings',
       description: 'All other alerts of this mixin that fire now, but for those that only inform.',
       unit: 'none',
-      queries: [panel.query(firing('!~"critical|info"'), 'warnings')],
+      queries: [panel.query('count(' + show.firing(['severity!~"critical|info"']) + ') or vector(0)', 'warnings')],
       steps: style.warnFrom(1),
     }),
-    panel.stat({
+    ready: panel.stat({
       title: 'Ready',
-      description: 'Share of the instances with a model that works.',
+      description: 'Share of the instances whose model is loaded and working.',
       unit: 'percentunit',
-      queries: [panel.query('avg by (job) (' + show.raw('kronos_model_ready', []) + ')', '{{job}}')],
+      queries: [panel.query('avg by (job) (' + show.raw('kronos_model_ready') + ')', '{{job}}')],
       steps: style.below(std.parseJson(config.alerts.KronosServiceDown.threshold), 1),
       empty: 'No instance',
-      links: show.linkTo('instances', 'Which one?', []),
+      links: show.linkTo('instances', 'Which instance?'),
     }),
-    panel.stat(show.kept(rules.availability) {
+    availability: panel.stat(show.kept(rules.availability) {
       title: 'Availability',
-      description: 'Share of requests, within the chosen time, that the service did not fail. ' +
-                   rules.availability.target + ' was promised: less than that spends the error budget.',
-      links: show.linkTo('slo', 'How long can this go on?', []),
+      description: 'Share of requests, over the chosen time, that the service did not fail. The objective is ' +
+                   rules.availability.target + ': anything less spends the error budget.',
+      links: show.linkTo('slo', 'Burn rates'),
     }),
-    panel.stat(show.left(rules.availability) {
+    availabilityBudget: panel.stat(show.left(rules.availability) {
       title: 'Error budget left (' + rules.availability.span + ')',
       description: 'What is left of the error budget for availability over ' + rules.availability.span + '.',
-      links: show.linkTo('slo', 'How long can this go on?', []),
+      links: show.linkTo('slo', 'Burn rates'),
     }),
-    panel.stat(show.kept(rules.latency) {
-      title: 'In time',
-      description: 'Share of requests, within the chosen time, that met the latency objective of their route. ' +
-                   rules.latency.target + ' was promised: less than that spends the error budget.',
+    inTime: panel.stat(show.kept(rules.latency) {
+      title: 'Within latency objective',
+      description: 'Share of requests, over the chosen time, that met the latency objective of their route. The target ' +
+                   'is ' + rules.latency.target + ': anything less spends the latency budget.',
       links: show.linkTo('inference', 'Why is it slow?', ['route']),
     }),
-    panel.stat(show.left(rules.latency) {
+    latencyBudget: panel.stat(show.left(rules.latency) {
       title: 'Latency budget left (' + rules.latency.span + ')',
       description: 'What is left of the error budget for latency over ' + rules.latency.span + '.',
-      links: show.linkTo('slo', 'How long can this go on?', []),
+      links: show.linkTo('slo', 'Burn rates'),
     }),
-  ];
+  };
 
-  local traffic = [
-    show.timeseries({
-      title: 'Request rate' + show.window,
-      description: 'Requests per second by route.',
-      unit: 'reqps',
-      reach: 0.1,
-      queries: [panel.query(show.rate(rules.kronos_requests_total, ['route'], ['route', 'status']), '{{route}}')],
-      overrides: style.byRoute + style.happened,
-      links: show.linkTo('inference', 'Where does the time go?', ['route']),
+  local panels = {
+    requestRate: show.perMinute('kronos_requests_total', 'status', wall {
+      description+: ' What did not happen within the chosen time is not named.',
+      overrides: style.parts(contract.values('status')) + style.statuses + style.happened,
+      links: show.linkTo('inference', 'Where does the time go?', ['route']) +
+             log.requests('Log lines of these requests', log.chosenStatus),
     }),
-    show.timeseries({
-      title: 'Requests by status' + show.window,
-      description: 'Requests per second by how they ended. What did not happen within the chosen time is not named.',
-      unit: 'reqps',
-      reach: 0.1,
-      queries: [panel.query(show.rate(rules.kronos_requests_total, ['status'], ['route', 'status']), '{{status}}')],
-      overrides: style.statuses + style.happened,
-      links: log.requests('Log lines of these requests', log.chosenStatus),
-    }),
-  ];
-
-  local panels = [
-    show.timeseries({
-      title: 'Latency p50, p95, p99' + show.window,
-      description: 'Time from the first byte of an admitted request to the last byte of its answer, by route. ' +
-                   'Refused requests are not in it. Dashed: the objectives of the routes.',
-      unit: 's',
+    latency: show.quantiles('kronos_request_duration_seconds', ['route'], wall {
+      description+: ' Refused requests are not in it.',
       log: true,
-      limits: objectives,
-      queries: show.quantiles(rules.kronos_request_duration_seconds, ['route', 'status'], ['route']),
-      overrides: style.quantiles + style.routes,
+      limits: show.latencyObjectives,
       links: log.requests('Log lines of slow requests', log.slow),
     }),
-    show.timeseries({
+    errors: show.timeseries(wall {
       title: 'Error rate and types' + show.window,
-      description: 'Left: share of requests that failed (' + std.join(', ', config.requests.failedStatuses) +
-                   '). Right, as areas: server errors per second by type.' + ignoresStatus,
+      description: 'Lines: share of requests that failed (' + std.join(', ', config.requests.failedStatuses) +
+                   '), by route. Areas: server errors by type, as a share of all requests.' + ignoresStatus,
       unit: 'percentunit',
-      limits: [std.parseJson(config.alerts.KronosHighErrorRate.threshold)],
+      limits: { 'alert threshold': config.alerts.KronosHighErrorRate.threshold },
       queries: [
-        panel.query(show.rate(rules.kronos_errors_total, ['type'], ['route']), '{{type}}'),
-        show.share(rules.failed.rate, rules.eligible, 'share {{route}}'),
+        panel.query(show.shareBy('type', rules.kronos_errors_total, rules.eligible), '{{type}}'),
+        panel.query(show.share(rules.failed.rate, rules.eligible), 'failed {{route}}'),
       ],
-      overrides: style.byRoute + style.errorTypes + style.counts('/^(?!share)/'),
+      overrides: style.parts(contract.values('error_type')) + style.errorTypes + style.byRoute + style.happened,
       links: log.requests('Log lines of failed requests', log.withStatus(config.requests.failedStatuses)),
     }),
-    show.timeseries({
+    timeouts: show.timeseries(wall {
       title: 'Timeout rate' + show.window,
-      description: 'Left: share of requests that the time limit stopped. Right, as areas: how many per second, by where ' +
-                   'it struck.' + ignoresStatus,
+      description: 'Lines: share of requests that ran into the time limit, by route. Areas: where it struck, as a share ' +
+                   'of all requests.' + ignoresStatus,
       unit: 'percentunit',
-      limits: [std.parseJson(config.alerts.KronosHighTimeoutRate.threshold)],
+      limits: { 'alert threshold': config.alerts.KronosHighTimeoutRate.threshold },
       queries: [
-        panel.query(show.rate(rules.kronos_timeouts_total, ['stage'], ['route']), '{{stage}}'),
-        show.share(rules.timedOut.rate, rules.eligible, 'share {{route}}'),
+        panel.query(show.shareBy('stage', rules.kronos_timeouts_total, rules.eligible), 'in {{stage}}'),
+        panel.query(show.share(rules.timedOut.rate, rules.eligible), 'timed out {{route}}'),
       ],
-      overrides: style.byRoute + style.timeoutStages + style.counts('/^(?!share)/'),
+      overrides: style.parts(['in ' + stage for stage in contract.values('timeout_stage')]) + style.timeoutStages +
+                 style.byRoute + style.happened,
       links: log.requests('Log lines of timeouts', log.withStatus(['timeout'])),
     }),
-    show.timeseries({
-      title: 'Concurrent requests',
+    concurrent: show.timeseries(contract.signal('kronos_concurrent_requests') + wall {
       description: 'Requests being handled at once, by route: the most within each step.',
-      unit: 'short',
-      axis: 'requests',
       whole: true,
-      queries: [panel.query(
-        show.sum(['route'], show.highest(rules.concurrent, ['route'])),
-        '{{route}}'
-      )],
+      queries: [panel.query(show.sum(['route'], show.highest(rules.concurrent)), '{{route}}')],
       stack: true,
       overrides: style.byRoute,
     }),
-    show.timeseries({
-      title: 'Model inference time' + show.window,
-      description: 'Time that the model alone needed for a request, by route, without queueing.',
-      unit: 's',
-      log: true,
-      queries: show.quantiles(rules.kronos_model_inference_seconds, ['route'], ['route']),
-      overrides: style.quantiles + style.routes,
-    }),
-    show.timeseries({
-      title: 'Queue utilisation',
-      description: 'Share of the queue that is taken, on the instance where it is fullest.',
-      unit: 'percentunit',
-      reach: 1,
-      limits: [std.parseJson(config.alerts.KronosQueueSaturated.threshold)],
-      queries: [panel.query('max by (job) (' + show.highest(rules.queueUtilisation, []) + ')', '{{job}}')],
-      links: show.linkTo('inference', 'Which instance?', ['route']),
-    }),
-  ];
-
-  local last = [
-    show.timeseries({
-      title: 'Input size distribution' + show.window,
-      description: 'Candles that came in with each series, by route.',
-      unit: 'short',
-      axis: 'candles',
-      queries: show.quantiles(rules.kronos_prediction_input_candles, ['route'], ['route']),
-      overrides: style.quantiles + style.routes,
-    }),
-    show.timeseries({
-      title: 'Security events' + show.window,
-      description: 'Requests turned away per second by reason. Areas: clients over their limit. ' +
-                   'The route filter does not apply: they are turned away before any route.',
-      unit: 'reqps',
-      reach: 0.1,
-      queries: [
-        panel.query(show.rate(rules.kronos_rate_limited_total, ['client'], []), 'limited: {{client}}'),
-        panel.query(show.rate(rules.kronos_rejections_total, ['reason'], []), '{{reason}}'),
-      ],
+    inference: show.quantiles('kronos_model_inference_seconds', ['route'], wall { log: true }),
+    inputSize: show.quantiles('kronos_prediction_input_candles', ['route'], wall { title: 'Input size distribution' + show.window }),
+    security: show.perMinute('kronos_rejections_total', 'reason', wall {
+      title: 'Security events per minute' + show.window,
+      description: 'Requests turned away, by reason. Areas: clients over their rate limit. The route filter does not ' +
+                   'apply: they are turned away before any route.',
+      queries+: [panel.query(show.minutely(rules.kronos_rate_limited_total, ['client']), 'limited: {{client}}')],
       overrides: style.rejections + style.clients + style.happened,
       links: log.requests(
         'Log lines of refusals',
@@ -187,15 +125,23 @@ function(config, rules)
         byRoute=false
       ),
     }),
-  ];
+  };
 
   dashboard.new(config, {
     uid: config.dashboards.overview.uid,
     title: 'Kronos / Overview',
     description: 'Is the Kronos forecasting service well? Lines come from the recorded series of the Kronos mixin.',
-    variables: ['route', 'status'],
+    variables: variables,
     source: rules.kronos_requests_total,
-    // As high as their legends need.
-    rows: [dashboard.row(4, stats, [3, 3, 3, 4, 4, 3, 4])] + dashboard.pairs(9, traffic) + dashboard.pairs(8, panels) +
-          dashboard.pairs(9, last),
+    panels: stats + panels,
+    rows: [
+      dashboard.row(
+        4,
+        ['criticalAlerts', 'otherAlerts', 'ready', 'availability', 'availabilityBudget', 'inTime', 'latencyBudget'],
+        [3, 3, 3, 3, 4, 4, 4]
+      ),
+    ] + dashboard.rows(11, [
+      ['requestRate', 'latency', 'errors', 'timeouts'],
+      ['concurrent', 'inference', 'inputSize', 'security'],
+    ]),
   })

@@ -1,18 +1,32 @@
 // The frame around panels: variables, time range, links, and a grid that nobody has to count.
 local panel = import 'panel.libsonnet';
 local query = import 'query.libsonnet';
+local shown = import 'shown.libsonnet';
+local style = import 'style.libsonnet';
 
 local width = 24;  // Grafana's grid is 24 columns wide.
 
-// Rows of panels, each row one height, its panels sharing the width, equally or by their `widths`.
-local place(rows) =
+// Grafana knows a panel by a number, which is part of the address that people share. It is made from the panel's
+// name, so that it stays what it is when other panels come and go.
+local id(name) = std.parseHex(std.substr(std.md5(name), 0, 6));
+
+// The named panels on the grid: rows of one height each, whose panels share the width, equally or by their `widths`.
+local place(panels, rows) =
+  local named = std.flattenArrays([row.panels for row in rows]);
+  local misplaced = [
+    name
+    for name in std.set(named + std.objectFields(panels))
+    if std.count(named, name) != 1 || !std.objectHas(panels, name)
+  ];
+  assert misplaced == [] : 'each panel has one place in the rows, but not ' + std.join(', ', misplaced);
   local tops = std.foldl(function(tops, row) tops + [tops[std.length(tops) - 1] + row.height], rows, [0]);
   // Where the p-th panel of a row begins: on a whole column, as Grafana knows no others.
   local left(row, p) =
     if row.widths == [] then std.floor(p * width / std.length(row.panels)) else std.sum(row.widths[:p]);
-  local placed = std.flattenArrays([
+  std.flattenArrays([
     [
-      rows[r].panels[p] {
+      panels[rows[r].panels[p]] {
+        id: id(rows[r].panels[p]),
         gridPos: {
           h: rows[r].height,
           w: left(rows[r], p + 1) - left(rows[r], p),
@@ -24,7 +38,6 @@ local place(rows) =
     ]
     for r in std.range(0, std.length(rows) - 1)
   ]);
-  std.mapWithIndex(function(index, panel) panel { id: index + 1 }, placed);
 
 // A variable with the values of a label. All matches series without that label as well, but for labels that every
 // target has.
@@ -47,19 +60,30 @@ local labelVariable(label, source) = {
   regex: '',
 };
 
+// Our alerts, each from when it fires to when it ends, over every panel. ALERTS has no series while all is well, so
+// this costs next to nothing.
+local alerts(config) = {
+  name: 'Alerts',
+  datasource: panel.datasource,
+  enable: true,
+  hide: false,
+  iconColor: style.annotation,
+  expr: shown(config, {}, []).firing(),
+  step: '1m',
+  titleFormat: '{{alertname}}',
+  textFormat: '{{severity}} {{route}} {{instance}}',
+  tagKeys: 'severity',
+  useValueForTime: false,
+};
+
 {
+  // A row of panels, by their names; several rows of one height.
   row(height, panels, widths=[]): { height: height, panels: panels, widths: widths },
+  rows(height, rows): [self.row(height, panels) for panels in rows],
 
-  // Rows of two panels each, the last of one if their number is odd.
-  pairs(height, panels): [
-    self.row(height, panels[index:index + 2])
-    for index in std.range(0, std.length(panels) - 1)
-    if index % 2 == 0
-  ],
-
-  // { uid, title, description, variables, source, inputs, rows }. `variables` are labels beside those of
+  // { uid, title, description, variables, source, inputs, panels, rows }. `variables` are labels beside those of
   // `aggregationLabels` and `job`, which every dashboard has; `instance` is looked up among the targets, all others in
-  // the recorded rule `source`. `inputs` are variables that are no labels.
+  // the recorded rule `source`. `inputs` are variables that are no labels. `panels` are by name, in an object.
   new(config, knobs):
     local q = query(config);
     local ofTarget = q.targetLabels + ['instance'];
@@ -83,7 +107,7 @@ local labelVariable(label, source) = {
       timezone: config.dashboards.timezone,
       time: { from: config.dashboards.period, to: 'now' },
       timepicker: {},
-      annotations: { list: [] },
+      annotations: { list: [alerts(config)] },
       links: [{
         title: 'Kronos dashboards',
         type: 'dashboards',
@@ -96,7 +120,7 @@ local labelVariable(label, source) = {
         tooltip: '',
         url: '',
       }],
-      panels: place(knobs.rows),
+      panels: place(knobs.panels, knobs.rows),
       templating: {
         list: [{
           name: 'datasource',

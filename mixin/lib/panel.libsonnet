@@ -31,27 +31,33 @@ local panel(type, knobs, instant) = {
   },
 };
 
+// Grafana has thresholds without a name. A line that is always the same has one, and lets the axis reach it.
+local limitNames(knobs) = if std.objectHas(knobs, 'limits') then std.objectFields(knobs.limits) else [];
+local limitQueries(knobs) = [
+  { expr: 'vector(' + knobs.limits[name] + ')', legend: name }
+  for name in limitNames(knobs)
+];
+
 {
   datasource:: datasource,
 
   query(expr, legend): { expr: expr, legend: legend },
 
   // Lines over time: { title, description, unit, queries, interval, axis, min, reach, log, whole, limits, stack,
-  // legend, overrides, empty, links }.
-  // `axis` says what is counted where `unit` can't; it reaches from 0 to `reach` at least, else over the last of the
-  // `limits`. `whole` is for what has no fractions, `log` for what matters at its smallest and at its largest, such as
-  // latencies. Values beyond `limits`, in rising order, are bad: each is a dashed line. `stack` is for parts of a
-  // whole. `legend` is 'table', or 'list' for panels that are too narrow for it.
-  timeseries(knobs): panel('timeseries', knobs, false) {
+  // narrow, overrides, empty, links }.
+  // `axis` says what is counted where `unit` can't; it reaches from 0 to `reach` at least. `whole` is for what has no
+  // fractions, `log` for what matters at its smallest and at its largest, such as latencies. `limits` maps the name of
+  // a limit to its value, as PromQL: each is a dashed line. `stack` is for parts of a whole. `narrow` panels have no
+  // room for numbers in the legend.
+  timeseries(knobs): panel('timeseries', knobs { queries+: limitQueries(knobs) }, false) {
     local isSet(knob) = std.objectHas(knobs, knob) && knobs[knob],
     local isLog = isSet('log'),
-    // A limit is in sight while nothing comes near it. Without a reach, the axis of nothing but zeros is absurd.
+    local isSeconds = knobs.unit == 's',
+    // Without a reach, the axis of nothing but zeros is absurd.
     local reach =
       if std.objectHas(knobs, 'reach') then [knobs.reach]
-      else if std.objectHas(knobs, 'limits') && !isLog then [1.25 * knobs.limits[std.length(knobs.limits) - 1]]
       else if isSet('whole') then [2]
       else [],
-    local isList = std.objectHas(knobs, 'legend') && knobs.legend == 'list',
 
     // The smallest step: smaller ones would fall between two points of a series.
     interval: knobs.interval,
@@ -60,40 +66,36 @@ local panel(type, knobs, instant) = {
       id: 'renameByRegex',
       options: { regex: '^(.*)/v1/predict/(.*)$', renamePattern: '$1$2' },
     }],
-    fieldConfig+: { defaults+: {
-      [if !isLog then 'min']: if std.objectHas(knobs, 'min') then knobs.min else 0,
-      [if isSet('whole') then 'decimals']: 0,
-      color: { mode: 'palette-classic' },
-      [if std.objectHas(knobs, 'limits') then 'thresholds']: {
-        mode: 'absolute',
-        steps: [{ value: null, color: 'transparent' }] +
-               [{ value: limit, color: style.limit } for limit in knobs.limits],
+    fieldConfig+: {
+      defaults+: {
+        // Ticks of a log axis are powers, which Grafana would print as 1.67 mins.
+        [if isLog && isSeconds then 'unit']: 'suffix:s',
+        [if !isLog then 'min']: if std.objectHas(knobs, 'min') then knobs.min else 0,
+        [if isSet('whole') then 'decimals']: 0,
+        color: { mode: 'palette-classic' },
+        custom: {
+          drawStyle: 'line',
+          lineWidth: 2,
+          // Areas that lie over one another would mix into colours that the legend does not have.
+          fillOpacity: if isSet('stack') then 40 else 0,
+          [if isSet('stack') then 'stacking']: { mode: 'normal', group: 'A' },
+          showPoints: 'never',
+          spanNulls: false,
+          [if std.objectHas(knobs, 'axis') then 'axisLabel']: knobs.axis,
+          [if reach != [] then 'axisSoftMin']: 0,
+          [if reach != [] then 'axisSoftMax']: reach[0],
+          [if isLog then 'scaleDistribution']: { type: 'log', log: if isSeconds then 10 else 2 },
+        },
       },
-      custom: {
-        drawStyle: 'line',
-        lineWidth: 2,
-        // Areas that lie over one another would mix into colours that the legend does not have.
-        fillOpacity: if isSet('stack') then 40 else 0,
-        [if isSet('stack') then 'stacking']: { mode: 'normal', group: 'A' },
-        showPoints: 'never',
-        spanNulls: false,
-        [if std.objectHas(knobs, 'axis') then 'axisLabel']: knobs.axis,
-        [if reach != [] then 'axisSoftMin']: 0,
-        [if reach != [] then 'axisSoftMax']: reach[0],
-        [if isLog then 'scaleDistribution']: { type: 'log', log: 2 },
-        [if std.objectHas(knobs, 'limits') then 'thresholdsStyle']: { mode: 'dashed' },
-      },
-    } },
+      overrides+: style.limits(limitNames(knobs)),
+    },
     options: {
-      // A table stands beside the lines: below them it would leave room for three names, or for none of the lines.
+      // Below the lines, which keep the whole width: a table beside them would take more than a third of it.
       legend: {
-        displayMode: if isList then 'list' else 'table',
-        placement: if isList then 'bottom' else 'right',
+        displayMode: 'list',
+        placement: 'bottom',
         showLegend: true,
-        calcs: if isList then [] else ['lastNotNull', 'max'],
-        // What matters most stays in sight where there are more names than fit.
-        sortBy: 'Max',
-        sortDesc: true,
+        calcs: if isSet('narrow') then [] else ['lastNotNull', 'max'],
       },
       tooltip: { mode: 'multi', sort: 'desc' },
     },

@@ -57,6 +57,8 @@ function(config) {
     name + braces([config.selector] + checked(name, targetLabels + ['instance'] + labels, matchers)),
   raw(metric, matchers={}): scraped(metric, contract.labels(metric), matchers),
   buckets(metric, matchers={}): scraped(metric + '_bucket', contract.labels(metric) + ['le'], matchers),
+  observed(metric, matchers={}): scraped(metric + '_sum', contract.labels(metric), matchers),
+  observations(metric, matchers={}): scraped(metric + '_count', contract.labels(metric), matchers),
 
   rate(expr): 'rate(' + expr + '[' + config.rateWindow + '])',
   increase(expr, window): 'increase(' + expr + '[' + window + '])',

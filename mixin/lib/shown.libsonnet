@@ -1,57 +1,107 @@
-// What panels ask: series under the variables that are chosen. Labels are those of the dashboard's variables that the
-// series has, beside the target's.
+// What panels ask, and panels that the metric contract tells most of. `variables` are those of the dashboard, beside
+// the labels of the target: every series is filtered by those of its labels that are among them.
+local contract = import 'contract.libsonnet';
 local panel = import 'panel.libsonnet';
 local query = import 'query.libsonnet';
 local style = import 'style.libsonnet';
 
-function(config) {
+function(config, rules, variables) {
   local q = query(config),
   local shown = self,
 
-  chosen(labels): { [label]: ['$' + label] for label in q.targetLabels + labels },
+  local chosen(labels) = {
+    [label]: ['$' + label]
+    for label in q.targetLabels + [label for label in labels if std.member(variables, label)]
+  },
+  local ofInstance(metric) = chosen(contract.labels(metric) + ['instance']),
+  local read(rule, matchers={}) = q.read(rule, chosen(rule.labelNames) + matchers),
 
-  sum(by, expr): 'sum by (' + std.join(', ', by) + ') (' + expr + ')',
+  sum(by, expr): 'sum' + (if by == [] then '' else ' by (' + std.join(', ', by) + ')') + ' (' + expr + ')',
 
   // A recorded series averaged over each step of the panel, so that a wide step keeps what happened between two of
   // its points; of what saturates, the highest.
-  averaged(rule, labels, matchers={}, window='$__interval'):
-    'avg_over_time(' + q.read(rule, shown.chosen(labels) + matchers) + '[' + window + '])',
-  highest(rule, labels): 'max_over_time(' + q.read(rule, shown.chosen(labels)) + '[$__interval])',
+  averaged(rule, matchers={}, window='$__interval'):
+    'avg_over_time(' + read(rule, matchers) + '[' + window + '])',
+  highest(rule): 'max_over_time(' + read(rule) + '[$__interval])',
 
   // As it is now. A window as short as the evaluation interval would be empty while an evaluation goes on.
-  now(rule, labels): q.read(rule, shown.chosen(labels)),
+  now(rule): read(rule),
 
-  // A recorded rate by some labels.
-  rate(rule, by, labels): shown.sum(by, shown.averaged(rule, labels)),
+  // A recorded rate by some of its labels, per minute.
+  minutely(rule, by): '60 * ' + shown.sum(by, shown.averaged(rule)),
 
   // A metric of single instances, as it is scraped.
-  raw(metric, labels=['instance'], matchers={}): q.raw(metric, shown.chosen(labels) + matchers),
+  raw(metric, matchers={}): q.raw(metric, ofInstance(metric) + matchers),
   rawRate(metric): 'rate(' + shown.raw(metric) + '[$__rate_interval])',
 
-  // Quantiles of a recorded histogram by some of its labels. Empty, not NaN, while nothing was observed.
-  quantiles(rule, labels, by, names=['p50', 'p95', 'p99'], prefix=''):
-    local buckets = shown.sum(by + ['le'], shown.averaged(rule, labels));
-    local observed = shown.sum(by, shown.averaged(rule, labels, { le: '+Inf' }));
-    [
-      panel.query(
-        'histogram_quantile(0.' + name[1:] + ', ' + buckets + ') and ' + observed + ' > 0',
-        std.join(' ', [prefix + name] + ['{{' + label + '}}' for label in by])
-      )
-      for name in names
-    ],
-
-  // The share of bad requests per route.
-  share(badRate, whole, legend): panel.query(
-    q.ratio(
-      shown.sum(['route'], shown.averaged(badRate, ['route'])),
-      shown.sum(['route'], shown.averaged(whole, ['route']))
-    ),
-    legend
+  // The share of bad requests by route, and each of its parts as a share of them all.
+  share(badRate, whole): q.ratio(
+    shown.sum(['route'], shown.averaged(badRate)),
+    shown.sum(['route'], shown.averaged(whole))
   ),
+  shareBy(label, rates, whole):
+    shown.sum([label], shown.averaged(rates)) + ' / on () group_left () (' +
+    shown.sum([], shown.averaged(whole)) + ' > 0)',
+
+  // A quantile of buckets, empty, not NaN, while nothing was observed.
+  local quantile(name, by, buckets, observed) =
+    'histogram_quantile(0.' + name[1:] + ', ' + shown.sum(by + ['le'], buckets) + ') and ' +
+    shown.sum(by, observed) + ' > 0',
 
   // Panels over recorded series, and over raw ones.
   timeseries(knobs): panel.timeseries(knobs { interval: config.evaluationInterval }),
   rawTimeseries(knobs): panel.timeseries(knobs { interval: config.scrape.interval }),
+
+  // Panels of one metric: title, description and unit are those of the contract, and `knobs` are laid over them.
+
+  // A counter's recorded rate by one of its labels.
+  perMinute(counter, by, knobs={}): shown.timeseries(contract.signalPerMinute(counter) {
+    title+: shown.window,
+    queries: [panel.query(shown.minutely(rules[counter], [by]), '{{' + by + '}}')],
+    reach: 1,
+  } + knobs),
+
+  // Quantiles of a recorded histogram by one of its labels, or by none. A single one is named by the title alone.
+  quantiles(histogram, by, knobs={}, names=['p50', 'p95', 'p99']): shown.timeseries(contract.signal(histogram) {
+    local rule = rules[histogram],
+    local legend = ['{{' + label + '}}' for label in by],
+    title+: ' ' + std.join(', ', names) + shown.window,
+    queries: [
+      panel.query(
+        quantile(name, by, shown.averaged(rule), shown.averaged(rule, { le: '+Inf' })),
+        std.join(' ', (if std.length(names) > 1 || by == [] then [name] else []) + legend)
+      )
+      for name in names
+    ],
+    overrides: (if std.length(names) > 1 then style.quantiles else []) +
+               (if by != ['route'] then [] else if std.length(names) > 1 then style.routes else style.byRoute),
+  } + knobs),
+
+  // A gauge of each instance.
+  instances(metric, knobs={}): shown.rawTimeseries(contract.signal(metric) {
+    queries: [panel.query(shown.raw(metric), '{{instance}}')],
+  } + knobs),
+
+  // The mean of a histogram of small whole numbers, where a quantile would be a guess between two buckets.
+  mean(metric, by, knobs={}): shown.rawTimeseries(contract.signal(metric) {
+    local rate(series) = shown.sum([by], 'rate(' + series + '[$__rate_interval])'),
+    title+: ' (mean)',
+    queries: [panel.query(
+      q.ratio(
+        rate(q.observed(metric, ofInstance(metric))),
+        rate(q.observations(metric, ofInstance(metric)))
+      ),
+      '{{' + by + '}}'
+    )],
+    overrides: if by == 'route' then style.byRoute else [],
+  } + knobs),
+
+  // The p95 of each instance.
+  slowestInstance(histogram, knobs={}): shown.rawTimeseries(contract.signal(histogram) {
+    local rate(matchers) = 'rate(' + q.buckets(histogram, ofInstance(histogram) + matchers) + '[$__rate_interval])',
+    title+: ' p95 by instance',
+    queries: [panel.query(quantile('p95', ['instance'], rate({}), rate({ le: '+Inf' })), '{{instance}}')],
+  } + knobs),
 
   // An objective over the chosen time, in colours that tell the same story as its error budget: below the target the
   // budget shrinks, and at the pace that wakes somebody it is bad.
@@ -60,8 +110,8 @@ function(config) {
     local target = std.parseJson(objective.target),
     unit: 'percentunit',
     queries: [panel.query(
-      '1 - ' + shown.sum(['job'], shown.averaged(objective.bad, [], window='$__range')) +
-      ' / (' + shown.sum(['job'], shown.averaged(objective.valid, [], window='$__range')) + ' > 0)',
+      '1 - ' + shown.sum(['job'], shown.averaged(objective.bad, window='$__range')) +
+      ' / (' + shown.sum(['job'], shown.averaged(objective.valid, window='$__range')) + ' > 0)',
       '{{job}}'
     )],
     steps:
@@ -72,15 +122,28 @@ function(config) {
   // What is left of an objective's error budget.
   left(objective): {
     unit: 'percentunit',
-    queries: [panel.query('min by (job) (' + shown.now(objective.budget, []) + ')', '{{job}}')],
+    queries: [panel.query('min by (job) (' + shown.now(objective.budget) + ')', '{{job}}')],
     steps: style.below(0, std.parseJson(config.objectives.budgetLow)),
   },
+
+  // Our alerts that fire. Those without a place, such as those about what is missing, are everybody's.
+  firing(matchers=[]):
+    'ALERTS{' + std.join(', ', ['alertname=~"Kronos.*"', 'alertstate="firing"'] + matchers + [
+      label + '=~"$' + label + '|"'
+      for label in config.aggregationLabels
+    ] + ['job=~"$job"']) + '}',
 
   // The window of the recorded rates, for titles.
   window: ' (' + config.rateWindow + ')',
 
+  // The objective of each route, as limits of a panel.
+  latencyObjectives: {
+    ['objective ' + route]: config.objectives.latency.seconds[route]
+    for route in std.objectFields(config.objectives.latency.seconds)
+  },
+
   // A link to another dashboard, with the variables that both have, and the time range. None while that is off.
-  linkTo(name, title, labels): if !config.dashboards[name].enabled then [] else [{
+  linkTo(name, title, labels=[]): if !config.dashboards[name].enabled then [] else [{
     title: title,
     url: '/d/' + config.dashboards[name].uid + '?${__url_time_range}' +
          std.join('', ['&${' + label + ':queryparam}' for label in ['datasource'] + q.targetLabels + labels]),

@@ -38,8 +38,23 @@ local steps(first, others) =
   [{ value: null, color: standing[first] }] + [{ value: one[0], color: standing[one[1]] } for one in others];
 
 standing {
-  // A line that should not be crossed: Grafana's own name, which is light on black and dark on white.
-  limit: 'red',
+  // Lines that should not be crossed, by name.
+  limits(names): [
+    {
+      matcher: { id: 'byName', options: std.strReplace(name, '/v1/predict/', '') },
+      properties: [
+        // Grafana's own name, which is light on black and dark on white.
+        { id: 'color', value: { mode: 'fixed', fixedColor: 'red' } },
+        { id: 'custom.lineStyle', value: { fill: 'dash', dash: [10, 6] } },
+        { id: 'custom.fillOpacity', value: 0 },
+        { id: 'custom.stacking', value: { mode: 'none', group: 'limits' } },
+      ],
+    }
+    for name in names
+  ],
+
+  // Bands over the time for which an alert fires.
+  annotation: 'red',
 
   // Thresholds: bad below `bad`, good from `good` on, a warning between the two.
   below(bad, good): steps('bad', [[bad, 'warning'], [good, 'good']]),
@@ -97,13 +112,8 @@ standing {
     draining: colours.purple,
   }),
 
-  // Areas below the line of all who are over their limit: a part of it each, in shades of its colour.
-  clients: [override('/^limited: /', {
-    color: { mode: 'shades', fixedColor: colours.olive },
-    'custom.lineWidth': 0,
-    'custom.fillOpacity': 50,
-    'custom.stacking': { mode: 'normal', group: 'clients' },
-  })],
+  // Clients over their limit: parts of the line of all who are.
+  clients: self.parts(['limited: .*']) + [override('/^limited: /', { color: { mode: 'palette-classic-by-name' } })],
 
   loadOutcomes: coloured({ not_found: colours.blue, invalid: colours.orange, 'error': colours.vermilion }),
 
@@ -120,24 +130,16 @@ standing {
     internal: colours.grey,
   }),
 
-  timeoutStages: coloured({ queue: colours.blue, inference: colours.orange }),
+  timeoutStages: coloured({ 'in queue': colours.blue, 'in inference': colours.orange }),
 
   modelStages: coloured({
-    'p95 tokenize': colours.green,
-    'p95 prefill': colours.sky,
-    'p95 decode': colours.orange,
-    'p95 detokenize': colours.pink,
+    tokenize: colours.green,
+    prefill: colours.sky,
+    decode: colours.orange,
+    detokenize: colours.pink,
   }),
 
-  processingStages: coloured({ 'p95 preprocess': colours.sky, 'p95 postprocess': colours.pink }),
-
-  // What comes in, and what goes out.
-  directions: coloured({
-    input: colours.blue,
-    request: colours.blue,
-    horizon: colours.orange,
-    response: colours.orange,
-  }),
+  processingStages: coloured({ preprocess: colours.sky, postprocess: colours.pink }),
 
   // What breaks an objective, beside all that counts for it.
   objectives: coloured({
@@ -156,21 +158,10 @@ standing {
     local order = [colours.vermilion, colours.orange, colours.sky, colours.purple, colours.grey];
     coloured({ [names[index]]: order[index % std.length(order)] for index in std.range(0, std.length(names) - 1) }),
 
-  // Lines whose name matches go to the right axis, dotted, with a unit of their own.
-  rightAxis(regex, unit): [override(regex, {
-    unit: unit,
-    'custom.axisPlacement': 'right',
-    'custom.lineStyle': { fill: 'dot', dash: [0, 6] },
-    'custom.thresholdsStyle': { mode: 'off' },
-  })],
-
-  // Numbers of requests behind the shares of a panel: areas on the right axis, one upon the other.
-  counts(regex): [override(regex, {
-    unit: 'reqps',
-    'custom.axisPlacement': 'right',
-    'custom.lineWidth': 1,
-    'custom.fillOpacity': 40,
-    'custom.stacking': { mode: 'normal', group: 'counts' },
-    'custom.thresholdsStyle': { mode: 'off' },
+  // Parts of a whole: areas, one upon the other, behind the lines.
+  parts(names): [override('/^(' + std.join('|', names) + ')$/', {
+    'custom.lineWidth': 0,
+    'custom.fillOpacity': 50,
+    'custom.stacking': { mode: 'normal', group: 'parts' },
   })],
 }

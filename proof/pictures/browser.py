@@ -115,11 +115,11 @@ class Browser:
         """Stop Chromium and delete its profile."""
         self._end()
 
-    def resize(self, height: int) -> None:
-        """Give the window this height."""
+    def resize(self, height: int, width: int | None = None) -> None:
+        """Give the window this height, and a width other than its own."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
-            width=self._width,
+            width=width or self._width,
             height=height,
             deviceScaleFactor=1,
             mobile=False,

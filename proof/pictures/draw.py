@@ -38,6 +38,9 @@ _MARGIN = 360  # Seconds before the end: a label on the very edge of an axis wou
 _CELL = 38  # Pixels of one row of Grafana's grid, with the gap below it.
 _FRAME = 160  # Pixels above and below the grid.
 _THEMES = ("dark", "light")
+_PLOTTED = 0.66  # Of the room inside a panel: what the lines and their axes have beside the legend.
+_WALL = (1920, 1080)  # A screen on a wall, in Grafana's kiosk mode.
+_ON_THE_WALL = "kronos-dashboard.json"
 
 Dashboard = Mapping[str, Any]
 
@@ -107,6 +110,8 @@ def _draw(app: Path, output: Path) -> list[str]:
                     file = output / f"{Path(name).stem}-{theme}.png"
                     file.write_bytes(artist.picture(dashboard, theme))
                     print(f"{file.name}: {file.stat().st_size // 1024} kB")
+                if name == _ON_THE_WALL:
+                    (output / "kronos-wall.png").write_bytes(artist.wall(dashboard))
                 artist.idle(dashboard)
                 artist.variables(dashboard)
                 artist.links(dashboard)
@@ -126,6 +131,17 @@ class _Artist:
         self._open(dashboard, theme=theme)
         for verdict in self._verdicts():
             self.problems += [f"{dashboard['title']}, {theme}: {problem}" for problem in _judge(verdict)]
+        return png.encode(self._browser.pixels())
+
+    def wall(self, dashboard: Dashboard) -> bytes:
+        """The dashboard in kiosk mode on one screen, of which no panel may reach out."""
+        width, height = _WALL
+        self._browser.resize(height, width)
+        self._load(dashboard, "dark", END - _MARGIN - HOURS * 3600, "&kiosk")
+        for panel in self._verdicts():
+            if panel["bottom"] > height:
+                self.problems.append(f"{dashboard['title']}: {panel['title']} is below the screen of a wall")
+            self.problems += [f"{dashboard['title']}, wall: {problem}" for problem in _judge(panel)]
         return png.encode(self._browser.pixels())
 
     def idle(self, dashboard: Dashboard) -> None:
@@ -199,16 +215,19 @@ class _Artist:
         self._settle()
 
     def _open(self, dashboard: Dashboard, theme: str = "dark", begin: float = END - _MARGIN - HOURS * 3600) -> None:
-        end = begin + HOURS * 3600
-        query = f"theme={theme}&from={begin * 1000:.0f}&to={end * 1000:.0f}"
         rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in dashboard["panels"])
         self._browser.resize(rows * _CELL + _FRAME)
+        self._load(dashboard, theme, begin)
+        self._browser.resize(self._browser.evaluate("document.getElementById('page').firstChild.scrollHeight + 32"))
+        self._settle()
+
+    def _load(self, dashboard: Dashboard, theme: str, begin: float, more: str = "") -> None:
+        end = begin + HOURS * 3600
+        query = f"theme={theme}&from={begin * 1000:.0f}&to={end * 1000:.0f}{more}"
         self._browser.open(f"{self._url}/d/{dashboard['uid']}?{query}")
         self._browser.wait_for("window.failure || window.dashboard")
         if failure := self._browser.evaluate("window.failure"):
             raise BrowserError(f"{dashboard['title']}: {failure}")
-        self._settle()
-        self._browser.resize(self._browser.evaluate("document.getElementById('page').firstChild.scrollHeight + 32"))
         self._settle()
 
     def _settle(self) -> None:
@@ -236,6 +255,8 @@ def _judge(panel: Mapping[str, Any]) -> Iterator[str]:
         yield f"{title} is in the state {panel['state']}: {panel['error'] or 'no reason given'}"
     elif panel["state"] == "Done" and not panel["rows"]:
         yield f"{title} is empty"
+    if panel["plotted"] is not None and panel["plotted"] < _PLOTTED:
+        yield f"{title}: its legend leaves the lines {panel['plotted']:.0%} of the panel"
     for text in panel["cut"]:
         yield f"{title}: {text!r} does not fit into its place"
     for name in sorted({name for name in panel["names"] if panel["names"].count(name) > 1}):

@@ -47,9 +47,8 @@ def disagreements(
         return query, api.query_range(query.expr, span.begin, span.end, span.step)
 
     return [
-        *truth.rates("route", *lines("Request rate", "{{route}}")),
-        *truth.rates("status", *lines("Requests by status", "{{status}}")),
-        *truth.failed(*lines("Error rate", "share")),
+        *truth.rates(*lines("Request rate", "{{status}}")),
+        *truth.failed(*lines("Error rate", "failed")),
         *truth.p95(*lines("Latency", "p95")),
     ]
 
@@ -63,22 +62,22 @@ class _Truth:
         self._admitted = list(contract.label_values["admitted_status"])
         self._bounds = [float(b) for b in contract.metrics["kronos_request_duration_seconds"].buckets]
 
-    def rates(self, label: str, query: Query, lines: list[Series]) -> Iterator[Finding]:
+    def rates(self, query: Query, lines: list[Series]) -> Iterator[Finding]:
         """The mean of each line over the whole span, for all that happened more than a few times."""
         span = self._span
-        shown = {one.labels[label]: one for one in lines}
-        values = {"route": self._routes, "status": self._statuses}[label]
+        minutes = (span.end - span.begin) / 60
+        shown = {one.labels["status"]: one for one in lines}
         whole = Spell(span.begin, span.end).holds(self._told.at + (END - DAY))
-        for code, value in enumerate(values):
-            count = np.count_nonzero(whole & (self._told.codes[label] == code))
+        for code, status in enumerate(self._statuses):
+            count = np.count_nonzero(whole & (self._told.codes["status"] == code))
             if count < 100:
                 continue
-            known = count / (span.end - span.begin)
-            line = shown.get(value)
+            known = count / minutes
+            line = shown.get(status)
             # Where the line has no point, it is 0.
             said = sum(point for _, point in line.points) * span.step / (span.end - span.begin) if line else 0
-            if abs(said - known) > RATE_TOLERANCE * known + LOST / (span.end - span.begin):
-                yield self._finding(query, f"{value} is {said:.4g}/s, but there were {known:.4g}/s")
+            if abs(said - known) > RATE_TOLERANCE * known + LOST / minutes:
+                yield self._finding(query, f"{status} is {said:.4g} a minute, but there were {known:.4g}")
 
     def failed(self, query: Query, lines: list[Series]) -> Iterator[Finding]:
         """The error ratio in the middle of each part of the day."""

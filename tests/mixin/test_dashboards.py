@@ -7,6 +7,7 @@ import json
 import re
 from urllib.parse import parse_qs, urlsplit
 
+import _jsonnet
 import pytest
 
 from kronos_mixin.contract import load_contract, mixin_path
@@ -14,7 +15,8 @@ from kronos_mixin.jsonnet import evaluate
 from kronos_service.telemetry.logs import FIELDS
 from proof import grafana_types
 
-DASHBOARDS = evaluate(mixin_path()).dashboards
+MIXIN = evaluate(mixin_path())
+DASHBOARDS = MIXIN.dashboards
 LOKI = {"enabled": True, "datasource": "team-loki", "selector": 'app="kronos", cluster=~"${cluster:pipe}"'}
 WITH_LOGS = evaluate(mixin_path(), {"kronos": {"loki": LOKI}}).dashboards
 
@@ -69,6 +71,92 @@ def test_log_filters_use_fields_and_values_that_a_line_can_have():
         assert field in FIELDS
         if field in closed and text and not text.startswith("$"):
             assert set(text.split("|")) <= set(closed[field]), (field, text)
+
+
+EIGHT = (
+    "Request rate",
+    "Latency p50, p95, p99",
+    "Error rate and types",
+    "Timeout rate",
+    "Concurrent requests",
+    "Model inference time",
+    "Input size distribution",
+    "Security events",
+)
+
+
+@pytest.mark.parametrize("title", EIGHT)
+def test_a_wall_shows_the_overview_without_scrolling(title):
+    # Rows of Grafana's grid are 30 pixels high and 8 apart; in kiosk mode, variables may remain above them.
+    (panel,) = (p for p in DASHBOARDS["kronos-dashboard.json"]["panels"] if p["title"].startswith(title))
+    assert 80 + 38 * (panel["gridPos"]["y"] + panel["gridPos"]["h"]) <= 1080
+
+
+SIMPLE = """
+local config = (import 'config.libsonnet')._config.kronos;
+local dashboard = import 'lib/dashboard.libsonnet';
+local panel = import 'lib/panel.libsonnet';
+local stat(title) = panel.stat({ title: title, description: '', unit: 'none', queries: [], steps: [] });
+dashboard.new(config, {
+  uid: 'simple',
+  title: 'Simple',
+  description: '',
+  variables: [],
+  source: (import 'rules/records.libsonnet')(config).kronos_requests_total,
+  panels: { [name]: stat(name) for name in %(panels)s },
+  rows: dashboard.rows(4, %(rows)s),
+})
+"""
+
+
+def simple(panels, *rows):
+    snippet = SIMPLE % {"panels": json.dumps(panels), "rows": json.dumps(rows)}
+    made = json.loads(_jsonnet.evaluate_snippet(str(mixin_path() / "simple.jsonnet"), snippet))
+    return {panel["title"]: panel for panel in made["panels"]}
+
+
+def test_a_panel_keeps_its_id_when_others_come_and_go():
+    before, after = simple(["a", "b"], ["a", "b"]), simple(["a", "b", "c"], ["c"], ["b", "a"])
+    assert before["a"]["gridPos"] != after["a"]["gridPos"]
+    assert {name: after[name]["id"] for name in before} == {name: before[name]["id"] for name in before}
+    assert len({panel["id"] for panel in after.values()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "wrong"), [(["a"], "b"), (["a", "b", "b"], "b"), (["a", "b", "z"], "z")], ids=["no", "two", "unknown"]
+)
+def test_each_panel_has_one_place(rows, wrong):
+    with pytest.raises(RuntimeError, match=f"each panel has one place in the rows, but not {wrong}\n"):
+        simple(["a", "b"], rows)
+
+
+def test_panels_of_one_metric_take_their_words_from_the_contract():
+    metrics = load_contract().metrics
+    panels = {panel["title"]: panel for panel in DASHBOARDS["kronos-inference.json"]["panels"]}
+    for title, name in {
+        "Queue depth": "kronos_queue_depth",
+        "Queue wait p50, p95, p99 (5m)": "kronos_queue_wait_seconds",
+        "Series per model call (mean)": "kronos_batch_series",
+        "Cancelled requests per minute (5m)": "kronos_cancellations_total",
+    }.items():
+        assert title.startswith(metrics[name].title)
+        assert panels[title]["description"] == metrics[name].help
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_alerts_that_fire_are_marked_on_every_panel(name):
+    (alerts,) = DASHBOARDS[name]["annotations"]["list"]
+    assert alerts["enable"] is True
+    assert alerts["expr"].startswith('ALERTS{alertname=~"Kronos.*", alertstate="firing", ')
+    assert alerts["expr"].endswith(' job=~"$job"}')
+
+
+def test_a_label_that_an_alert_does_not_have_leaves_nothing_in_its_link():
+    links = [rule["annotations"]["dashboard_url"] for group in MIXIN.alerts for rule in group["rules"]]
+    assert links
+    for link in links:
+        bare = re.sub(r"{{ with [^}]*}}.*?{{ end }}", "", link)
+        assert re.fullmatch(r"https://grafana\.example\.com/d/[\w-]+\?var-job={{ \$labels\.job \| urlquery }}", bare)
 
 
 def panels(dashboard, kind):

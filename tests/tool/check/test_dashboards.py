@@ -69,7 +69,6 @@ GREEN = {"value": None, "color": "green"}
         (lambda panel: panel["gridPos"].update(x=20), "reaches out of the grid"),
         (lambda panel: panel["gridPos"].update(y=0), "lies over"),
         (lambda panel: panel["gridPos"].update(w=4.8), "has no place on the grid in whole numbers"),
-        (lambda panel: panel.update(id=1), "has two panels with the id 1"),
         (target(expr='sum by (job) (up{job=~"$jobs"})', legendFormat="{{job}}"), "uses the variable jobs"),
     ],
 )
@@ -82,17 +81,22 @@ def test_a_fault_in_a_panel(mixin, findings, fault, finding):
 def test_lines_that_share_a_name_by_a_value(mixin, findings):
     # `inference` is a type of error and a stage of timeouts.
     timeouts, errors = panel(mixin, "Timeout rate"), panel(mixin, "Error rate and types")
-    timeouts["targets"].append({**errors["targets"][0], "refId": "Z"})
-    assert findings(mixin) == [
-        "grafana/kronos-dashboard.json: panel 'Timeout rate (5m)': lines of A and Z would both be called 'inference'"
-    ]
+    timeouts["targets"].append({**errors["targets"][0], "legendFormat": "in {{type}}", "refId": "Z"})
+    (finding,) = findings(mixin)
+    assert finding.startswith("grafana/kronos-dashboard.json: panel 'Timeout rate")
+    assert finding.endswith("lines of A and Z would both be called 'in inference'")
 
 
 def test_a_value_that_the_query_fixes_needs_no_legend(mixin, findings):
-    one = panel(mixin, "Requests by status")["targets"][0]
+    one = panel(mixin, "Request rate")["targets"][0]
     one["expr"] = one["expr"].replace('status=~"$status"', 'status="success", status=~"$status"')
     one["legendFormat"] = "all"
     assert findings(mixin) == []
+
+
+def test_two_panels_with_one_id(mixin, findings):
+    panel(mixin, "Timeout rate")["id"] = panel(mixin, "Error rate")["id"] = 7
+    assert findings(mixin) == ["grafana/kronos-dashboard.json: has two panels with the id 7"]
 
 
 def test_a_variable_that_no_panel_uses(mixin, findings):

@@ -31,6 +31,7 @@ const DATASOURCE = { type: 'prometheus', uid: UID };
 export function scene(dashboard: Dashboard, all: Dashboard[], chosen: URLSearchParams): Page {
   return new Page({
     title: dashboard.title,
+    isKiosk: chosen.has('kiosk'),
     $timeRange: new SceneTimeRange({
       from: time(chosen.get('from')) ?? dashboard.time.from,
       to: time(chosen.get('to')) ?? dashboard.time.to,
@@ -51,16 +52,22 @@ export function scene(dashboard: Dashboard, all: Dashboard[], chosen: URLSearchP
 
 interface PageState extends SceneObjectState {
   title: string;
+  isKiosk: boolean;
   toolbar: SceneObject[];
   selectors: SceneObject;
   body: SceneObject;
 }
 
-/** The whole page: title and time range, then the variables, then the panels. */
+/** The whole page: title and time range, then the variables, then the panels; on a wall the panels alone. */
 export class Page extends SceneObjectBase<PageState> {
   static Component = ({ model }: SceneComponentProps<Page>) => {
-    const { title, toolbar, selectors, body } = model.useState();
-    return (
+    const { title, isKiosk, toolbar, selectors, body } = model.useState();
+    const panels = (
+      <div style={{ display: 'flex' }}>
+        <body.Component model={body} />
+      </div>
+    );
+    return isKiosk ? panels : (
       <Stack direction="column" gap={2}>
         <Stack direction="row" gap={2} alignItems="center" justifyContent="space-between">
           <Text element="h1" variant="h3">
@@ -75,9 +82,7 @@ export class Page extends SceneObjectBase<PageState> {
         <Stack direction="row" gap={1} wrap="wrap">
           <selectors.Component model={selectors} />
         </Stack>
-        <div style={{ display: 'flex' }}>
-          <body.Component model={body} />
-        </div>
+        {panels}
       </Stack>
     );
   };

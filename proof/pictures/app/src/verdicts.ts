@@ -23,6 +23,10 @@ export interface Verdict {
   /** Titles and texts that don't fit into their place. */
   cut: string[];
   links: Array<{ title: string; address: string }>;
+  /** Where it ends, in pixels from the top of the page. */
+  bottom: number;
+  /** The share of the panel's inside that its lines and axes have beside the legend; null for other kinds. */
+  plotted: number | null;
 }
 
 export interface Handle {
@@ -91,6 +95,8 @@ function verdict(panel: VizPanel, source: Panel | undefined): Verdict {
     text: place?.textContent?.replace(title, '') ?? '',
     cut: place ? cut(place) : [],
     links: titleItems instanceof Links ? titleItems.state.links.map((link) => ({ title: link.title, address: titleItems.address(link) })) : [],
+    bottom: place ? place.getBoundingClientRect().bottom + window.scrollY : 0,
+    plotted: place ? plotted(place) : null,
   };
 }
 
@@ -101,6 +107,12 @@ function element(key: string): Element | null {
 function drawn(key: string): boolean {
   const place = element(key);
   return place !== null && (place.querySelector('canvas, [role="grid"], [data-empty]') !== null || place.textContent!.length > 0);
+}
+
+function plotted(place: Element): number | null {
+  const plot = place.querySelector('.uplot')?.getBoundingClientRect();
+  const inside = place.querySelector('[data-testid="data-testid panel content"]')?.getBoundingClientRect();
+  return plot && inside ? (plot.width * plot.height) / (inside.width * inside.height) : null;
 }
 
 /** Texts that an ellipsis or an edge cuts off, and lists that one would have to scroll. */
