@@ -54,7 +54,7 @@ def test_an_annotation_shows_a_label_that_is_not_there(mixin, findings):
 
 
 def test_a_legend_shows_a_label_that_is_not_there(mixin, findings):
-    panel(mixin, "Request rate")["targets"][0]["legendFormat"] = "{{route}} {{instance}}"
+    panel(mixin, "Request rate")["targets"][0]["legendFormat"] = "{{status}} {{instance}}"
     (finding,) = findings(mixin)
     assert finding.startswith("grafana/kronos-dashboard.json: panel 'Request rate")
     assert finding.endswith(" A: the legend shows the label instance, which the result does not have")
