@@ -39,11 +39,12 @@ class Example:
 class Metric:
     """One metric of the service.
 
-    ``labels`` maps each label to the name of its value set, which is in ``Contract.label_values`` (closed)
-    or in ``Contract.open_labels``. ``section`` is where the metrics reference lists it, ``title`` what a panel of
-    it is called. ``buckets`` are the upper bounds as the service exposes them in ``le``, without ``+Inf``; empty
-    for anything but a histogram. ``rule_group`` is the group of the rule that records its rate by all of its labels;
-    None: no such rule. ``when`` names the condition under which the metric exists at all; None: always.
+    ``section`` is where the metrics reference lists it, ``title`` what a panel of it is called, ``why`` what it is
+    there for. ``labels`` maps each label to the name of its value set, which is in ``Contract.label_values``
+    (closed) or in ``Contract.open_labels``. ``buckets`` are the upper bounds as the service exposes them in ``le``,
+    without ``+Inf``; empty for anything but a histogram. ``rule_group`` is the group of the rule that records its
+    rate by all of its labels; None: no such rule. ``when`` names the condition under which the metric exists at all;
+    None: always.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Metric:
     unit: str
     title: str
     help: str
+    why: str
     labels: Mapping[str, str]
     example: Example
     buckets: tuple[str, ...] = ()
@@ -174,6 +176,7 @@ def _build(raw: Any) -> Contract:
             unit=spec["unit"],
             title=spec["title"],
             help=spec["help"],
+            why=spec["why"],
             labels=MappingProxyType(dict(spec["labels"])),
             example=Example(spec["example"]["says"], spec["example"]["query"].replace("{job}", matcher)),
             buckets=buckets[spec["buckets"]] if "buckets" in spec else (),

@@ -36,8 +36,8 @@ def documents(mixin: Path, data: Mixin) -> dict[Path, str]:
 
     ``mixin`` is the folder of the Kronos mixin, ``data`` what is in it, without anybody's configuration laid over it.
 
-    The guide to the service is among them where it lies beside the mixin, in a checkout. Raises DocumentError, or
-    ContractError if the contract is wrong.
+    The guide to the service and the design are among them where they lie beside the mixin, in a checkout. Raises
+    DocumentError, or ContractError if the contract is wrong.
     """
     meanings = knobs.meanings(mixin)
     runbooks = {path.stem: path for path in sorted((mixin / "runbooks").glob("*.md"))}
@@ -48,10 +48,12 @@ def documents(mixin: Path, data: Mixin) -> dict[Path, str]:
         pages[path] = _filled(path, {"defaults": functools.partial(_defaults, data, meanings, alert)})
     if index is not None:
         pages[index] = _filled(index, {"alerts": lambda _: _index(data, runbooks)})
-    guide = mixin.parent / "service" / "OBSERVABILITY.md"
+    contract = load_contract(mixin / "metrics.json")
+    guide, design = (mixin.parent / page for page in ("service/OBSERVABILITY.md", "docs/design.md"))
     if guide.is_file():
-        metrics = reference.section(load_contract(mixin / "metrics.json"))
-        pages[guide] = _filled(guide, {"metrics": lambda _: metrics, **dict(_others())})
+        pages[guide] = _filled(guide, {"metrics": lambda _: reference.section(contract), **dict(_others())})
+    if design.is_file():
+        pages[design] = _filled(design, {"reasons": lambda _: reference.reasons(contract)})
     return pages
 
 

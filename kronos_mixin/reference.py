@@ -23,6 +23,11 @@ def section(contract: Contract) -> str:
     return "\n\n".join(parts)
 
 
+def reasons(contract: Contract) -> str:
+    """What each metric is there for, as Markdown."""
+    return table(("metric", "what it is there for"), ((f"`{m.name}`", m.why) for m in contract.metrics.values()))
+
+
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table; `|` in a cell is escaped."""
     head = list(header)

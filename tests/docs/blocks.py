@@ -2,6 +2,7 @@
 
 ```sh run            commands that a test pastes into a shell; all blocks of a page go into one, in order
 ```sh run if=jq      the same, where the program jq is installed
+```diff file=PATH    lines to add to a file, beside some that it has
 ```text output       what the block above prints; `...` stands for anything
 """
 
@@ -12,7 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_BLOCK = re.compile(r"^( *)```(\S+)([^\n]*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(
+    r"^(?P<indent> *)(?P<fence>`{3,})(?P<language>\w+)(?P<flags>[^\n]*)\n(?P<body>.*?)^(?P=indent)(?P=fence)$",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,13 @@ class Block:
 def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     found = list(_BLOCK.finditer(text))
-    for match, following in zip(found, [*found[1:], None], strict=True):
+    for match, below in zip(found, [*found[1:], None], strict=True):
         output = None
-        if following and following[3].split() == ["output"] and not text[match.end() : following.start()].strip():
-            output = _body(following)
-        line = text.count("\n", 0, match.start()) + 1
-        yield Block(match[2], tuple(match[3].split()), _body(match), f"{page.name}, line {line}", output)
+        if below and below["flags"].split() == ["output"] and not text[match.end() : below.start()].strip():
+            output = _body(below)
+        where = f"{page.name}, line {text.count(chr(10), 0, match.start()) + 1}"
+        yield Block(match["language"], tuple(match["flags"].split()), _body(match), where, output)
 
 
 def _body(match: re.Match[str]) -> str:
-    return re.sub(f"^{match[1]}", "", match[4], flags=re.MULTILINE)
+    return re.sub(f"^{match['indent']}", "", match["body"], flags=re.MULTILINE)

@@ -41,26 +41,6 @@ def test_the_service_brings_its_sections_of_the_guide():
     assert {"log-fields", "settings"} <= {point.name for point in entry_points(group=documents.SECTIONS)}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path):
-    broken = []
-    for target in re.findall(r"\]\(([^)\s]+)\)", text(page)):
-        path, _, fragment = target.partition("#")
-        if path.startswith("http"):
-            continue
-        file = (page.parent / path).resolve() if path else page
-        if not file.exists() or (fragment and fragment not in anchors(file)):
-            broken.append(target)
-    assert broken == []
-
-
-def anchors(page: Path) -> set[str]:
-    """As GitHub makes them of headings, and those written out."""
-    headings = re.findall(r"^#+ (.*)$", text(page), re.MULTILINE)
-    made = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    return made | set(re.findall(r'<a id="([^"]+)">', text(page)))
-
-
 def queries_of(page: Path) -> list[str]:
     fenced = [block.text for block in blocks(page) if block.language == "promql"]
     return [
