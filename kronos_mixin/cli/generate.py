@@ -39,7 +39,8 @@ def generate(output: OutputOption = Path("monitoring"), *, speak: Say) -> None:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or output}: {error.strerror}")
+    here = Path.cwd()
     for path in changed:
-        speak.done(f"{path}: written")
+        speak.done(f"{path.relative_to(here) if path.is_relative_to(here) else path}: written")
     if not changed:
         speak.done("everything is up to date")

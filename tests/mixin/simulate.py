@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kronos_mixin import promql
@@ -92,8 +92,8 @@ class Instance:
     # While it is down, Prometheus still knows the target: `up` is 0 and nothing else is there. Each end is a start.
     down: tuple[tuple[float, float], ...] = ()
     gauges: Mapping[str, Value] = field(default_factory=dict)
-    # By metric, for those of which the requests say nothing.
-    events: Mapping[str, Sequence[Event]] = field(default_factory=dict)
+    # By metric, for those of which the requests say nothing: events, or merely their times.
+    events: Mapping[str, Iterable[Event | float]] = field(default_factory=dict)
     version: str = "1.0.0"
     # Another program that answers on the port of ours.
     foreign: bool = False
@@ -171,7 +171,7 @@ class Instance:
             return [Event(r.at, {"route": r.route}, r.seconds * r.model) for r in inferred]
         if name == "kronos_rate_limited_total":
             return [Event(r.at, {"client": r.client}) for r in self.requests if r.status == "rate_limited"]
-        return list(self.events.get(name, ()))
+        return [event if isinstance(event, Event) else Event(event) for event in self.events.get(name, ())]
 
     def _gauges(self) -> Iterator[tuple[str, dict[str, str], Value]]:
         for name, value in {**WELL, **self.gauges}.items():
