@@ -11,7 +11,7 @@ from kronos_mixin.check.finding import Finding
 from kronos_mixin.check.series import Known
 from kronos_mixin.jsonnet import Mixin
 
-SECTIONS = ("Meaning", "Impact", "First steps", "Causes", "Mitigation", "When to silence")
+SECTIONS = ("Meaning", "Impact", "First steps", "Causes", "Mitigation", "When to silence", "Defaults")
 
 # Prometheus's own metrics, which tell why it knows nothing of the service.
 _OF_PROMETHEUS = (
