@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from kronos_mixin import __version__
-from kronos_mixin.cli import check, compile, generate, merge, say, vendor  # noqa: A004 - As the command is called.
+from kronos_mixin.cli import check, compile, console, generate, merge, vendor  # noqa: A004 - As the command is called.
+from kronos_mixin.commands import command
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def _show_version(wanted: bool) -> None:
@@ -24,25 +25,17 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Recording rules, alerts and dashboards for your Prometheus and Grafana, out of a mixin.
+    """Compile, check and install Prometheus mixins.
 
-    A mixin is a Jsonnet package of them. Kronos's own is built in; any other in the community's layout works, too.
-
-    \b
-    compile   makes the files that you import
-    check     says what is wrong with a mixin before a Prometheus has to
-    generate  writes all that is generated, in a checkout of the Kronos mixin
-    merge     adds rules and scrape job to a prometheus.yml that you have; unmerge takes them out
-    vendor    lays the Kronos mixin into a Jsonnet repository of yours
-
-    Each has examples: kronos-mixin compile --help
+    A mixin is a Jsonnet package of recording rules, alerts and dashboards. The Kronos mixin is built in; any other
+    in the usual layout works, too. Each command shows examples: kronos-mixin compile --help
 
     \b
     Exit codes
     0  done, or nothing found
-    1  findings, a refusal, or wrong input: the message says which, and what to do
-    2  the command line is wrong
-    3  vendor only: the remote repository can't be asked
+    1  findings, a refusal or bad input; the message says what to do about it
+    2  bad command line
+    3  vendor only: the remote repository can't be reached
     """
 
 
@@ -56,8 +49,8 @@ app.command()(vendor.vendor)
 
 def main() -> None:
     """Entry point of the installed command."""
-    say.end_in_order()
-    app(prog_name="kronos-mixin")
+    console.exit_on_signals()
+    app(prog_name=command())
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def read(path: Path) -> Config:
     return Data(data, places)
 
 
-def laid(configs: Sequence[Config], texts: bool = False) -> str:
+def overlays(configs: Sequence[Config], texts: bool = False) -> str:
     """Jsonnet that lays `configs` over a mixin, to stand behind it; empty without any. `texts` as in `overlay`."""
     parts = (
         f"(import {json.dumps(str(config.absolute()))})" if isinstance(config, Path) else overlay(config, texts)

@@ -12,7 +12,7 @@ from typing import Any
 import _jsonnet
 
 from kronos_mixin import schema, trace
-from kronos_mixin.config import Config, laid
+from kronos_mixin.config import Config, overlays
 
 try:
     import _gojsonnet  # The extra `fast`: a tenth of the time.
@@ -151,7 +151,7 @@ def _snippet(file: Path, configs: Sequence[Config]) -> str:
     # asked for: other mixins keep functions in it, and fields that raise an error until they are overridden.
     return f"""
         local base = import {json.dumps(file.name)};
-        local mixin = base {laid(configs, is_ours(file))};
+        local mixin = base {overlays(configs, is_ours(file))};
         local get(name) = if std.objectHasAll(mixin, name) then mixin[name] else null;
         local known = if std.objectHasAll(base, '_config') then std.objectFieldsAll(base._config) else [];
         local config = if std.objectHasAll(mixin, '_config') then mixin._config else {{}};
@@ -173,7 +173,7 @@ def _wrong_knobs(file: Path, configs: Sequence[Config], jpath: Sequence[Path]) -
     # The configuration alone, without the assertions that may just have failed.
     snippet = f"""
         local base = (import {json.dumps(file.name)}) + {{ kronosStrict:: false }};
-        local config = (base {laid(configs, is_ours(file))})._config;
+        local config = (base {overlays(configs, is_ours(file))})._config;
         {{
           defaults: base.kronosDefaults,
           config: config.kronos,

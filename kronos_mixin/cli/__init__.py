@@ -1,1 +1,1 @@
-"""The command line: one module a command, what they share in `options` and `say`. It decides nothing itself."""
+"""The command line: a module for each command. It reads options and prints; decisions are made elsewhere."""

@@ -1,4 +1,4 @@
-"""The command check."""
+"""`kronos-mixin check`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from kronos_mixin.check import others, ours
+from kronos_mixin.cli.console import FAILED, Console, fail
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import DEFAULT_OUTPUT, Metadata, OutputOption, Source, output_arguments
-from kronos_mixin.cli.say import NO, Say, fail
 from kronos_mixin.commands import command
 from kronos_mixin.compile import Target, render, targets_in
 from kronos_mixin.contract import ContractError, load_contract
@@ -20,7 +20,7 @@ from kronos_mixin.jsonnet import CompileError, is_ours
 
 
 class Format(enum.StrEnum):
-    """What `--format` takes."""
+    """How findings are printed."""
 
     text = "text"
     json = "json"
@@ -30,21 +30,20 @@ class Format(enum.StrEnum):
 def check(
     source: Source,
     output: OutputOption = DEFAULT_OUTPUT,
-    form: Annotated[Format, typer.Option("--format", help="How findings are printed.")] = Format.text,
+    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.text,
     *,
     metadata: Metadata,
-    speak: Say,
+    console: Console,
 ) -> None:
-    """Check a mixin, and that the compiled files are up to date. One line per finding.
+    """Check a mixin and the files compiled from it.
 
-    The Kronos mixin: every expression must parse and read only series and labels that the service exposes or a rule
-    records; each recorded series must be read by something; the files in the output folder must be what the mixin
-    compiles to.
+    In the Kronos mixin, expressions may only read series and labels that the service exposes or a rule records,
+    every recorded series must be used, and the compiled files must be up to date.
 
-    Any other: expressions must parse, and series that only a rule can make (with a colon in their name) must be
-    recorded by one. Compiled files are compared if there are any.
+    In any other mixin, expressions must parse, and a series with a colon in its name must be recorded by a rule.
+    Compiled files are compared if there are any.
 
-    Both: promtool must agree with the rules, where it is on PATH.
+    If promtool is on PATH, it checks the rules as well.
 
     \b
     Examples
@@ -52,14 +51,14 @@ def check(
       kronos-mixin check --config mine.yml --format json
       kronos-mixin check --mixin vendor/kubernetes-mixin
 
-    Exit code 0: nothing found; 1: findings, or the mixin can't be compiled; 2: the command line is wrong.
+    Exit code 0: nothing found; 1: findings, or the mixin doesn't compile; 2: bad command line.
     """
-    data = source.evaluate(speak)
+    data = source.evaluate(console)
     again = command("compile", *source.arguments, *output_arguments(output), *metadata.arguments)
     try:
         targets = targets_in(output, data.name) or {Target.plain}
         files = render(data, targets, labels=metadata.labels, namespace=metadata.namespace)
-        with speak.progress("checking"):
+        with console.progress("checking"):
             if is_ours(source.path):
                 contract = load_contract(source.path / "metrics.json")
                 findings = ours.check(data, contract, files, output, source.path, again)
@@ -74,12 +73,12 @@ def check(
     }
     if form is Format.json:
         found = [dataclasses.asdict(finding) for finding in findings]
-        speak.result(json.dumps({"mixin": data.name, **counts, "findings": found}, indent=2))
+        console.result(json.dumps({"mixin": data.name, **counts, "findings": found}, indent=2))
     else:
         for finding in findings:
-            speak.result(str(finding))
+            console.result(str(finding))
     if findings:
-        raise typer.Exit(NO)
+        raise typer.Exit(FAILED)
     if form is Format.text:
         rules, alerts, dashboards = counts.values()
-        speak.done(f"{rules} recording rules, {alerts} alerts, {dashboards} dashboards: nothing found")
+        console.done(f"{rules} recording rules, {alerts} alerts, {dashboards} dashboards: nothing found")

@@ -1,4 +1,4 @@
-"""The command compile."""
+"""`kronos-mixin compile`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from kronos_mixin.cli.console import Console, fail
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import DEFAULT_OUTPUT, Metadata, OutputOption, Source
-from kronos_mixin.cli.say import Say, fail
 from kronos_mixin.compile import Target, leftovers, render, targets_in, write
 from kronos_mixin.jsonnet import CompileError
 
@@ -22,50 +22,51 @@ def compile(  # noqa: A001 - As the command is called.
         typer.Option(
             "--target",
             help="plain: files for Prometheus and Grafana; kubernetes: PrometheusRule and ConfigMap objects. May be "
-            "repeated. Default: plain, and whatever was compiled into the folder before.",
+            "repeated. Default: plain, and what the folder already holds.",
         ),
     ] = None,
     *,
     metadata: Metadata,
-    speak: Say,
+    console: Console,
 ) -> None:
     """Compile a mixin into files for Prometheus and Grafana.
 
-    All files are written, or none. Files that an older run wrote and this one would not are removed; what somebody
-    else put into the folder stays, and is never replaced.
+    Either all files are written or none. Files left over from an earlier run are removed; files that it didn't write
+    are never touched.
 
     \b
     Examples
-    The Kronos mixin as it is, into ./monitoring:
+    The Kronos mixin, into ./monitoring:
       kronos-mixin compile
-    With your own thresholds, without any Jsonnet:
+    With your own thresholds:
       echo 'kronos: {alerts: {KronosHighErrorRate: {threshold: 0.05}}}' > mine.yml
       kronos-mixin compile --config mine.yml
     For the Prometheus Operator and Grafana's sidecar:
-      kronos-mixin compile --target kubernetes --namespace monitoring --label release=prometheus
-    Another mixin, with the libraries that `jb install` put into vendor/:
+      kronos-mixin compile --target kubernetes --namespace monitoring \\
+        --label release=prometheus
+    Another mixin, with libraries from `jb install` in vendor/:
       kronos-mixin compile --mixin vendor/node-mixin --output monitoring/node
 
-    Exit code 0: written; 1: the mixin or its configuration is wrong, or the folder can't be written; 2: the command
-    line is wrong.
+    Exit code 0: written; 1: an error in the mixin or its configuration, or a folder that can't be written; 2: bad
+    command line.
     """
-    data = source.evaluate(speak)
+    data = source.evaluate(console)
     targets = set(target or []) or {Target.plain} | targets_in(output, data.name)
     try:
         files = render(data, targets, labels=metadata.labels, namespace=metadata.namespace)
     except CompileError as error:
         fail(str(error))
     if not files:
-        fail(f"{source.path}: holds nothing to write: no grafanaDashboards, prometheusAlerts or prometheusRules")
+        fail(f"{source.path}: nothing to compile: no grafanaDashboards, prometheusAlerts or prometheusRules")
     stale = leftovers(files, output, data.name)
     try:
         kept = write(files, output, data.name)
     except OSError as error:
         fail(f"{error.filename or output}: {error.strerror}; nothing was changed")
     for file in files:
-        speak.done(str(output / file))
+        console.done(str(output / file))
     for path in stale:
         if path in kept:
-            speak.note(f"{path}: is left over from an older mixin, but was edited since: it stays")
+            console.note(f"{path}: left over from an earlier run, but edited since: kept")
         else:
-            speak.done(f"{path}: removed")
+            console.done(f"{path}: removed")

@@ -1,34 +1,34 @@
-"""The command generate."""
+"""`kronos-mixin generate`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from kronos_mixin import documents
+from kronos_mixin.cli.console import Console, fail
 from kronos_mixin.cli.groups import grouped
-from kronos_mixin.cli.options import OutputOption
-from kronos_mixin.cli.say import Say, fail
+from kronos_mixin.cli.options import DEFAULT_OUTPUT, OutputOption
 from kronos_mixin.compile import Target, render, targets_in, write
 from kronos_mixin.contract import ContractError, mixin_path
 from kronos_mixin.jsonnet import CompileError, evaluate
 
 
 @grouped
-def generate(output: OutputOption = Path("monitoring"), *, speak: Say) -> None:
-    """Write everything that is generated, for those who change the Kronos mixin.
+def generate(output: OutputOption = DEFAULT_OUTPUT, *, console: Console) -> None:
+    """Update all generated files in a checkout.
 
-    The compiled files, the list of knobs, and what runbooks and the guide quote from the mixin and its contract. In
-    a checkout, after each change to mixin/, settings or log fields: `check` names what is out of date.
+    These are the compiled files, the list of knobs, and what runbooks and the guide quote from the mixin and its
+    contract. Run it after a change to mixin/, settings or log fields; `check` names what is out of date.
 
     \b
     Example
       python build.py generate
 
-    Exit code 0: all is as it should be now; 1: the mixin or a document is wrong: the message says where.
+    Exit code 0: everything is up to date; 1: an error in the mixin or a document.
     """
     mixin = mixin_path()
     try:
-        with speak.progress("generating"):
+        with console.progress("generating"):
             data = evaluate(mixin)
             files = render(data, {Target.plain} | targets_in(output, data.name))
             before = {path: path.read_bytes() for path in map(output.joinpath, files) if path.is_file()}
@@ -41,6 +41,6 @@ def generate(output: OutputOption = Path("monitoring"), *, speak: Say) -> None:
         fail(f"{error.filename or output}: {error.strerror}")
     here = Path.cwd()
     for path in changed:
-        speak.done(f"{path.relative_to(here) if path.is_relative_to(here) else path}: written")
+        console.done(f"{path.relative_to(here) if path.is_relative_to(here) else path}: written")
     if not changed:
-        speak.done("everything is up to date")
+        console.done("everything is up to date")

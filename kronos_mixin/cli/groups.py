@@ -1,4 +1,4 @@
-"""Options that several commands have, written once: a command takes a dataclass of them like any other parameter."""
+"""Groups of options, as dataclasses that commands take as parameters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """Put the fields of dataclasses among a command's parameters in their place, which is what Typer can read."""
+    """Replace each dataclass among a command's parameters by its fields, which Typer understands."""
     signature = inspect.signature(command, eval_str=True)
     groups: dict[str, Any] = {
         name: parameter.annotation

@@ -1,4 +1,4 @@
-"""The commands merge and unmerge: for those who run a central Prometheus."""
+"""`kronos-mixin merge` and `kronos-mixin unmerge`."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from typing import Annotated
 
 import typer
 
+from kronos_mixin.cli import completion
+from kronos_mixin.cli.console import USAGE, Console, fail
 from kronos_mixin.cli.groups import grouped
-from kronos_mixin.cli.options import MixinOption, NameOption, Source, path_of
-from kronos_mixin.cli.say import USAGE, Say, fail
+from kronos_mixin.cli.options import MixinOption, Source, path_of
 from kronos_mixin.commands import command, each
 from kronos_mixin.compile import rule_file_names
 from kronos_mixin.jsonnet import CompileError, entry, is_ours, name_of
 from kronos_mixin.merge import request
 from kronos_mixin.merge.apply import apply
 from kronos_mixin.merge.plan import Plan, describe, plan_merge, plan_unmerge, read
-from kronos_mixin.merge.prometheusyml import Refused
-from kronos_mixin.merge.reload import Reload, ReloadFailed
+from kronos_mixin.merge.prometheusyml import MergeError
+from kronos_mixin.merge.reload import Reload, ReloadError
 from kronos_mixin.merge.validate import validate
 
 ConfigArgument = Annotated[
     Path,
     typer.Argument(
-        help="The configuration of your Prometheus, under the name by which it reads it.", metavar="PROMETHEUS_YML"
+        help="Configuration file of your Prometheus, by the path it is started with.", metavar="PROMETHEUS_YML"
     ),
 ]
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """How a change is made."""
+    """Options on how a change is made."""
 
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would change, and stop.")] = False
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would change.")] = False
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")] = False
     reload: Annotated[
         str | None,
         typer.Option(
             "--reload",
-            help="Make the Prometheus at this address read the file, changed or not; if it refuses a change, put "
-            "everything back.",
+            help="Reload the Prometheus at this address, even if nothing changes. If it refuses a change, undo it.",
             metavar="URL",
         ),
     ] = None
 
     @property
     def prometheus(self) -> Reload | None:
-        """The Prometheus of --reload; ends on what is no address."""
+        """The Prometheus of --reload, if given. Exits on a bad address."""
         try:
             return Reload(self.reload) if self.reload else None
         except ValueError as error:
@@ -63,7 +63,7 @@ def merge(
         Path | None,
         typer.Option(
             "--rules-dir",
-            help="Folder for the rule files. Default: where they are, at first kronos-mixin/ beside PROMETHEUS_YML.",
+            help="Folder for the rule files. Default: as before, or kronos-mixin/ beside PROMETHEUS_YML.",
             metavar="DIR",
         ),
     ] = None,
@@ -71,7 +71,7 @@ def merge(
         list[str] | None,
         typer.Option(
             "--target",
-            help="Address of a service to scrape. May be repeated. Default: those that were given before.",
+            help="Address to scrape. May be repeated. Default: as before.",
             metavar="HOST:PORT",
         ),
     ] = None,
@@ -79,51 +79,52 @@ def merge(
         str | None,
         typer.Option(
             "--job",
-            help="Name of the scrape job, which the rules will select by. Default: as before, at first the mixin's.",
+            help="Name of the scrape job, which the rules select by. Default: as before, or the mixin's.",
             metavar="NAME",
+            autocompletion=completion.jobs,
         ),
     ] = None,
     rules_only: Annotated[
         bool,
         typer.Option(
             "--rules-only",
-            help="Add no scrape job: you have one, called as --job says. Until --target is given.",
+            help="Add no scrape job; use your own, named by --job. Default: as before.",
         ),
     ] = False,
     no_config: Annotated[
-        bool, typer.Option("--no-config", help="Go on without the --config files of the last merge.")
+        bool, typer.Option("--no-config", help="Forget the --config files of earlier merges.")
     ] = False,
     *,
     source: Source,
     change: Change,
-    speak: Say,
+    console: Console,
 ) -> None:
-    """Add rules and scrape job of a mixin to a Prometheus configuration that you have.
+    """Add a mixin's rules and scrape job to a prometheus.yml.
 
-    Only marked lines are added, in the file's own layout; everything else keeps every byte. The marks remember
-    --config, --job, --target and --rules-only: run again without them, merge brings its lines and rules up to date.
-    Several mixins can be in one file.
+    The lines it adds stand between marks, in the file's own style; nothing else in the file changes, not even
+    blanks. The marks remember --config, --job, --target and --rules-only: run merge again without them to update its
+    lines and rules. One file can hold several mixins.
 
-    It shows the difference and asks. promtool, where it is on PATH, must agree first. The old file is kept beside the
-    new one, as prometheus.yml.<time>.bak; the newest five of these stay.
+    Before anything is written, merge shows the difference, has promtool check it (if on PATH) and asks. The old file
+    is kept as prometheus.yml.<time>.bak; of these, the newest five stay.
 
     \b
     Examples
-    Look first:
-      kronos-mixin merge /etc/prometheus/prometheus.yml --target forecasts-1:8000 --dry-run
-    Do it, and have it read:
-      kronos-mixin merge /etc/prometheus/prometheus.yml --target forecasts-1:8000 --target forecasts-2:8000 \\
-        --reload http://localhost:9090
-    With thresholds of your own:
-      kronos-mixin merge /etc/prometheus/prometheus.yml --config mine.yml
-    You scrape the service already, in a job called forecasts:
-      kronos-mixin merge /etc/prometheus/prometheus.yml --job forecasts --rules-only
-    Another mixin beside it:
-      kronos-mixin merge /etc/prometheus/prometheus.yml --mixin vendor/node-mixin
-    Take it out again:
-      kronos-mixin unmerge /etc/prometheus/prometheus.yml
+    See what would change:
+      kronos-mixin merge prometheus.yml --target forecasts-1:8000 --dry-run
+    Change it, and reload Prometheus:
+      kronos-mixin merge prometheus.yml --target forecasts-1:8000 \\
+        --target forecasts-2:8000 --reload http://localhost:9090
+    With your own thresholds:
+      kronos-mixin merge prometheus.yml --config mine.yml
+    You already scrape the service, in a job called forecasts:
+      kronos-mixin merge prometheus.yml --job forecasts --rules-only
+    Add another mixin:
+      kronos-mixin merge prometheus.yml --mixin vendor/node-mixin
+    Undo it:
+      kronos-mixin unmerge prometheus.yml
 
-    Exit code 0: merged, or nothing to do; 1: refused, and nothing was changed; 2: the command line is wrong.
+    Exit code 0: merged, or nothing to do; 1: refused, nothing was changed; 2: bad command line.
     """
     prometheus = change.prometheus
     try:
@@ -133,25 +134,25 @@ def merge(
         asked = request.Request(source.config or (), job, target or (), rules_only)
         wanted = request.combined(asked, before, forget_config=no_config)
         if wanted.rules_only and not rules_only:
-            speak.note("As before, the rules alone; --target HOST:PORT adds a scrape job.")
+            console.note("Only the rules, as before; --target HOST:PORT adds a scrape job.")
         source = dataclasses.replace(source, config=list(wanted.config))
         if is_ours(source.path):
             below, above = request.layers(wanted, text, known_as)
-            data = source.evaluate(speak, below=below, above=above)
+            data = source.evaluate(console, below=below, above=above)
             scraped = data.scrape_configs
             if not (wanted.rules_only or wanted.targets or below):
                 targets = ", ".join(scraped[0]["static_configs"][0]["targets"])
-                speak.note(f"No --target was given: {targets} will be scraped.")
+                console.note(f"No --target was given: {targets} will be scraped.")
         else:
-            data = source.evaluate(speak)
+            data = source.evaluate(console)
             scraped = request.of_another(data, wanted, text)
         jobs = [] if wanted.rules_only else scraped
         plan = plan_merge(prometheus_yml, data, jobs, rules_dir, wanted.options(base))
     except CompileError as error:
         fail(str(error))
-    except Refused as error:
+    except MergeError as error:
         fail(f"{prometheus_yml}: {error}")
-    _carry_out(plan, change, prometheus, speak, ["merge", prometheus_yml, *_which(source.mixin, source.name)])
+    _carry_out(plan, change, prometheus, console, ["merge", prometheus_yml, *_which(source.mixin, source.name)])
 
 
 @grouped
@@ -159,94 +160,99 @@ def unmerge(
     prometheus_yml: ConfigArgument,
     rules_dir: Annotated[
         Path | None,
-        typer.Option(
-            "--rules-dir", help="Folder of rule files to remove, beside those that its block names.", metavar="DIR"
-        ),
+        typer.Option("--rules-dir", help="Remove rule files from this folder, too.", metavar="DIR"),
     ] = None,
     mixin: MixinOption = None,
-    name: NameOption = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", help="Name that the mixin was merged by.", metavar="NAME", autocompletion=completion.mixins
+        ),
+    ] = None,
     *,
     change: Change,
-    speak: Say,
+    console: Console,
 ) -> None:
-    """Take out what merge has added: its lines and its rule files.
+    """Remove what merge added.
 
-    Where nobody has edited anything else, the file is byte for byte what it was; else only our lines go.
+    Its lines and rule files go; if nobody has edited the file since, it is byte for byte what it was.
 
     \b
     Examples
-      kronos-mixin unmerge /etc/prometheus/prometheus.yml --reload http://localhost:9090
-      kronos-mixin unmerge /etc/prometheus/prometheus.yml --name node
+      kronos-mixin unmerge prometheus.yml --reload http://localhost:9090
+      kronos-mixin unmerge prometheus.yml --name node
 
-    Exit code 0: taken out, or nothing to do; 1: refused, and nothing was changed; 2: the command line is wrong.
+    Exit code 0: removed, or nothing to do; 1: refused, nothing was changed; 2: bad command line.
     """
     prometheus = change.prometheus
     try:
         plan = plan_unmerge(prometheus_yml, name or name_of(path_of(mixin)), rules_dir)
-    except Refused as error:
+    except MergeError as error:
         fail(f"{prometheus_yml}: {error}")
-    _carry_out(plan, change, prometheus, speak, ["unmerge", prometheus_yml, *_which(mixin, name)])
+    _carry_out(plan, change, prometheus, console, ["unmerge", prometheus_yml, *_which(mixin, name)])
 
 
 def _which(mixin: Path | None, name: str | None) -> list[str]:
-    """The options that say which mixin it is."""
+    """The options that name the mixin."""
     return [*each("--mixin", [mixin] if mixin else []), *each("--name", [name] if name else [])]
 
 
-def _carry_out(plan: Plan, change: Change, prometheus: Reload | None, speak: Say, again: list[object]) -> None:
-    """Show and make the planned change; `again` are the arguments of the command that it belongs to."""
+def _carry_out(plan: Plan, change: Change, prometheus: Reload | None, console: Console, again: list[object]) -> None:
+    """Show the planned change, ask, make it. `again` are the arguments of the running command, for hints."""
     for note in plan.notes:
-        speak.note(note)
+        console.note(note)
     if not plan.changed:
-        speak.done(f"{plan.config}: nothing to do")
+        console.done(f"{plan.config}: nothing to do")
         if prometheus and not change.dry_run:
             with _refusing(plan):
                 prometheus()
-            _look(plan, prometheus, speak)
+            _look(plan, prometheus, console)
         return
-    if not speak.quiet or change.dry_run:
-        speak.diff(describe(plan, whole=speak.verbose))
+    if not console.quiet or change.dry_run:
+        console.diff(describe(plan, whole=console.verbose))
     with _refusing(plan):
-        with speak.progress("asking promtool"):
+        with console.progress("running promtool"):
             notes = validate(plan)
         for note in notes:
-            speak.note(note)
+            console.note(note)
         if change.dry_run:
             return
         if not change.yes:
             _confirm()
         backup = apply(plan, prometheus)
-    speak.done(f"{plan.config}: done" + (f"; as it was before: {backup}" if backup else ""))
+    console.done(f"{plan.config}: done" + (f"; backup: {backup}" if backup else ""))
     if prometheus:
-        _look(plan, prometheus, speak)
+        _look(plan, prometheus, console)
     else:
         reload = command(*again, "--reload", "http://localhost:9090")
-        speak.done(f"Prometheus has not read it yet: run `{reload}`, send it SIGHUP, or restart it.")
+        console.done(f"Prometheus has not read it yet: run `{reload}`, send it SIGHUP, or restart it.")
 
 
-def _look(plan: Plan, prometheus: Reload, speak: Say) -> None:
-    """Say what a Prometheus that has reloaded reads now."""
+def _look(plan: Plan, prometheus: Reload, console: Console) -> None:
+    """Report what a Prometheus reads after its reload."""
     read = prometheus.rule_files()
     wanted, ours = {path.name for path in plan.rule_files}, set(rule_file_names(plan.name))
     if read is None:
-        speak.note(f"The Prometheus at {prometheus} has reloaded, but does not say what it reads.")
+        console.note(f"The Prometheus at {prometheus} has reloaded, but doesn't say what it reads.")
     elif wanted - read:
-        speak.note(f"The Prometheus at {prometheus} has reloaded, but reads another file than {plan.config}.")
+        console.note(f"The Prometheus at {prometheus} has reloaded, but reads another file than {plan.config}.")
     elif left := sorted((ours & read) - wanted):
-        speak.note(f"The Prometheus at {prometheus} has reloaded, but still reads {', '.join(left)} from elsewhere.")
+        console.note(
+            f"The Prometheus at {prometheus} has reloaded, but still reads {', '.join(left)} from elsewhere."
+        )
     else:
         held = f"it reads {', '.join(sorted(wanted))}" if wanted else f"it reads nothing of {plan.name} any more"
-        speak.done(f"The Prometheus at {prometheus} has reloaded: {held}.")
+        console.done(f"The Prometheus at {prometheus} has reloaded: {held}.")
 
 
 @contextlib.contextmanager
 def _refusing(plan: Plan) -> Iterator[None]:
-    """End with one message where the change can't be made."""
+    """Exit with a message if the change can't be made."""
     try:
         yield
-    except Refused as error:
+    except MergeError as error:
         fail(f"{plan.config}: {error}\nNothing was changed.")
-    except ReloadFailed as error:
+    except ReloadError as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or plan.config}: {error.strerror or error}\nNothing was changed.")
@@ -258,5 +264,5 @@ def _confirm() -> None:
             return
     except typer.Abort:
         typer.echo(err=True)
-        fail("There is no one to ask: say --yes, or --dry-run. Nothing was changed.")
+        fail("There is no one to ask: add --yes or --dry-run. Nothing was changed.")
     fail("Nothing was changed.")

@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they stand for."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kronos_mixin.cli.say import USAGE, Say, fail, interruptible
+from kronos_mixin.cli.console import USAGE, Console, fail, interruptible
 from kronos_mixin.commands import each
 from kronos_mixin.config import Config, ConfigError, read
 from kronos_mixin.contract import ContractError, mixin_path
@@ -17,20 +17,18 @@ from kronos_mixin.jsonnet import CompileError, Mixin, evaluate, is_ours
 
 MixinOption = Annotated[
     Path | None,
-    typer.Option(
-        "--mixin", help="Folder of a mixin, or its .libsonnet file. Default: the Kronos mixin.", metavar="PATH"
-    ),
+    typer.Option("--mixin", help="A mixin's folder or .libsonnet file. Default: the Kronos mixin.", metavar="PATH"),
 ]
 NameOption = Annotated[
-    str | None, typer.Option("--name", help="What the files' names begin with. Default: made from the mixin's path.")
+    str | None, typer.Option("--name", help="Prefix of file names. Default: from the mixin's path.", metavar="NAME")
 ]
 DEFAULT_OUTPUT = Path("monitoring")
-OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder of the compiled files.", metavar="DIR")]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder for the compiled files.", metavar="DIR")]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A mixin, and what the user lays over it."""
+    """A mixin and its configuration."""
 
     mixin: MixinOption = None
     jpath: Annotated[
@@ -38,8 +36,7 @@ class Source:
         typer.Option(
             "--jpath",
             "-J",
-            help="Folder of Jsonnet libraries, searched before the vendor/ folders here and around the mixin. "
-            "May be repeated; the last one wins.",
+            help="Library folder, searched before vendor/ here and around the mixin. May be repeated; the last wins.",
             metavar="DIR",
         ),
     ] = None
@@ -47,8 +44,8 @@ class Source:
         list[Path] | None,
         typer.Option(
             "--config",
-            help="File laid over _config: YAML, as in `kronos: {rateWindow: 1m}`, or Jsonnet (.libsonnet, .jsonnet), "
-            "as in `{kronos+: {rateWindow: '1m'}}`. May be repeated; later ones lie above.",
+            help="Overrides for _config: YAML such as `kronos: {rateWindow: 1m}`, or Jsonnet (.libsonnet, .jsonnet) "
+            "such as `{kronos+: {rateWindow: '1m'}}`. May be repeated; the last wins.",
             metavar="FILE",
         ),
     ] = None
@@ -56,7 +53,7 @@ class Source:
 
     @property
     def path(self) -> Path:
-        """As `path_of`."""
+        """The mixin's folder, or its file if that was named."""
         return path_of(self.mixin)
 
     @property
@@ -69,11 +66,14 @@ class Source:
             *each("--name", [self.name] if self.name else []),
         ]
 
-    def evaluate(self, speak: Say, *, below: Sequence[Config] = (), above: Sequence[Config] = ()) -> Mixin:
-        """The mixin as data, between what the command itself lays below and above it; ends on an error."""
+    def evaluate(self, console: Console, *, below: Sequence[Config] = (), above: Sequence[Config] = ()) -> Mixin:
+        """Evaluate the mixin with these files, and with the command's own overrides below and above them.
+
+        Exits on an error.
+        """
         try:
             configs = [*below, *(read(path) for path in self.config or []), *above]
-            with speak.progress("compiling"), interruptible():
+            with console.progress("compiling"), interruptible():
                 return evaluate(self.path, configs, jpath=self.jpath or (), name=self.name)
         except (CompileError, ConfigError) as error:
             fail(str(error))
@@ -81,16 +81,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What Kubernetes objects carry."""
+    """Metadata of Kubernetes objects."""
 
     namespace: Annotated[
-        str | None, typer.Option("--namespace", help="Namespace of the Kubernetes objects. Default: none is written.")
+        str | None,
+        typer.Option("--namespace", help="Namespace of Kubernetes objects. Default: none.", metavar="NAME"),
     ] = None
     label: Annotated[
         list[str] | None,
         typer.Option(
             "--label",
-            help="Label of the Kubernetes objects, as your Prometheus may select rules by one. May be repeated.",
+            help="Label of Kubernetes objects. May be repeated.",
             metavar="KEY=VALUE",
         ),
     ] = None
@@ -102,10 +103,10 @@ class Metadata:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What --label says; ends on an error."""
+        """The labels of --label. Exits if one is malformed."""
         pairs = self.label or []
         if wrong := [pair for pair in pairs if "=" not in pair]:
-            fail(f"--label {wrong[0]}: must be KEY=VALUE, as in --label release=prometheus", USAGE)
+            fail(f"--label {wrong[0]}: must be KEY=VALUE, such as release=prometheus", USAGE)
         return dict(pair.split("=", 1) for pair in pairs)
 
 
@@ -115,7 +116,7 @@ def output_arguments(output: Path) -> list[str]:
 
 
 def path_of(mixin: Path | None) -> Path:
-    """The folder of the mixin, or the file if one was named; ends on an error."""
+    """The mixin's folder, or its file if that was named. Exits if the Kronos mixin can't be found."""
     try:
         path = mixin or mixin_path()
     except ContractError as error:

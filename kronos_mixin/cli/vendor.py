@@ -1,4 +1,4 @@
-"""The command vendor: for those who keep Jsonnet of their own."""
+"""`kronos-mixin vendor`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kronos_mixin.cli.console import FAILED, UNREACHABLE, USAGE, Console, fail
 from kronos_mixin.cli.groups import grouped
-from kronos_mixin.cli.say import NO, UNKNOWN, USAGE, Say, fail
 from kronos_mixin.vendor import NAME, UnreachableError, VendorError, behind, lay
 
 
@@ -16,27 +16,29 @@ from kronos_mixin.vendor import NAME, UnreachableError, VendorError, behind, lay
 def vendor(
     target_repo: Annotated[Path, typer.Argument(help="Folder of your repository.", metavar="TARGET_REPO")],
     remote: Annotated[
-        str | None, typer.Option("--remote", help="Repository that the Kronos mixin is published in.", metavar="URL")
+        str | None, typer.Option("--remote", help="Git repository of the Kronos mixin.", metavar="URL")
     ] = None,
     ref: Annotated[
         str | None, typer.Option("--ref", help="Tag, branch or commit; a tag is best.", metavar="REF")
     ] = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Change nothing; tell whether the copy there is behind, or was edited."),
+        typer.Option("--check", help="Only report whether the vendored copy is outdated or was edited."),
     ] = False,
     *,
-    speak: Say,
+    console: Console,
 ) -> None:
-    """Lay the Kronos mixin into a repository of yours, as jsonnet-bundler would, without jb or Go.
+    """Vendor the Kronos mixin into a Jsonnet repository.
 
-    It goes to vendor/<host>/<org>/<repo>/mixin, with the link vendor/kronos-mixin, and into jsonnetfile.json and
-    jsonnetfile.lock.json. `jb install` and `jb update` work on from there. Your other dependencies stay.
+    Does what `jb install` does, without jb or Go: copies the mixin to vendor/<host>/<org>/<repo>/mixin, links it as
+    vendor/kronos-mixin and records it in jsonnetfile.json and jsonnetfile.lock.json. Other dependencies stay as they
+    are.
 
     \b
     Examples
-      kronos-mixin vendor ~/monitoring --remote https://git.example.com/quant/kronos.git --ref v0.1.0
-    Then, in a mixin.libsonnet of yours:
+      kronos-mixin vendor ~/monitoring --ref v0.1.0 \\
+        --remote https://git.example.com/quant/kronos.git
+    Then, in your mixin.libsonnet:
       (import 'kronos-mixin/mixin.libsonnet') + {
         _config+:: { kronos+: { job: 'forecasts' } },
       }
@@ -45,28 +47,28 @@ def vendor(
     In CI:
       kronos-mixin vendor . --check
 
-    Exit code 0: laid in, or up to date; 1: behind, edited, or refused; 2: the command line is wrong; 3: the remote
-    repository can't be asked.
+    Exit code 0: vendored, or up to date; 1: outdated, edited or refused; 2: bad command line; 3: the remote can't be
+    reached.
     """
     if not check and not (remote and ref):
-        fail("vendor: --remote and --ref must both be given, or --check", USAGE)
+        fail("vendor needs both --remote and --ref, or --check", USAGE)
     try:
         if check:
-            with speak.progress("asking the remote repository"):
+            with console.progress("asking the remote"):
                 problems = behind(target_repo, remote, ref)
             for problem in problems:
-                speak.result(problem)
+                console.result(problem)
             if problems:
-                raise typer.Exit(NO)
-            speak.done(f"{NAME} in {target_repo} is up to date")
+                raise typer.Exit(FAILED)
+            console.done(f"{NAME} in {target_repo} is up to date")
             return
-        with speak.progress("fetching"):
+        with console.progress("fetching"):
             place, commit = lay(target_repo, remote or "", ref or "")
     except UnreachableError as error:
-        fail(str(error), UNKNOWN)
+        fail(str(error), UNREACHABLE)
     except VendorError as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or target_repo}: {error.strerror or error}")
-    speak.done(f"{place}: {ref}, commit {commit}")
-    speak.done(f"Import it: (import '{NAME}/mixin.libsonnet') + {{ _config+:: {{ kronos+: {{ ... }} }} }}")
+    console.done(f"{place}: {ref}, commit {commit}")
+    console.done(f"Import it with: (import '{NAME}/mixin.libsonnet') + {{ _config+:: {{ kronos+: {{ ... }} }} }}")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from kronos_mixin.files import Transaction, sweep
 from kronos_mixin.merge.plan import FOLDER, Plan, read
-from kronos_mixin.merge.prometheusyml import Refused
-from kronos_mixin.merge.reload import Reload, ReloadFailed
+from kronos_mixin.merge.prometheusyml import MergeError
+from kronos_mixin.merge.reload import Reload, ReloadError
 
 KEPT = 5
 """How many backups of a configuration are kept."""
@@ -20,8 +20,8 @@ def apply(plan: Plan, reload: Reload | None = None) -> Path | None:
     """Make the change: all files, or none; returns the backup of the configuration, if that changed.
 
     The newest KEPT backups stay, older ones are removed. With ``reload``, Prometheus is told to read it; if it
-    refuses, everything is put back, and read again. Raises OSError, Refused if the configuration has been changed
-    since the plan was made, and ReloadFailed.
+    refuses, everything is put back, and read again. Raises OSError, MergeError if the configuration has been changed
+    since the plan was made, and ReloadError.
     """
     backup = None
     sweep(plan.config.resolve(), backups=True)
@@ -35,7 +35,7 @@ def apply(plan: Plan, reload: Reload | None = None) -> Path | None:
         for path in plan.obsolete:
             transaction.remove(path)
         if read(plan.config) != plan.old:
-            raise Refused("was changed by somebody else just now: run this again")
+            raise MergeError("was changed by somebody else just now: run this again")
         transaction.commit()
         if reload is not None:
             _reload(transaction, reload)
@@ -54,12 +54,12 @@ def _reload(transaction: Transaction, reload: Reload) -> None:
         transaction.undo()
         try:
             reload()
-        except ReloadFailed as again:
+        except ReloadError as again:
             after = f"everything was put back as it was, but it does not read that either: {again}"
         else:
             after = "everything was put back as it was, and it has read that again"
-        if isinstance(error, ReloadFailed):
-            raise ReloadFailed(f"{error}; {after}") from None
+        if isinstance(error, ReloadError):
+            raise ReloadError(f"{error}; {after}") from None
         raise
 
 

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from kronos_mixin.compile import rule_file_names
-from kronos_mixin.merge.prometheusyml import LISTS, Refused, by_tree, layout, line_number, tree
+from kronos_mixin.merge.prometheusyml import LISTS, MergeError, layout, line_number, to_data, tree
 from kronos_mixin.yamltext import item_lines
 
 _BEGIN = (
@@ -41,7 +41,7 @@ class Block:
 
 
 def blocks(text: str) -> list[Block]:
-    """All our blocks, of any mixin. Raises Refused for a mark without its partner."""
+    """All our blocks, of any mixin. Raises MergeError for a mark without its partner."""
     found: list[Block] = []
     begun: tuple[int, re.Match[str]] | None = None
     start = 0
@@ -53,7 +53,7 @@ def blocks(text: str) -> list[Block]:
         elif ends := _ENDS.match(line):
             if begun is None or begun[1].group("name", "key") != ends.group("name", "key"):
                 number = line_number(text, start)
-                raise Refused(f"line {number}: a mark of kronos-mixin ends what has not begun: delete it by hand")
+                raise MergeError(f"line {number}: a mark of kronos-mixin ends what has not begun: delete it by hand")
             jobs = tuple(json.loads(begun[1]["jobs"] or "[]"))
             options = begun[1]["options"] or ""
             found.append(Block(ends["name"], ends["key"], jobs, options, begun[0], start + len(line)))
@@ -61,7 +61,7 @@ def blocks(text: str) -> list[Block]:
         start += len(line)
     if begun is not None:
         line = line_number(text, begun[0])
-        raise Refused(f"line {line}: a block of kronos-mixin has no end: delete what is left of it by hand")
+        raise MergeError(f"line {line}: a block of kronos-mixin has no end: delete what is left of it by hand")
     return found
 
 
@@ -76,7 +76,7 @@ def entries_of(text: str, name: str) -> dict[str, list[Any]]:
 
 
 def options_of(text: str, name: str) -> list[str]:
-    """The options with which the mixin ``name`` was merged. Raises Refused for marks that were edited."""
+    """The options with which the mixin ``name`` was merged. Raises MergeError for marks that were edited."""
     block = next((block for block in blocks(text) if block.name == name), None)
     if block is None:
         return []
@@ -84,28 +84,30 @@ def options_of(text: str, name: str) -> list[str]:
         return shlex.split(block.options)
     except ValueError as error:
         line = line_number(text, block.start)
-        raise Refused(f"line {line}: the options in the mark of kronos-mixin can't be read: {error}") from None
+        raise MergeError(f"line {line}: the options in the mark of kronos-mixin can't be read: {error}") from None
 
 
 def block_of(text: str, name: str, key: str) -> Block | None:
-    """The block of the mixin ``name`` in the list ``key``, if there is one. Raises Refused for a second one."""
+    """The block of the mixin ``name`` in the list ``key``, if there is one. Raises MergeError for a second one."""
     found = [block for block in blocks(text) if (block.name, block.key) == (name, key)]
     if len(found) > 1:
         line = line_number(text, found[1].start)
-        raise Refused(f"line {line}: there is a second block of {name} in {key}: delete one of them")
+        raise MergeError(f"line {line}: there is a second block of {name} in {key}: delete one of them")
     return found[0] if found else None
 
 
 def lines_of(name: str, key: str, items: list[Any], dash: int, offset: int, options: Sequence[str]) -> list[str]:
     """The lines of a block: its marks, and ``items`` with their dashes at column ``dash``.
 
-    Raises Refused for ``options`` that a comment can't hold.
+    Raises MergeError for ``options`` that a comment can't hold.
     """
     jobs = [item["job_name"] for item in items if isinstance(item, Mapping)]
     named = f": {json.dumps(jobs)}" if jobs else ""
     said = "".join(f" {shlex.quote(option)}" for option in options)
     if "`" in said or not said.isprintable():
-        raise Refused(f"can't remember `{said.strip()}` in a comment: choose names without backticks and line breaks")
+        raise MergeError(
+            f"can't remember `{said.strip()}` in a comment: choose names without backticks and line breaks"
+        )
     margin = " " * dash
     return [
         margin + _BEGIN.format(name=name, key=key, jobs=named, options=said),
@@ -137,7 +139,7 @@ def _inside(text: str, name: str) -> Iterator[tuple[Block, dict[int, Any]]]:
             yield (
                 block,
                 {
-                    number: by_tree(item)
+                    number: to_data(item)
                     for number, (item, start) in enumerate(zip(items, where.keys[key].items, strict=True))
                     if block.start <= start < block.end
                 },

@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
-from kronos_mixin.merge.prometheusyml import LOADER, Refused
+from kronos_mixin.merge.prometheusyml import LOADER, MergeError
 from kronos_mixin.promql import pretty
 
 
 def refuse_taken_jobs(config: Path, theirs: Mapping[str, Any], jobs: Sequence[Mapping[str, Any]]) -> None:
-    """Raise Refused if somebody else has a job of the name of one of ``jobs``, in the configuration or a file of it.
+    """Raise MergeError if the user has a job with the name of one of ``jobs``, in ``theirs`` or a file that it names.
 
     ``theirs`` is the configuration without what is ours.
     """
@@ -24,7 +24,7 @@ def refuse_taken_jobs(config: Path, theirs: Mapping[str, Any], jobs: Sequence[Ma
     for file, entries in [(config, theirs.get("scrape_configs")), *_other_jobs(config, theirs)]:
         for entry in entries if isinstance(entries, list) else ():
             if (job := _job_name(entry)) in wanted:
-                raise Refused(
+                raise MergeError(
                     f"{file} has a job {job} already, which this program did not add: add the rules alone "
                     f"(--job {shlex.quote(str(job))} --rules-only), or choose another name (--job NAME)"
                 )
@@ -45,7 +45,7 @@ def _other_jobs(config: Path, theirs: Mapping[str, Any]) -> Iterator[tuple[Path,
 
 
 def groups_elsewhere(config: Path, theirs: Mapping[str, Any], texts: Mapping[Path, str]) -> list[str]:
-    """Notes on groups of ours that others load, too. Raises Refused for one with other rules."""
+    """Notes on groups of ours that others load, too. Raises MergeError for one with other rules."""
     ours = {group["name"]: group for text in texts.values() for group in yaml.load(text, LOADER)["groups"]}  # noqa: S506
     notes = []
     for path in _files(config, theirs.get("rule_files")):
@@ -58,7 +58,7 @@ def groups_elsewhere(config: Path, theirs: Mapping[str, Any], texts: Mapping[Pat
             if name not in ours:
                 continue
             if _normal(group) != _normal(ours[name]):
-                raise Refused(
+                raise MergeError(
                     f"{path} has a rule group {name} with other rules: remove that file from rule_files first"
                 )
             notes.append(

@@ -15,7 +15,7 @@ from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.merge import splice
 from kronos_mixin.merge.blocks import entries_of
 from kronos_mixin.merge.conflicts import groups_elsewhere, refuse_taken_jobs
-from kronos_mixin.merge.prometheusyml import Refused, by_tree, tree
+from kronos_mixin.merge.prometheusyml import MergeError, to_data, tree
 
 FOLDER = "kronos-mixin"
 """Where rule files go, beside the configuration, if the user names no other place."""
@@ -47,15 +47,15 @@ class Plan:
 
 
 def read(config: Path) -> str:
-    """The text of a configuration, every character of it. Raises Refused."""
+    """The text of a configuration, every character of it. Raises MergeError."""
     try:
         content = config.read_bytes()
     except OSError as error:
-        raise Refused(error.strerror or str(error)) from None
+        raise MergeError(error.strerror or str(error)) from None
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise Refused(f"is not UTF-8, as Prometheus wants it: {error.reason} at byte {error.start}") from None
+        raise MergeError(f"is not UTF-8, as Prometheus wants it: {error.reason} at byte {error.start}") from None
 
 
 def plan_merge(
@@ -65,13 +65,13 @@ def plan_merge(
     rules_dir: Path | None = None,
     options: Sequence[str] = (),
 ) -> Plan:
-    """What it takes to add the mixin's rules, and scrape ``jobs``, to ``config``.
+    """Plan to add the mixin's rules and the scrape ``jobs`` to ``config``, which remembers ``options``.
 
-    ``options`` are remembered there for the next time. Raises Refused for a file that can't be added to, a job name
-    that somebody else has, and a rule group that exists elsewhere with other rules.
+    Raises MergeError for a file that can't be added to, a job name that is taken, and a rule group that exists
+    elsewhere with other rules.
     """
     old = read(config)
-    data = {key: by_tree(value) for key, value in tree(old).items()}
+    data = {key: to_data(value) for key, value in tree(old).items()}
     held = entries_of(old, mixin.name)
     folder = rules_dir.absolute() if rules_dir else _folder_of(config, held)
     texts = {folder / name: text for name, text in rule_files(mixin).items()}
@@ -79,7 +79,7 @@ def plan_merge(
     refuse_taken_jobs(config, theirs, jobs)
     for path, text in texts.items():
         if path.is_file() and _differs(path, text) and not _ours(path):
-            raise Refused(
+            raise MergeError(
                 f"{path} is there and was not written by this program: move it, or name another --rules-dir"
             )
     notes = groups_elsewhere(config, theirs, texts)
@@ -89,13 +89,13 @@ def plan_merge(
     }
     try:
         new = splice.merge(old, mixin.name, entries, options)
-    except Refused as error:
-        raise Refused(f"{error}.\nAdd these lines to it by hand:\n\n{splice.by_hand(entries)}") from None
+    except MergeError as error:
+        raise MergeError(f"{error}.\nAdd these lines to it by hand:\n\n{splice.by_hand(entries)}") from None
     return Plan(config, mixin.name, old, new, entries, texts, _obsolete(config, held, mixin.name, set(texts)), notes)
 
 
 def plan_unmerge(config: Path, name: str, rules_dir: Path | None = None) -> Plan:
-    """What it takes to remove the mixin ``name`` from ``config``, with its rule files. Raises Refused."""
+    """What it takes to remove the mixin ``name`` from ``config``, with its rule files. Raises MergeError."""
     old = read(config)
     held = entries_of(old, name)
     obsolete = _obsolete(config, held, name, set())
@@ -138,7 +138,7 @@ def _folder_of(config: Path, held: Mapping[str, list[Any]]) -> Path:
 def _entry(config: Path, path: Path, patterns: Any) -> str:
     """How rule_files names a file: relative to the configuration where possible, so that both can move together."""
     if any(char in str(path) for char in "*?[\\"):
-        raise Refused(f"{path}: Prometheus would take this name for a pattern; name another --rules-dir")
+        raise MergeError(f"{path}: Prometheus would take this name for a pattern; name another --rules-dir")
     # Prometheus knows a file that two entries name by its name only, and would run its rules twice.
     absolute = (pattern for pattern in patterns or () if isinstance(pattern, str) and pattern.startswith("/"))
     base = config.absolute().parent

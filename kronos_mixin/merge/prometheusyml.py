@@ -22,7 +22,7 @@ Tree = tuple[Any, ...]
 """A document as data that can be compared: nothing is constructed, so nothing is lost."""
 
 
-class Refused(Exception):  # noqa: N818 - Not an error: a decision, with its reason.
+class MergeError(Exception):
     """The file can't be changed without a risk. The message says why, and what to do."""
 
 
@@ -59,7 +59,7 @@ class Layout:
 
 
 def layout(text: str) -> Layout:
-    """Find out where everything is. Raises Refused for what is no single document with a block mapping."""
+    """Find out where everything is. Raises MergeError for what is no single document with a block mapping."""
     return _layout(text, LOADER)
 
 
@@ -74,13 +74,13 @@ def _layout(text: str, loader: Any) -> Layout:
         for event in yaml.parse(text[skipped:], Loader=loader):
             reader.take(event, event.start_mark.index + skipped, event.end_mark.index + skipped)
     except yaml.YAMLError as error:
-        raise Refused(_parse_error(error)) from None
+        raise MergeError(_parse_error(error)) from None
     _find_dashes(reader.found)
     return reader.found
 
 
 def tree(text: str) -> dict[str, Any]:
-    """The data of the root mapping by key. Raises Refused for what Prometheus would not read: a key twice."""
+    """The data of the root mapping by key. Raises MergeError for what Prometheus would not read: a key twice."""
     return dict(_root(text, LOADER))
 
 
@@ -89,17 +89,17 @@ def _root(text: str, loader: Any) -> dict[str, Any]:
     try:
         node = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as error:
-        raise Refused(_parse_error(error)) from None
+        raise MergeError(_parse_error(error)) from None
     if node is None:
         return {}
     try:
         root = _tree(node, {})
     except RecursionError:
-        raise Refused("is nested too deeply") from None
+        raise MergeError("is nested too deeply") from None
     if root[0] == "scalar" and root[2] == "":
         return {}
     if root[0] != "map":
-        raise Refused("is no mapping at its top level, so it is no configuration of Prometheus")
+        raise MergeError("is no mapping at its top level, so it is no configuration of Prometheus")
     return {key[2] if key[0] == "scalar" else str(key): value for key, value in root[2].items()}
 
 
@@ -108,11 +108,11 @@ def plain(value: Any) -> Tree:
     return _tree(yaml.compose(yaml.safe_dump(value), Loader=LOADER), {})
 
 
-def by_tree(value: Tree) -> Any:
+def to_data(value: Tree) -> Any:
     """A Tree as Python data, with every scalar as text; enough to look for names in it."""
     if value[0] == "map":
-        return {key[2] if key[0] == "scalar" else str(key): by_tree(item) for key, item in value[2].items()}
-    return [by_tree(item) for item in value[2]] if value[0] == "list" else value[2]
+        return {key[2] if key[0] == "scalar" else str(key): to_data(item) for key, item in value[2].items()}
+    return [to_data(item) for item in value[2]] if value[0] == "list" else value[2]
 
 
 def line_number(text: str, index: int) -> int:
@@ -152,7 +152,7 @@ class _Reader:
         if isinstance(event, yaml.ScalarEvent) and event.value == "" and not event.style:
             return  # An empty file.
         if not isinstance(event, yaml.MappingStartEvent):
-            raise Refused("is no mapping at its top level, so it is no configuration of Prometheus")
+            raise MergeError("is no mapping at its top level, so it is no configuration of Prometheus")
         if event.flow_style:
             raise self._refused(start, "is written in flow style ({...}): write one key per line")
         self._open.append("root")
@@ -190,8 +190,8 @@ class _Reader:
             if len(self._open) == 1:
                 self._current = None
 
-    def _refused(self, index: int, what: str) -> Refused:
-        return Refused(f"line {line_number(self.found.text, index)}: {what}")
+    def _refused(self, index: int, what: str) -> MergeError:
+        return MergeError(f"line {line_number(self.found.text, index)}: {what}")
 
 
 def _kind(event: Any) -> str:
@@ -231,7 +231,7 @@ def _tree(node: Any, seen: dict[int, Tree | None]) -> Tree:
     if id(node) in seen:
         known = seen[id(node)]
         if known is None:
-            raise Refused("has an alias inside of what it stands for")
+            raise MergeError("has an alias inside of what it stands for")
         return known
     seen[id(node)] = None
     if isinstance(node, yaml.ScalarNode):
@@ -243,10 +243,10 @@ def _tree(node: Any, seen: dict[int, Tree | None]) -> Tree:
         for key, value in node.value:
             name = _tree(key, seen)
             if name[0] != "scalar":
-                raise Refused(f"line {key.start_mark.line + 1}: has a key that is no plain text")
+                raise MergeError(f"line {key.start_mark.line + 1}: has a key that is no plain text")
             if name in items:
                 line = key.start_mark.line + 1
-                raise Refused(f"line {line}: has {name[2]} a second time, which Prometheus refuses")
+                raise MergeError(f"line {line}: has {name[2]} a second time, which Prometheus refuses")
             items[name] = _tree(value, seen)
         result = ("map", node.tag, items)
     seen[id(node)] = result

@@ -17,7 +17,7 @@ _SECONDS = 60
 _PATH = "/-/reload"
 
 
-class ReloadFailed(Exception):  # noqa: N818 - The reload failed, not we.
+class ReloadError(Exception):
     """Prometheus did not take the configuration. The message has its reason."""
 
 
@@ -42,16 +42,16 @@ class Reload:
         return self._base
 
     def __call__(self) -> None:
-        """Reload. Raises ReloadFailed."""
+        """Reload. Raises ReloadError."""
         try:
             self._ask(_PATH, "POST")
         except urllib.error.HTTPError as error:
             said = error.read().decode(errors="replace").strip() or error.reason
             hint = " (start it with --web.enable-lifecycle)" if error.code in {403, 405} else ""
-            raise ReloadFailed(f"Prometheus at {self._base} refuses: {said}{hint}") from None
+            raise ReloadError(f"Prometheus at {self._base} refuses: {said}{hint}") from None
         except OSError as error:  # URLError and time limits are among them.
             reason = getattr(error, "reason", error)
-            raise ReloadFailed(f"Prometheus at {self._base} does not answer: {reason}") from None
+            raise ReloadError(f"Prometheus at {self._base} does not answer: {reason}") from None
 
     def rule_files(self) -> set[str] | None:
         """The names of the rule files in the configuration that it has read; None if it does not say."""

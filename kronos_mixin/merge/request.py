@@ -12,7 +12,7 @@ from kronos_mixin.commands import each
 from kronos_mixin.config import Config, Data
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.merge.blocks import entries_of, options_of
-from kronos_mixin.merge.prometheusyml import Refused
+from kronos_mixin.merge.prometheusyml import MergeError
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ def earlier(text: str, name: str, base: Path) -> Request:
 def combined(now: Request, before: Request, forget_config: bool = False) -> Request:
     """What holds: the options of `now`, and those of `before` where nothing else is said.
 
-    Raises Refused if a configuration file of `before` has gone.
+    Raises MergeError if a configuration file of `before` has gone.
     """
     config = now.config or ([] if forget_config else before.config)
     if not now.config:
         for path in config:
             if not path.is_file():
-                raise Refused(
+                raise MergeError(
                     f"was merged with --config {path}, which is not there any more: "
                     "name the file again (--config FILE), or go on without it (--no-config)"
                 )
@@ -85,16 +85,16 @@ def layers(request: Request, text: str, name: str) -> tuple[list[Config], list[C
 
 
 def of_another(mixin: Mixin, request: Request, text: str) -> list[dict[str, Any]]:
-    """The scrape jobs of another mixin; few bring one. Raises Refused."""
+    """The scrape jobs of another mixin; few bring one. Raises MergeError."""
     jobs = list(mixin.scrape_configs)
     old_job, old_targets = _scraped(text, mixin.name)
     job, targets = request.job or old_job, list(request.targets) or old_targets
     if not (job or targets):
         return jobs
     if not jobs and not (job and targets):
-        raise Refused(f"the mixin {mixin.name} has no scrape job: name both, --job and --target, or none")
+        raise MergeError(f"the mixin {mixin.name} has no scrape job: name both, --job and --target, or none")
     if len(jobs) > 1:
-        raise Refused(f"the mixin {mixin.name} has {len(jobs)} scrape jobs: change them with --config")
+        raise MergeError(f"the mixin {mixin.name} has {len(jobs)} scrape jobs: change them with --config")
     named = {"job_name": job} if job else {}
     return [{**(jobs[0] if jobs else {}), **named, **({"static_configs": [{"targets": targets}]} if targets else {})}]
 

@@ -15,12 +15,12 @@ from kronos_mixin.merge.prometheusyml import (
     LISTS,
     NULLS,
     Layout,
-    Refused,
+    MergeError,
     TopLevel,
-    by_tree,
     layout,
     line_number,
     plain,
+    to_data,
     tree,
 )
 from kronos_mixin.yamltext import item_lines
@@ -36,10 +36,9 @@ _UNUSUAL = "is written in a way that can't be added to; afterwards"
 
 
 def merge(text: str, name: str, entries: Entries, options: Sequence[str] = ()) -> str:
-    """``text`` with the entries of the mixin ``name``, in place of older ones of it.
+    """``text`` with the entries of the mixin ``name``, in place of its older ones; the marks remember ``options``.
 
-    ``options`` are kept in the marks, for the next time. Raises Refused where that is not possible without touching
-    anything else.
+    Raises MergeError if that is not possible without changing anything else.
     """
     where = layout(text)
     tree(text)
@@ -51,14 +50,14 @@ def merge(text: str, name: str, entries: Entries, options: Sequence[str] = ()) -
     try:
         for key in LISTS:
             result = _merge(result, name, key, list(entries.get(key, ())), options)
-    except Refused as error:
-        raise Refused(f"{_UNUSUAL}: {error}") from None
+    except MergeError as error:
+        raise MergeError(f"{_UNUSUAL}: {error}") from None
     _prove(text, result, name, entries)
     return result
 
 
 def unmerge(text: str, name: str) -> str:
-    """``text`` without anything of the mixin ``name``. Raises Refused where marks have been torn apart."""
+    """``text`` without anything of the mixin ``name``. Raises MergeError where marks have been torn apart."""
     result = text
     for key in LISTS:
         block = block_of(result, name, key)
@@ -100,22 +99,22 @@ def _merge(text: str, name: str, key: str, items: list[Any], options: Sequence[s
 
 
 def _refuse(where: Layout, key: str) -> None:
-    """Raise Refused if the list can't be added to."""
+    """Raise MergeError if the list can't be added to."""
     top = where.keys.get(key)
     if top is None:
         if "<<" in where.keys:
-            raise Refused(f"may have {key} through a merge key (<<), which can't be added to")
+            raise MergeError(f"may have {key} through a merge key (<<), which can't be added to")
         return
     line = line_number(where.text, top.value)
     empty = where.text[top.value : top.end]
     if top.kind == "alias":
-        raise Refused(f"line {line}: {key} is an alias (*...): what it stands for may be used elsewhere, too")
+        raise MergeError(f"line {line}: {key} is an alias (*...): what it stands for may be used elsewhere, too")
     if top.kind == "flow" and (
         top.items or "\n" in empty or top.marked or line != line_number(where.text, top.start)
     ):
-        raise Refused(f"line {line}: {key} is written in flow style ([...])")
+        raise MergeError(f"line {line}: {key} is written in flow style ([...])")
     if top.kind == "other" or (top.kind == "nothing" and top.marked):
-        raise Refused(f"line {line}: {key} is not a list")
+        raise MergeError(f"line {line}: {key} is not a list")
 
 
 def _add_key(where: Layout, name: str, key: str, items: list[Any], options: Sequence[str]) -> str:
@@ -167,7 +166,7 @@ def _foreign(text: str, block: Block) -> str:
     dashes = [_dash(text, start) for start in top.items]
     kept = ""
     for number, (start, item) in enumerate(zip(dashes, data[2], strict=True)):
-        if block.start <= start < block.end and not is_ours(by_tree(item), block):
+        if block.start <= start < block.end and not is_ours(to_data(item), block):
             inside = [dash for dash in dashes[number + 1 :] if dash < block.end]
             kept += text[start : inside[0] if inside else _last_line(text, block)]
     return kept
@@ -252,14 +251,14 @@ def _prove(old: str, new: str, name: str, entries: Entries) -> None:
     before = _rest(old, name)
     try:
         after, held = _rest(new, name), _held(new, name)
-    except Refused as error:
-        raise Refused(f"{_UNUSUAL}: {error}") from None
+    except MergeError as error:
+        raise MergeError(f"{_UNUSUAL}: {error}") from None
     if before != after:
         changed = [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
-        raise Refused(f"can't be changed without changing {', '.join(sorted(changed))}, too")
+        raise MergeError(f"can't be changed without changing {', '.join(sorted(changed))}, too")
     for key in LISTS:
         if held.get(key, []) != [plain(item) for item in entries.get(key, ())]:
-            raise Refused(f"would not hold in {key} what was put there")
+            raise MergeError(f"would not hold in {key} what was put there")
 
 
 def _rest(text: str, name: str) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from pathlib import Path
 from kronos_mixin import promtool
 from kronos_mixin.merge import splice
 from kronos_mixin.merge.plan import Plan
-from kronos_mixin.merge.prometheusyml import Refused
+from kronos_mixin.merge.prometheusyml import MergeError
 
 
 def validate(plan: Plan) -> list[str]:
     """Ask promtool, if it is on PATH, what it says about the files as they would be; returns notes.
 
-    Raises Refused with its words. A configuration that names files which are not on this machine passes by its
+    Raises MergeError with its words. A configuration that names files which are not on this machine passes by its
     syntax: it did not pass before, either.
     """
     if not promtool.available():
@@ -26,7 +26,7 @@ def validate(plan: Plan) -> list[str]:
         for path, temporary in staged.items():
             temporary.write_text(plan.rule_files[path], encoding="utf-8")
         if staged and (said := promtool.complaint("check", "rules", *map(str, staged.values()))):
-            raise Refused(f"promtool refuses the rules:\n{said}")
+            raise MergeError(f"promtool refuses the rules:\n{said}")
         new = plan.new
         if plan.rule_files:
             # The rule files are not where they will be, and promtool looks into them.
@@ -38,9 +38,9 @@ def validate(plan: Plan) -> list[str]:
                 return []
             with _beside(plan.config, plan.old) as before:
                 if not promtool.complaint("check", "config", str(before)):
-                    raise Refused(f"promtool refuses it with these changes:\n{said}")
+                    raise MergeError(f"promtool refuses it with these changes:\n{said}")
             if promtool.complaint("check", "config", "--syntax-only", str(path)):
-                raise Refused(
+                raise MergeError(
                     "promtool refuses it, with and without these changes (if it belongs to another Prometheus than "
                     f"yours, take it off PATH):\n{said}"
                 )

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from kronos_mixin.compile import render
-from kronos_mixin.config import laid
+from kronos_mixin.config import overlays
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.jsonnet import evaluate
 from proof.servers import alertmanager
@@ -136,7 +136,7 @@ def test_what_mutes_what(running, receivers):
 
 def example(config):
     """The example under other knobs, without the rest of the mixin."""
-    snippet = f"((import 'mixin.libsonnet') {laid([{'kronos': config}])}).alertmanagerConfig"
+    snippet = f"((import 'mixin.libsonnet') {overlays([{'kronos': config}])}).alertmanagerConfig"
     return json.loads(_jsonnet.evaluate_snippet(str(mixin_path() / "example"), snippet))
 
 

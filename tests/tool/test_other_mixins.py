@@ -112,7 +112,7 @@ def mixin(tmp_path, text, **files):
         ("{ prometheusRules: { groups: [{ name: 'a', rules: [{}] }] } }", ["group a: a rule has no name"]),
         ("{ grafanaDashboards: ['a'] }", ["grafanaDashboards must be an object of objects"]),
         ("{ grafanaDashboards: { '../a.json': {} } }", ["'../a.json' is no plain file name"]),
-        ("{}", ["holds nothing to write"]),
+        ("{}", ["nothing to compile"]),
     ],
 )
 def test_an_error_is_one_readable_message(call, tmp_path, text, lines):

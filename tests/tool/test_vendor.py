@@ -166,7 +166,7 @@ def test_check_tells_what_is_behind(call, remote, vendored):
         (("--remote", "no address", "--ref", "main"), 1, "is no address such as"),
         (("--remote", "https://git.example.com/kronos.git", "--ref", "main"), 1, "must name an organisation"),
         (("--remote", REMOTE, "--ref", "--upload-pack=x"), 1, "is no name of a tag"),
-        (("--remote", REMOTE), 2, "--remote and --ref must both be given"),
+        (("--remote", REMOTE), 2, "vendor needs both --remote and --ref"),
         (("--check",), 1, "names no kronos-mixin: `kronos-mixin vendor "),
     ],
 )

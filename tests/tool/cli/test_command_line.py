@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -120,8 +121,15 @@ def test_colour_and_progress_on_a_terminal_only(run, tmp_path):
     assert "compiling ..." in seen
     assert "\x1b[32m+rule_files:" in seen
     assert "Nothing was changed." in seen
-    _, seen = on_a_terminal(tmp_path, *arguments, NO_COLOR="1")
-    assert "\x1b[32m" not in seen
+    assert "\x1b[33m" in seen
+    assert "\x1b[31mkronos-mixin:" in seen
+    for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        _, seen = on_a_terminal(tmp_path, *arguments, **environment)
+        assert "Nothing was changed." in seen
+        assert not re.search(r"\x1b\[\d*m", seen)
+    assert "\x1b" not in seen
+    # An empty NO_COLOR is none.
+    assert "\x1b[32m" in on_a_terminal(tmp_path, *arguments, NO_COLOR="")[1]
     _, seen = on_a_terminal(tmp_path, *arguments, "--quiet")
     assert "compiling" not in seen
     done = run(*map(str, arguments), "--dry-run")
@@ -130,13 +138,60 @@ def test_colour_and_progress_on_a_terminal_only(run, tmp_path):
     assert "compiling: 0." in run(*map(str, arguments), "--dry-run", "--verbose").stderr
 
 
-def test_every_help_has_examples_and_exit_codes(run):
-    for command in ("compile", "check", "merge", "unmerge", "vendor"):
-        text = run(command, "--help").stdout
-        assert f"  kronos-mixin {command}" in text
-        assert "Exit code 0:" in text
-        assert "  Examples\n" in text
-    assert "Exit codes\n  0  done" in run("--help").stdout
+@pytest.mark.parametrize("command", ["compile", "check", "merge", "unmerge", "vendor"])
+def test_every_help_has_examples_and_exit_codes_in_80_columns(call, command):
+    text = call(command, "--help").stdout
+    assert f"  kronos-mixin {command}" in text
+    assert "Exit code 0:" in text
+    assert "  Examples\n" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_overview_of_commands(call):
+    text = call("--help").stdout
+    assert "Exit codes\n  0  done" in text
+    assert "..." not in text.replace("[ARGS]...", "")  # No summary is cut off.
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_wrong_option_leads_to_the_command_that_was_called(run):
+    assert "Try 'python build.py compile --help' for help." in run("compile", "--nonsense").stderr
+
+
+@pytest.fixture
+def complete(tmp_path):
+    """What bash offers for the last word of a line, by the script that the program prints."""
+
+    def complete(*words: str) -> list[str]:
+        script = """
+            eval "$(kronos-mixin --show-completion bash)"
+            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+            _kronos_mixin_completion kronos-mixin
+            printf '%s\\n' "${COMPREPLY[@]}"
+        """
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        env = {**os.environ, "PATH": path, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+        done = subprocess.run(
+            ["bash", "-c", script, "bash", "kronos-mixin", *words],
+            capture_output=True, text=True, cwd=tmp_path, check=True, timeout=60, env=env,
+        )  # fmt: skip
+        return done.stdout.split()
+
+    return complete
+
+
+def test_completion(complete, tmp_path):
+    assert complete("ch") == ["check"]
+    assert complete("compile", "--target", "") == ["plain", "kubernetes"]
+    # Nothing of ours: bash completes names of files itself.
+    assert complete("compile", "--config", "a") == []
+    (tmp_path / "prometheus.yml").write_text(
+        "scrape_configs:\n- job_name: forecasts\n- job_name: node\n# BEGIN kronos-mixin lamp (rule_files)\n"
+        "# END kronos-mixin lamp (rule_files)\n"
+    )
+    assert complete("merge", "prometheus.yml", "--job", "f") == ["forecasts"]
+    assert complete("unmerge", "prometheus.yml", "--name", "") == ["lamp"]
+    assert complete("unmerge", "none.yml", "--name", "") == []
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["compile", "--target", "moon"], ["merge"], ["--nonsense"]])

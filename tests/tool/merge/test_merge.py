@@ -191,7 +191,7 @@ def test_rules_alone_for_a_job_that_is_there(call, config, tmp_path):
     done = call("merge", config)
     assert ("nothing to do" in done.stdout, done.stderr) == (
         True,
-        "As before, the rules alone; --target HOST:PORT adds a scrape job.\n",
+        "Only the rules, as before; --target HOST:PORT adds a scrape job.\n",
     )
     assert "has a job forecasts already" in call("merge", config, "--target", "a:1", code=1).stderr
     call("unmerge", config, "--yes")

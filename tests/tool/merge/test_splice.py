@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kronos_mixin.merge import prometheusyml
 from kronos_mixin.merge.blocks import blocks, entries_of
-from kronos_mixin.merge.prometheusyml import Refused
+from kronos_mixin.merge.prometheusyml import MergeError
 from kronos_mixin.merge.splice import merge, unmerge
 
 JOB = {
@@ -183,7 +183,7 @@ def test_what_others_wrote_since_stays():
     ],
 )
 def test_what_is_refused(text, reason):
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(MergeError) as caught:
         merge(text, "kronos", OURS)
     assert reason in str(caught.value)
 
@@ -254,7 +254,7 @@ def test_unmerge_undoes_merge(loader, text):
         patch.setattr(prometheusyml, "LOADER", loader)
         try:
             merged = merge(text, "kronos", OURS)
-        except Refused as error:
+        except MergeError as error:
             # Only where adding a line end would change a text, and where the document is none.
             assert "too" in str(error) or "is not YAML" in str(error) or "no mapping" in str(error)  # noqa: PT017
             assume(False)

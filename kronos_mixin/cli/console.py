@@ -1,4 +1,4 @@
-"""What the command line says: results on standard output, everything about them on standard error."""
+"""Output of the command line: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -13,42 +13,40 @@ from typing import Annotated, NoReturn
 
 import typer
 
-OK, NO, USAGE, UNKNOWN = 0, 1, 2, 3
-"""Exit codes. NO: findings, a refusal, or wrong input; USAGE: a wrong command line; UNKNOWN: it can't be told."""
+FAILED, USAGE, UNREACHABLE = 1, 2, 3
+"""Exit codes: findings, a refusal or bad input; a bad command line; a remote that can't be reached."""
 
 
 @dataclass(frozen=True)
-class Say:
-    """Speaks to the user. ``quiet`` leaves results and errors alone; ``verbose`` adds details."""
+class Console:
+    """Prints to the user."""
 
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only findings and errors.")] = False
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also what took how long, and whole diffs.")] = (
-        False
-    )
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only findings and errors.")] = False
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print timings and complete diffs.")] = False
 
     def result(self, text: str) -> None:
-        """Something that was asked for: a finding, a diff."""
+        """Print what was asked for, such as a finding."""
         typer.echo(text)
 
     def done(self, text: str) -> None:
-        """Something that was done."""
+        """Print what was done; not with --quiet."""
         if not self.quiet:
             typer.echo(text)
 
     def note(self, text: str) -> None:
-        """Something that the user should know."""
+        """Print a warning; not with --quiet."""
         if not self.quiet:
             typer.echo(paint(text, typer.colors.YELLOW, sys.stderr.isatty()), err=True)
 
     def detail(self, text: str) -> None:
-        """Something that only a curious user wants to know."""
+        """Print a detail; only with --verbose."""
         if self.verbose:
             typer.echo(text, err=True)
 
     @contextlib.contextmanager
     def progress(self, text: str) -> Iterator[None]:
-        """Show on a terminal, and only there, what is going on; with ``verbose`` also how long it took."""
-        shown = sys.stderr.isatty() and not self.quiet
+        """Show on a terminal what is going on, and with --verbose how long it took."""
+        shown = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not self.quiet
         start = time.monotonic()
         if shown:
             typer.echo(f"{text} ...", err=True, nl=False)
@@ -60,28 +58,29 @@ class Say:
             self.detail(f"{text}: {time.monotonic() - start:.2f} s")
 
     def diff(self, lines: list[str]) -> None:
-        """A unified diff, in colour on a terminal."""
+        """Print a unified diff, in colour on a terminal."""
         colours = {"+": typer.colors.GREEN, "-": typer.colors.RED, "@": typer.colors.CYAN}
         for line in lines:
             typer.echo(paint(line, colours.get(line[:1]), sys.stdout.isatty()))
 
 
 def paint(text: str, colour: str | None, terminal: bool) -> str:
-    """``text`` in ``colour`` on a terminal, unless the user wants none."""
-    return typer.style(text, fg=colour) if colour and terminal and "NO_COLOR" not in os.environ else text
+    """``text`` in ``colour`` on a terminal, unless NO_COLOR is set or the terminal has none."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return typer.style(text, fg=colour) if colour and terminal and not plain else text
 
 
-def fail(message: str, code: int = NO) -> NoReturn:
-    """End with a message and an exit code."""
+def fail(message: str, code: int = FAILED) -> NoReturn:
+    """Exit with a message on standard error."""
     typer.echo(f"{paint('kronos-mixin:', typer.colors.RED, sys.stderr.isatty())} {message}", err=True)
     raise typer.Exit(code)
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the program at once while it computes in C, where Python would see it only afterwards.
+    """Let Ctrl-C kill the process while it runs C code, which Python can't interrupt.
 
-    Only for stretches that change nothing.
+    Only for code without side effects.
     """
     try:
         old = signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -94,8 +93,8 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, old)
 
 
-def end_in_order() -> None:
-    """Make a request to end (SIGTERM, a closed terminal) an exception, so that half-done work is taken back."""
+def exit_on_signals() -> None:
+    """Turn SIGTERM and SIGHUP into SystemExit, so that a half-made change is undone."""
 
     def end(number: int, _: object) -> None:
         raise SystemExit(128 + number)
