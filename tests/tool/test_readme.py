@@ -77,9 +77,11 @@ def test_commands_exist_with_their_options():
     lines = [line.strip() for kind, code in CODE if kind == "sh" for line in code.splitlines()]
     lines += re.findall(r"`(kronos-mixin [^`]+)`", TEXT)
     commands = [shlex.split(line) for line in lines if line.startswith("kronos-mixin ")]
-    assert {command[1] for command in commands} == {"compile", "check", "merge", "unmerge", "vendor"}
-    for _, name, *arguments in commands:
-        text = CliRunner().invoke(app, [name, "--help"]).stdout
+    names = {name: [name] for name in ("compile", "check", "merge", "unmerge", "vendor")}
+    assert {command[1] for command in commands} == {*names, "--install-completion"}
+    for _, *arguments in commands:
+        name = names.get(arguments[0], [])
+        text = CliRunner().invoke(app, [*name, "--help"]).stdout
         for option in (argument for argument in arguments if argument.startswith("--")):
             assert option in text, f"{name} {option}"
 
