@@ -14,18 +14,19 @@
     kronos+: {
       local kronos = self,
 
-      // Name of the scrape job. The knobs that name it follow it, unless they are given themselves. [job name]
+      // Name of the scrape job. The knobs that name a job follow it, unless you set them yourself. [job name]
       job: 'kronos-api',
 
-      // Which series are ours: everything that rules and panels read of a scrape carries this matcher. [matchers]
+      // Label matchers of our series, on every raw metric that rules and panels read. For another name of the job, set
+      // `job` instead. [matchers]
       selector: 'job="' + kronos.job + '"',
 
       // Labels that tell installations apart. Rules keep them, dashboards offer them as variables, alerts carry them.
-      // One that no series has does no harm: it vanishes from the result. [label names]
+      // A label that no series has does no harm: it vanishes from the result. [label names]
       aggregationLabels: ['cluster', 'namespace'],
 
-      // Jobs that must exist. KronosTargetMissing watches each one by name: a job that service discovery has lost
-      // has no series left that any other rule could see. [labels]
+      // Jobs that must exist. KronosTargetMissing watches each by name: once service discovery has lost a job, no series
+      // is left that another rule could see. [labels]
       expectedTargets: [{ job: kronos.job }],
 
       // Window of the recorded rates, and part of their names. At least four scrape intervals, or one lost scrape
@@ -47,18 +48,18 @@
       },
 
       requests: {
-        // What counts as failed: the service's own faults. Refusals that the caller caused do not. [values of status]
+        // What counts as failed: the service's own faults, not refusals that the caller caused. [values of status]
         failedStatuses: ['error', 'overloaded', 'timeout'],
         // While nothing came in during the rate window, ratios are read over this longer window, or an outage at one
         // request every five minutes would reset the `for` of its alert again and again.
         sparseWindow: '30m',
         // An alert on a ratio needs this many bad requests within guardWindow, so that one odd request never pages.
-        // It lies half a request below the number meant, because `increase` extrapolates.
+        // Half a request below the number meant, because `increase` extrapolates.
         guardCount: '2.5',
         guardWindow: '1h',
       },
 
-      // What was promised. Targets are shares of requests; the rest up to 1 is the error budget.
+      // The objectives. Targets are shares of requests; what is missing to 1 is the error budget.
       objectives: {
         // How far back the budget is counted, and how long Prometheus keeps its data (15 days unless you changed
         // `--storage.tsdb.retention.time`). The budget covers the shorter of the two: it can't see any further.
@@ -78,7 +79,7 @@
             '/v1/predict/batch': '30.0',
           },
         },
-        // A budget of which less than this share is left is shown as low: below a half, it would not survive the same
+        // With less than this share left, an error budget is shown as low: below a half, it would not survive the same
         // again. [0 to 1]
         budgetLow: '0.5',
         // Budget burn alerts. `factor` times the rate that would use up the budget in exactly `window`; it must hold

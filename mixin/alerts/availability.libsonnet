@@ -14,40 +14,40 @@ function(config, rules) {
     expr: q.avg([], upOver(knobs.window)) + ' < ' + knobs.threshold,
     summary: 'Kronos is down.',
     description: 'Prometheus could reach only {{ $value | humanizePercentage }} of the targets of ' + at.job +
-                 ' over the last ' + knobs.window + '. Forecasts fail or are missing.',
+                 ' over the last ' + knobs.window + '.',
     dashboard: 'overview',
     variables: q.targetLabels,
   },
 
-  // Only while the service as a whole is up: otherwise KronosServiceDown says it once for all targets.
+  // Only while the service as a whole is up: an outage is one KronosServiceDown, not one alert per target.
   KronosTargetDown: {
     local knobs = alerts.KronosTargetDown,
     local service = alerts.KronosServiceDown,
     expr: upOver(knobs.window) + ' < ' + knobs.threshold +
           ' and ' + q.on([]) + ' ' + q.avg([], upOver(service.window)) + ' >= ' + service.threshold,
-    summary: 'An instance of Kronos is down.',
-    description: 'Prometheus cannot reach ' + at.instance + '. The others carry its load.',
+    summary: 'A Kronos instance is down.',
+    description: 'Prometheus cannot reach ' + at.instance + '. The other instances carry its load.',
     dashboard: 'instances',
     variables: q.targetLabels + ['instance'],
   },
 
-  // One equality each: `absent` over a regular expression says nothing while one of its jobs exists.
+  // One `absent` per job: over a regular expression it stays silent as long as one of the jobs exists.
   KronosTargetMissing: {
     local equal(target) = [label + '="' + target[label] + '"' for label in std.objectFields(target)],
     expr: std.join(' or ', [
       'absent(up{' + std.join(', ', equal(target)) + '})'
       for target in config.expectedTargets
     ]),
-    summary: 'Kronos has disappeared from service discovery.',
-    description: 'Prometheus has no target of job {{ $labels.job }} at all: nothing else here can notice an outage.',
+    summary: 'Kronos has no targets in Prometheus.',
+    description: 'Service discovery finds no target for job {{ $labels.job }}, so no other alert can notice an outage.',
     dashboard: 'overview',
     variables: ['job'],
   },
 
   KronosModelNotReady: {
     expr: q.max([], q.raw('kronos_model_ready')) + ' == 0',
-    summary: 'No instance of Kronos has a model.',
-    description: 'Every instance of ' + at.job + ' that answers has no model that works. Every forecast is refused.',
+    summary: 'No Kronos instance is ready.',
+    description: 'No instance of ' + at.job + ' has a working model. Every forecast is refused.',
     dashboard: 'instances',
     variables: q.targetLabels,
   },
@@ -55,8 +55,8 @@ function(config, rules) {
   KronosInstanceNotReady: {
     expr: q.raw('kronos_model_ready') + ' == 0 and ' + q.raw('kronos_draining') + ' == 0 and ' + q.on([]) + ' ' +
           q.max([], q.raw('kronos_model_ready')) + ' == 1',
-    summary: 'An instance of Kronos has no model.',
-    description: 'The model of ' + at.instance + ' does not get ready. The others carry its load.',
+    summary: 'A Kronos instance is not ready.',
+    description: 'There is no working model on ' + at.instance + '. The other instances carry its load.',
     dashboard: 'instances',
     variables: q.targetLabels + ['instance'],
   },

@@ -1,5 +1,5 @@
-// Will the objectives hold? Each alert is one rule per pair of windows: the long one tells that the error budget is
-// really being spent, the short one that it still is.
+// Will the objectives hold? Each alert has one rule per pair of windows: the long one says that the burn matters, the
+// short one that it still goes on.
 local query = import '../lib/query.libsonnet';
 local text = import '../lib/text.libsonnet';
 
@@ -18,16 +18,15 @@ function(config, rules) {
     local short = if q.seconds(burn.short) < q.seconds(sparse)
     then '(' + q.read(objective.ratios[burn.short]) + ' or ' + q.read(objective.ratios[sparse]) + ')'
     else q.read(objective.ratios[burn.short]);
-    // Not avg_over_time times the window: over the first minutes of a fresh service that makes five out of one.
+    // Not avg_over_time times the window: in the first minutes of a fresh service that turns one request into five.
     local count = 'sum_over_time(' + q.read(objective.bad) + '[' + burn.long + ']) * ' +
                   q.seconds(config.evaluationInterval);
     {
       expr: q.read(objective.ratios[burn.long]) + threshold + ' and ' + short + threshold +
             ' and ' + count + ' >= ' + config.requests.guardCount,
-      summary: 'Kronos spends its error budget for ' + what + ' too fast.',
-      description: '{{ $value | humanizePercentage }} of the requests to ' + at.job + ' broke the objective for ' +
-                   what + ' over the last ' + burn.long + ': ' + burn.factor +
-                   ' times as many as it allows or more.',
+      summary: 'Kronos is burning its ' + what + ' error budget too fast.',
+      description: '{{ $value | humanizePercentage }} of the requests to ' + at.job + ' missed the ' + what +
+                   ' objective over the last ' + burn.long + ': at least ' + burn.factor + ' times as many as it allows.',
       dashboard: 'slo',
       variables: q.targetLabels,
       labels: { long: burn.long, short: burn.short },

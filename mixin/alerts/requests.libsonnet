@@ -7,14 +7,14 @@ function(config, rules) {
   local at = text(config),
   local alerts = config.alerts,
 
-  // A share above its threshold, of a kind of bad request that is no single odd one.
+  // The share of one kind of bad request is above its threshold, and more than a single odd request is behind it.
   local guarded(kind, threshold) =
     '(' + q.read(kind.ratio) + ' or ' + q.read(kind.sparseRatio) + ') > ' + threshold +
     ' and ' + q.read(kind.count) + ' >= ' + config.requests.guardCount,
 
   KronosHighErrorRate: {
     expr: guarded(rules.failed, alerts.KronosHighErrorRate.threshold),
-    summary: 'Kronos fails too many requests.',
+    summary: 'Too many Kronos requests fail.',
     description: '{{ $value | humanizePercentage }} of the requests to ' + at.route + ' fail (' +
                  std.join(', ', config.requests.failedStatuses) + ').',
     dashboard: 'overview',
@@ -23,7 +23,7 @@ function(config, rules) {
 
   KronosHighLatency: {
     expr: guarded(rules.slow, alerts.KronosHighLatency.threshold),
-    summary: 'Kronos answers too many requests too slowly.',
+    summary: 'Too many Kronos requests are slow.',
     description: '{{ $value | humanizePercentage }} of the requests to ' + at.route +
                  ' take longer than the objective of that route.',
     dashboard: 'inference',
@@ -32,9 +32,9 @@ function(config, rules) {
 
   KronosHighTimeoutRate: {
     expr: guarded(rules.timedOut, alerts.KronosHighTimeoutRate.threshold),
-    summary: 'Kronos stops too many requests at its time limit.',
+    summary: 'Too many Kronos requests time out.',
     description: '{{ $value | humanizePercentage }} of the requests to ' + at.route +
-                 ' end at the time limit of the service.',
+                 ' hit the time limit of the service.',
     dashboard: 'inference',
     variables: q.targetLabels + ['route'],
   },
@@ -52,9 +52,9 @@ function(config, rules) {
 
   KronosExcessiveRateLimiting: {
     expr: q.read(rules.kronos_rate_limited_total) + ' > ' + alerts.KronosExcessiveRateLimiting.threshold,
-    summary: 'Kronos turns a client away again and again.',
+    summary: 'A Kronos client keeps exceeding its rate limit.',
     description: 'Client {{ $labels.client }} of ' + at.job +
-                 ' is over its rate limit {{ $value | humanize }} times a second.',
+                 ' is refused {{ $value | humanize }} times per second.',
     dashboard: 'overview',
     variables: q.targetLabels,
   },

@@ -11,7 +11,7 @@ function(config, rules) {
     expr: q.ratio(q.raw('process_resident_memory_bytes'), q.raw('kronos_memory_limit_bytes')) +
           ' > ' + alerts.KronosHighMemoryUsage.threshold,
     summary: 'Kronos is close to its memory limit.',
-    description: 'The process of ' + at.instance + ' holds {{ $value | humanizePercentage }} of the memory it may use.',
+    description: 'The process of ' + at.instance + ' uses {{ $value | humanizePercentage }} of its memory limit.',
     dashboard: 'instances',
     variables: q.targetLabels + ['instance'],
   },
@@ -20,7 +20,7 @@ function(config, rules) {
     local knobs = alerts.KronosQueueSaturated,
     expr: q.ratio('avg_over_time(' + q.raw('kronos_queue_depth') + '[' + knobs.window + '])', q.raw('kronos_queue_capacity')) +
           ' > ' + knobs.threshold,
-    summary: 'The queue of Kronos is almost full.',
+    summary: 'The Kronos queue is almost full.',
     description: 'The queue of ' + at.instance + ' was {{ $value | humanizePercentage }} full over the last ' +
                  knobs.window + '. Once it is full, requests are refused.',
     dashboard: 'inference',
@@ -29,9 +29,9 @@ function(config, rules) {
 
   KronosEventLoopBlocked: {
     expr: q.raw('kronos_event_loop_lag_seconds') + ' > ' + alerts.KronosEventLoopBlocked.threshold,
-    summary: 'The event loop of Kronos is blocked.',
-    description: 'The event loop of ' + at.instance + ' stood still for {{ $value | humanizeDuration }}: probes and ' +
-                 'scrapes wait as long.',
+    summary: 'The Kronos event loop is blocked.',
+    description: 'The event loop of ' + at.instance + ' was blocked for {{ $value | humanizeDuration }}: probes and ' +
+                 'scrapes had to wait.',
     dashboard: 'instances',
     variables: q.targetLabels + ['instance'],
   },
@@ -41,16 +41,16 @@ function(config, rules) {
 
   KronosRestarting: {
     expr: starts + ' >= ' + knobs.threshold,
-    summary: 'An instance of Kronos keeps restarting.',
-    description: 'The process of ' + at.instance + ' was started {{ $value }} times within ' + knobs.window + '.',
+    summary: 'A Kronos instance keeps restarting.',
+    description: 'The process of ' + at.instance + ' restarted {{ $value }} times within ' + knobs.window + '.',
     dashboard: 'instances',
     variables: q.targetLabels + ['instance'],
   },
 
   KronosRestartingEverywhere: {
     expr: q.avg([], starts + ' >= bool ' + knobs.threshold) + ' > ' + alerts.KronosRestartingEverywhere.threshold,
-    summary: 'Most instances of Kronos keep restarting.',
-    description: '{{ $value | humanizePercentage }} of the instances of ' + at.job + ' were started ' +
+    summary: 'Most Kronos instances keep restarting.',
+    description: '{{ $value | humanizePercentage }} of the instances of ' + at.job + ' restarted ' +
                  knobs.threshold + ' times or more within ' + knobs.window + '.',
     dashboard: 'instances',
     variables: q.targetLabels,
