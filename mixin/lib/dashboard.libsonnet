@@ -60,18 +60,18 @@ local labelVariable(label, source) = {
   regex: '',
 };
 
-// Our alerts, each from when it fires to when it ends, over every panel. ALERTS has no series while all is well, so
-// this costs next to nothing.
+// Our alerts, each from when it fires to when it ends, over every panel: one mark for each, however many routes or
+// instances it is about. ALERTS has no series while all is well, so this costs next to nothing.
 local alerts(config) = {
   name: 'Alerts',
   datasource: panel.datasource,
   enable: true,
   hide: false,
   iconColor: style.annotation,
-  expr: shown(config, {}, []).firing(),
+  expr: 'count by (alertname, severity) (' + shown(config, {}, []).firing() + ')',
   step: '1m',
   titleFormat: '{{alertname}}',
-  textFormat: '{{severity}} {{route}} {{instance}}',
+  textFormat: '{{severity}}',
   tagKeys: 'severity',
   useValueForTime: false,
 };

@@ -53,8 +53,8 @@ standing {
     for name in names
   ],
 
-  // Bands over the time for which an alert fires.
-  annotation: 'red',
+  // Shades over the time for which an alert fires: several may lie over one another, and over the lines.
+  annotation: standing.neutral,
 
   // Thresholds: bad below `bad`, good from `good` on, a warning between the two.
   below(bad, good): steps('bad', [[bad, 'warning'], [good, 'good']]),

@@ -84,13 +84,14 @@ class Browser:
         self._profile = tempfile.TemporaryDirectory(prefix="kronos-chromium-", ignore_cleanup_errors=True)
         to_read, self._write = os.pipe()
         self._read, to_write = os.pipe()
-        # Chromium reads from 3 and writes to 4, and only a shell can put them there safely.
+        # Chromium reads from 3 and writes to 4, and only a shell can put them there safely. It is bash, because dash
+        # takes no descriptor above 9.
         script = f'exec 3<&{to_read} 4>&{to_write}; exec "$0" "$@"'
         flags = [*_FLAGS, f"--user-data-dir={self._profile.name}", "--remote-debugging-pipe", "about:blank"]
         self._log = Path(self._profile.name) / "log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                ["sh", "-c", script, self._program, *flags],
+                ["bash", "-c", script, self._program, *flags],
                 pass_fds=(to_read, to_write),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

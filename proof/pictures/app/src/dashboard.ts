@@ -55,12 +55,23 @@ export interface DashboardLink {
   keepTime?: boolean;
 }
 
+/** What is marked on every panel: the time in which `expr` has a value. */
+export interface Annotation {
+  name: string;
+  enable: boolean;
+  iconColor: string;
+  expr: string;
+  step?: string;
+  titleFormat?: string;
+}
+
 export interface Dashboard {
   uid: string;
   title: string;
   tags: string[];
   time: { from: string; to: string };
   templating: { list: Variable[] };
+  annotations?: { list: Annotation[] };
   links?: DashboardLink[];
   panels: Panel[];
 }

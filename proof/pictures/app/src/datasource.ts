@@ -1,6 +1,9 @@
 // Prometheus as a Grafana data source: as much of it as the dashboards use. Grafana's own is not under a licence that
 // this repository takes.
 import {
+  type AnnotationEvent,
+  type AnnotationQuery,
+  type AnnotationSupport,
   type DataFrame,
   type DataQueryRequest,
   type DataQueryResponse,
@@ -13,8 +16,9 @@ import {
 } from '@grafana/data';
 import { RuntimeDataSource, sceneGraph, type SceneObject } from '@grafana/scenes';
 import type { DataQuery } from '@grafana/schema';
+import { of } from 'rxjs';
 
-import type { Settings, Target } from './dashboard';
+import type { Annotation, Settings, Target } from './dashboard';
 
 type PrometheusQuery = DataQuery & Target;
 type Labels = Record<string, string>;
@@ -28,6 +32,14 @@ interface Result {
 export const UID = 'prometheus';
 
 export class Prometheus extends RuntimeDataSource<PrometheusQuery> {
+  override annotations: AnnotationSupport<PrometheusQuery> = {
+    prepareAnnotation: (json: AnnotationQuery<PrometheusQuery> & Annotation) => ({
+      ...json,
+      target: { refId: 'annotation', expr: json.expr, legendFormat: json.titleFormat },
+    }),
+    processEvents: (_, frames) => of(frames.flatMap(spells)),
+  };
+
   constructor(private readonly settings: Settings) {
     super('prometheus', UID);
   }
@@ -122,6 +134,22 @@ function line(target: PrometheusQuery, { metric, values, value }: Result, step: 
       },
     ],
   });
+}
+
+/** The times in which a series has points: one event from the first of them to the last before a hole. */
+function spells(frame: DataFrame): AnnotationEvent[] {
+  const [time] = frame.fields;
+  const step = time.config.interval ?? 0;
+  const events: AnnotationEvent[] = [];
+  for (const at of time.values as number[]) {
+    const last = events.at(-1);
+    if (last && at - last.timeEnd! <= step) {
+      last.timeEnd = at;
+    } else {
+      events.push({ time: at, timeEnd: at, title: frame.name });
+    }
+  }
+  return events;
 }
 
 function table(target: PrometheusQuery, result: Result[]): DataFrame {

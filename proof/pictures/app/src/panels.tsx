@@ -1,6 +1,9 @@
 // The panels that Grafana brings along are not published as packages. These draw with the same components, for as many
 // kinds as the dashboards use.
 import {
+  type AnnotationEvent,
+  type DataFrame,
+  DataFrameView,
   type DisplayValueAlignmentFactors,
   type Field,
   type FieldConfigSource,
@@ -14,6 +17,7 @@ import {
   type ReduceDataOptions,
   VizOrientation,
   cacheFieldDisplayNames,
+  colorManipulator,
   getDisplayValueAlignmentFactors,
   getFieldDisplayValues,
   renderMarkdown,
@@ -35,10 +39,11 @@ import {
   BigValueJustifyMode,
   BigValueTextMode,
   TimeSeries,
+  type UPlotConfigBuilder,
   VizRepeater,
 } from '@grafana/ui';
 import { TableNG } from '@grafana/ui/unstable';
-import type { ReactElement } from 'react';
+import { type ReactElement, useEffect, useLayoutEffect, useRef } from 'react';
 
 import { property } from './platform';
 
@@ -107,8 +112,45 @@ function Lines({ data, width, height, timeRange, timeZone, options, fieldConfig 
       timeZone={timeZone}
       legend={options.legend}
       options={options}
-    />
+    >
+      {(builder) => <Marks builder={builder} annotations={data.annotations ?? []} />}
+    </TimeSeries>
   );
+}
+
+/** Annotations as Grafana draws them: a shade from begin to end, with a dashed line at both. */
+function Marks({ builder, annotations }: { builder: UPlotConfigBuilder; annotations: DataFrame[] }): null {
+  const marks = annotations.flatMap((frame) => new DataFrameView<AnnotationEvent>(frame).toArray());
+  // The plot outlives its annotations: they may come later than the lines, and change.
+  const current = useRef(marks);
+  const redraw = useRef(() => {});
+  useLayoutEffect(() => {
+    builder.addHook('init', (plot) => {
+      redraw.current = () => plot.redraw();
+    });
+    builder.addHook('draw', ({ ctx, bbox, valToPos }) => {
+      ctx.save();
+      ctx.setLineDash([5, 5]);
+      for (const { time, timeEnd, color } of current.current) {
+        const [begin, end] = [time!, timeEnd!].map((at) => valToPos(at, 'x', true));
+        ctx.strokeStyle = color!;
+        ctx.fillStyle = colorManipulator.alpha(color!, 0.1);
+        ctx.fillRect(begin, bbox.top, end - begin, bbox.height);
+        for (const x of [begin, end]) {
+          ctx.beginPath();
+          ctx.moveTo(x, bbox.top);
+          ctx.lineTo(x, bbox.top + bbox.height);
+          ctx.stroke();
+        }
+      }
+      ctx.restore();
+    });
+  }, [builder]);
+  useEffect(() => {
+    current.current = marks;
+    redraw.current();
+  });
+  return null;
 }
 
 type Shown = Pick<PanelProps, 'data' | 'fieldConfig' | 'replaceVariables' | 'timeZone'> & { options: SingleValueOptions };
@@ -240,7 +282,7 @@ function kind<T>(panel: (props: PanelProps<T>) => ReactElement, colour: string, 
 
 export function plugins(): Record<string, PanelPlugin> {
   const all: Record<string, PanelPlugin> = {
-    timeseries: kind(Lines, 'palette-classic', LINES),
+    timeseries: kind(Lines, 'palette-classic', LINES).setDataSupport({ annotations: true, alertStates: false }),
     stat: kind(Stat, 'thresholds', {}),
     bargauge: kind(Bars, 'thresholds', {}),
     table: kind(Rows, 'thresholds', CELLS),

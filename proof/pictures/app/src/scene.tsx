@@ -2,6 +2,7 @@
 import {
   DataSourceVariable,
   QueryVariable,
+  SceneDataLayerSet,
   SceneDataTransformer,
   SceneGridItem,
   SceneGridLayout,
@@ -17,6 +18,7 @@ import {
   SceneVariableSet,
   VariableValueSelectors,
   VizPanel,
+  dataLayers,
   sceneGraph,
 } from '@grafana/scenes';
 import { LinkButton, Stack, Text } from '@grafana/ui';
@@ -39,6 +41,11 @@ export function scene(dashboard: Dashboard, all: Dashboard[], chosen: URLSearchP
     }),
     $variables: new SceneVariableSet({
       variables: dashboard.templating.list.map((one) => variable(one, chosen.getAll(`var-${one.name}`))),
+    }),
+    $data: new SceneDataLayerSet({
+      layers: (dashboard.annotations?.list ?? []).map(
+        (one) => new dataLayers.AnnotationsDataLayer({ name: one.name, query: { ...one, datasource: DATASOURCE } }),
+      ),
     }),
     toolbar: [
       ...dashboardLinks(dashboard, all),
