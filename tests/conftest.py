@@ -1,7 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
 from proof.servers import binaries
+from tests.service.server import Server
 
 
 def pytest_report_header() -> str:
     return "Prometheus: " + ", ".join(tools.version for tools in binaries.every())
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One service with default settings, for all tests that leave it as it is; it logs every rejection."""
+    with Server(tmp_path_factory.mktemp("service"), log_rejections=1_000_000) as running:
+        yield running

@@ -14,15 +14,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
+import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).resolve().parents[2]
 SINGLE = "/v1/predict/single"
 BATCH = "/v1/predict/batch"
-START_SECONDS = 300
-"""When a start counts as hanging: it is a matter of seconds, but of many on a busy machine."""
+HANGING_SECONDS = 120
+"""When waiting for something has failed. Nothing takes that long, even on a busy machine."""
 
 
 class Server:
@@ -54,11 +56,11 @@ class Server:
         return self
 
     def _wait_for_start(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + HANGING_SECONDS
         while not self._url and not (started := self.logged("starting")):
             self._still_trying(deadline)
         self.url = self._url or f"http://{started[0]['host']}:{started[0]['port']}"
-        self.client = httpx.Client(base_url=self.url, timeout=60)
+        self.client = httpx.Client(base_url=self.url, timeout=HANGING_SECONDS)
         while not self._answers():
             self._still_trying(deadline)
 
@@ -83,7 +85,7 @@ class Server:
                 self.process.wait(3)
             except subprocess.TimeoutExpired:
                 self.process.send_signal(signal.SIGTERM)
-                self.process.wait(10)
+                self.process.wait(HANGING_SECONDS)
 
     def log(self) -> list[dict[str, Any]]:
         """Every line of the log that is JSON and complete."""
@@ -105,6 +107,11 @@ class Server:
             for sample in family.samples
         }
 
+    def cpu_seconds(self) -> float:
+        """CPU time of the process so far: how busy the machine is does not show in it."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return times.user + times.system
+
     def value(self, name: str, **labels: str) -> float:
         return self.samples()[name, frozenset(labels.items())]
 
@@ -114,8 +121,28 @@ class Server:
         return sum(value for (series, have), value in self.samples().items() if series == name and wanted <= have)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
+def connect(server: Server) -> socket.socket:
+    """A connection of its own, for what an HTTP client would not do."""
+    address = urlsplit(server.url)
+    return socket.create_connection((address.hostname, address.port), timeout=HANGING_SECONDS)
+
+
+def send_head(connection: socket.socket, path: str, length: int) -> None:
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: kronos\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    )
+    connection.sendall(head.encode())
+
+
+def send(connection: socket.socket, body: Any, length: int | None = None, path: str = SINGLE) -> None:
+    """Send a request without waiting for its answer; with a wrong ``length`` it is never complete."""
+    content = json.dumps(body).encode()
+    send_head(connection, path, len(content) if length is None else length)
+    connection.sendall(content)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + HANGING_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
         time.sleep(0.02)

@@ -148,7 +148,9 @@ def configure(level: str, log_format: str) -> None:
 def _console_renderer() -> Processor:
     # Where rich is installed the default one shows local variables, candles among them.
     return structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        # https://no-color.org
+        colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
+        exception_formatter=structlog.dev.plain_traceback,
     )
 
 

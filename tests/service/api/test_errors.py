@@ -21,7 +21,7 @@ from kronos_service.api import errors
 from kronos_service.api.errors import Kind, Kinds
 from kronos_service.app import create_app
 from kronos_service.forecaster import ForecastInvalid, InferenceError, InvalidOutput, OutOfMemory, QueueFull, Stopped
-from tests.service.server import BATCH, SINGLE, Server, series
+from tests.service.server import BATCH, HANGING_SECONDS, SINGLE, Server, series
 
 JSON = {"Content-Type": "application/json"}
 REQUEST = series(3, 1)
@@ -39,7 +39,7 @@ def assert_problem(answer: httpx.Response, status: int, slug: str) -> dict[str, 
     return body
 
 
-def raw(server: Server, *parts: bytes, pause: float = 0, read_seconds: float = 15) -> bytes:
+def raw(server: Server, *parts: bytes, pause: float = 0, read_seconds: float = HANGING_SECONDS) -> bytes:
     """Send ``parts`` with pauses in between, and read until the server closes or says no more."""
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname, address.port), timeout=read_seconds) as connection:
@@ -169,7 +169,7 @@ def test_422_and_its_places(server: Server):
     ],
 )
 def test_400_for_what_is_not_http(server: Server, request_: bytes):
-    headers, _, body = raw(server, request_, read_seconds=5).partition(b"\r\n\r\n")
+    headers, _, body = raw(server, request_).partition(b"\r\n\r\n")
     assert headers.startswith(b"HTTP/1.1 400")
     assert b"content-type: application/problem+json" in headers
     assert json.loads(body)["type"] == "urn:kronos:problem:not-http"

@@ -224,10 +224,11 @@ def test_the_work_of_a_request_is_bounded_as_a_product(server: Server):
     ids=lambda body: next(iter(body))[:20],
 )
 def test_bodies_made_to_raise_errors_by_the_million_are_answered_shortly(server: Server, body: dict[str, Any]):
+    before = server.cpu_seconds()
     answer = server.post(SINGLE, body)
     assert places(answer)
     assert len(answer.content) < 40_000
-    assert answer.elapsed.total_seconds() < 5
+    assert server.cpu_seconds() - before < 5
 
 
 def test_objects_of_too_many_fields_are_not_gone_through(server: Server):

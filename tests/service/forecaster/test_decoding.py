@@ -51,7 +51,7 @@ def test_threads_on_one_checkpoint_do_not_disturb_each_other(load, make_series):
 
     def run(series):
         torch.set_num_threads(1)
-        together.wait(timeout=30)
+        together.wait(timeout=120)
         return forecast(checkpoint, series).paths
 
     with ThreadPoolExecutor(threads) as pool:

@@ -134,7 +134,7 @@ def test_closing_stops_a_load(held, demo_folders, monkeypatch):
 
     def slow(*args, **options):
         loading.set()
-        go_on.wait(10)
+        go_on.wait(120)
         return load_checkpoint(*args, **options)
 
     def run():
@@ -146,7 +146,7 @@ def test_closing_stops_a_load(held, demo_folders, monkeypatch):
     monkeypatch.setattr(forecaster, "load_checkpoint", slow)
     thread = threading.Thread(target=run)
     thread.start()
-    assert loading.wait(10)
+    assert loading.wait(120)
 
     held.close("shutdown")
     go_on.set()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kronos_service.http.listen import AddressError, Listener, explain
-from tests.service.server import START_SECONDS, environment, free_port
+from tests.service.server import HANGING_SECONDS, environment, free_port
 
 TAKEN = "Address already in use; stop what uses it, or set {prefix}_PORT to a free port"
 NOWHERE = "set KRONOS_HOST to an address of this machine, or to 0.0.0.0 for all of its IPv4 addresses"
@@ -102,7 +102,7 @@ def run(folder: Path, **settings: object) -> tuple[int, str]:
         env=environment(**settings),
         capture_output=True,
         text=True,
-        timeout=START_SECONDS,
+        timeout=HANGING_SECONDS,
         check=False,
     )
     return service.returncode, service.stdout + service.stderr

@@ -6,10 +6,10 @@ import asyncio
 import json
 import logging
 import os
+import pty
 import re
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ from kronos_service.telemetry import log_sampling, logs
 from kronos_service.telemetry.log_sampling import LogSampler, Rejection
 from kronos_service.telemetry.logs import FIELDS
 from kronos_service.telemetry.tracing import Trace, parse_traceparent
-from tests.service.server import BATCH, ROOT, SINGLE, Server, environment, series, wait_until
+from tests.service.server import BATCH, HANGING_SECONDS, ROOT, SINGLE, Server, environment, series, wait_until
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TIMES = ("preprocess", "queue", "inference", "tokenize", "prefill", "decode", "detokenize", "postprocess")
@@ -49,7 +49,7 @@ def test_one_json_line_per_request_says_whose_and_where_the_time_went(server: Se
     line = _line(server, request_id)
     assert list(line)[:7] == ["timestamp", "level", "logger", "event", "request_id", "trace_id", "span_id"]
     age = datetime.now(UTC) - datetime.fromisoformat(line["timestamp"])
-    assert 0 <= age.total_seconds() < 60
+    assert 0 <= age.total_seconds() < HANGING_SECONDS
     assert (line["level"], line["logger"], line["event"]) == ("info", "kronos.request", "request")
     assert (line["trace_id"], line["span_id"]) == (TRACE, SPAN)
     assert (line["method"], line["route"], line["status"], line["code"]) == ("POST", BATCH, "success", 200)
@@ -273,6 +273,24 @@ def test_the_console_format_is_for_people_and_for_one_line_each(captured: Callab
 
 
 @pytest.mark.parametrize(
+    ("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)]
+)
+def test_the_console_format_is_coloured_on_a_terminal_unless_the_user_wants_none(
+    tmp_path: Path, variables: dict[str, str], coloured: bool
+):
+    code = "from kronos_service.telemetry import logs; logs.configure('info', 'console')\n"
+    code += "logs.get_logger('x').info('hello')"
+    plain = {name: value for name, value in environment().items() if name != "NO_COLOR"}
+    screen, terminal = pty.openpty()
+    subprocess.run([sys.executable, "-c", code], stderr=terminal, env=plain | variables, cwd=tmp_path, check=True)
+    line = os.read(screen, 4096)
+    os.close(screen)
+    os.close(terminal)
+    assert b"hello" in line
+    assert (b"\x1b[" in line) is coloured
+
+
+@pytest.mark.parametrize(
     ("values", "trace"),
     [
         ([f"00-{TRACE}-{SPAN}-01"], Trace(TRACE, SPAN)),
@@ -294,11 +312,7 @@ def test_traceparent(values: list[str], trace: Trace | None):
 
 
 def _line(server: Server, request_id: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 5
-    while True:
-        found = [line for line in server.log() if line.get("request_id") == request_id]
-        if found:
-            assert len(found) == 1
-            return found[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    """The one line with this id, which comes after the answer."""
+    wait_until(lambda: any(line.get("request_id") == request_id for line in server.log()))
+    (line,) = [line for line in server.log() if line.get("request_id") == request_id]
+    return line
