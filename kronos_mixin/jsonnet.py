@@ -66,15 +66,18 @@ def evaluate(
     """
     file = entry(mixin)
     configs = [config] if isinstance(config, Mapping | Path) else list(config)
+    # A wrong knob breaks the mixin anywhere, or at its own assertion, which knows neither file nor line.
+    ours = is_ours(file)
+    if ours and configs:
+        _refuse(_wrong_knobs(file, configs, jpath))
     try:
         data = _evaluate(file, _snippet(file, configs), jpath)
     except CompileError:
-        # A wrong knob breaks the mixin anywhere, or at its own assertion, which knows neither file nor line.
-        if problems := _wrong_knobs(file, configs, jpath):
-            raise CompileError("\n".join(problems)) from None
+        if not ours:
+            _refuse(_wrong_knobs(file, configs, jpath))
         raise
-    if problems := _problems(file, configs, data["defaults"], data["config"], data["unknown"]):
-        raise CompileError("\n".join(problems))
+    if not ours:
+        _refuse(_problems(file, configs, data["defaults"], data["config"]))
     return Mixin(
         dashboards=_objects(data, file, "grafanaDashboards"),
         alerts=_groups(data, file, "prometheusAlerts"),
@@ -153,7 +156,6 @@ def _snippet(file: Path, configs: Sequence[Config]) -> str:
         local base = import {json.dumps(file.name)};
         local mixin = base {overlays(configs, is_ours(file))};
         local get(name) = if std.objectHasAll(mixin, name) then mixin[name] else null;
-        local known = if std.objectHasAll(base, '_config') then std.objectFieldsAll(base._config) else [];
         local config = if std.objectHasAll(mixin, '_config') then mixin._config else {{}};
         {{
           [name]: get(name)
@@ -163,7 +165,6 @@ def _snippet(file: Path, configs: Sequence[Config]) -> str:
           alertmanagerConfig: {"get('alertmanagerConfig')" if is_ours(file) else "null"},
           config: if std.objectHasAll(config, 'kronos') then config.kronos else {{}},
           defaults: get('kronosDefaults'),
-          unknown: [key for key in std.objectFieldsAll(config) if !std.member(known, key)],
         }}
     """
 
@@ -187,7 +188,14 @@ def _wrong_knobs(file: Path, configs: Sequence[Config], jpath: Sequence[Path]) -
     return _problems(file, configs, data["defaults"], data["config"], data["unknown"])
 
 
-def _problems(file: Path, configs: Sequence[Config], defaults: Any, given: Any, unknown: list[str]) -> list[str]:
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise CompileError("\n".join(problems))
+
+
+def _problems(
+    file: Path, configs: Sequence[Config], defaults: Any, given: Any, unknown: Sequence[str] = ()
+) -> list[str]:
     """What is wrong with `_config.kronos`; nothing in a mixin without it, which has no defaults."""
     if defaults is None:
         return []

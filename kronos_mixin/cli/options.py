@@ -73,7 +73,7 @@ class Source:
         """
         try:
             configs = [*below, *(read(path) for path in self.config or []), *above]
-            with console.progress("compiling"), interruptible():
+            with interruptible(), console.progress("compiling"):
                 return evaluate(self.path, configs, jpath=self.jpath or (), name=self.name)
         except (CompileError, ConfigError) as error:
             fail(str(error))

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -43,14 +42,14 @@ def test_check_without_compiled_files(run):
     assert "is missing in monitoring: run `python build.py compile`" in done.stdout
 
 
-def test_config_files_are_laid_over_each_other(run, tmp_path):
+def test_config_files_are_laid_over_each_other(call, tmp_path):
     (tmp_path / "a.yml").write_text("kronos: {rateWindow: 1m, alerts: {KronosHighLatency: {threshold: '0.2'}}}")
     (tmp_path / "b.yml").write_text("kronos: {alerts: {KronosHighLatency: {for: 1m}}}")
-    assert run("compile", "--config", "a.yml", "--config", "b.yml").returncode == 0
+    call("compile", "--config", "a.yml", "--config", "b.yml")
     alerts = (tmp_path / "monitoring/prometheus/kronos-alerts.yml").read_text()
     assert "slow:ratio_rate1m" in alerts
     assert "> 0.2" in alerts
-    assert run("check", "--config", "a.yml", "--config", "b.yml").returncode == 0
+    call("check", "--config", "a.yml", "--config", "b.yml")
 
 
 @pytest.mark.parametrize(
@@ -65,12 +64,9 @@ def test_config_files_are_laid_over_each_other(run, tmp_path):
         ("- kronos", "my.yml: must hold an object"),
     ],
 )
-def test_a_wrong_config_is_one_readable_line(run, tmp_path, text, message):
+def test_a_wrong_config_is_one_readable_line(call, tmp_path, text, message):
     (tmp_path / "my.yml").write_text(text)
-    done = run("compile", "--config", "my.yml")
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert message in call("compile", "--config", "my.yml", code=1).stderr
     assert not (tmp_path / "monitoring").exists()
 
 
@@ -79,17 +75,13 @@ def test_a_config_that_is_not_there(run):
     assert (done.returncode, done.stderr) == (1, "kronos-mixin: none.yml: No such file or directory\n")
 
 
-def test_a_folder_that_cannot_be_written(run, tmp_path):
+def test_a_folder_that_cannot_be_written(call, tmp_path):
     (tmp_path / "monitoring").write_text("a file")
-    done = run("compile")
-    assert done.returncode == 1
-    assert "monitoring" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "monitoring" in call("compile", code=1).stderr
 
 
-def test_help_and_version(run):
-    assert "check" in run("--help").stdout
-    assert run("--version").stdout == "kronos-mixin 0.1.0\n"
+def test_version(call):
+    assert call("--version").stdout == "kronos-mixin 0.1.0\n"
 
 
 LAMP = Path(__file__).parents[1] / "fixtures" / "lamp-mixin"
@@ -158,55 +150,59 @@ def test_a_wrong_option_leads_to_the_command_that_was_called(run):
     assert "Try 'python build.py compile --help' for help." in run("compile", "--nonsense").stderr
 
 
-@pytest.fixture
-def complete(tmp_path):
+COMPLETE = """
+eval "$(kronos-mixin --show-completion bash)"
+while read -ra COMP_WORDS; do
+    [[ ${COMP_WORDS[-1]} == _ ]] && COMP_WORDS[-1]=
+    COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+    _kronos_mixin_completion kronos-mixin </dev/null
+    echo "${COMPREPLY[*]}"
+done
+"""
+
+
+def test_completion(tmp_path):
     """What bash offers for the last word of a line, by the script that the program prints."""
-
-    def complete(*words: str) -> list[str]:
-        script = """
-            eval "$(kronos-mixin --show-completion bash)"
-            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-            _kronos_mixin_completion kronos-mixin
-            printf '%s\\n' "${COMPREPLY[@]}"
-        """
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        env = {**os.environ, "PATH": path, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
-        done = subprocess.run(
-            ["bash", "-c", script, "bash", "kronos-mixin", *words],
-            capture_output=True, text=True, cwd=tmp_path, check=True, timeout=60, env=env,
-        )  # fmt: skip
-        return done.stdout.split()
-
-    return complete
-
-
-def test_completion(complete, tmp_path):
-    assert complete("ch") == ["check"]
-    assert complete("compile", "--target", "") == ["plain", "kubernetes"]
-    # Nothing of ours: bash completes names of files itself.
-    assert complete("compile", "--config", "a") == []
     (tmp_path / "prometheus.yml").write_text(
         "scrape_configs:\n- job_name: forecasts\n- job_name: node\n# BEGIN kronos-mixin lamp (rule_files)\n"
         "# END kronos-mixin lamp (rule_files)\n"
     )
-    assert complete("merge", "prometheus.yml", "--job", "f") == ["forecasts"]
-    assert complete("unmerge", "prometheus.yml", "--name", "") == ["lamp"]
-    assert complete("unmerge", "none.yml", "--name", "") == []
+    offered = {
+        "ch": "check",
+        "compile --target _": "plain kubernetes",
+        # Nothing of ours: bash completes names of files itself.
+        "compile --config a": "",
+        "merge prometheus.yml --job f": "forecasts",
+        "unmerge prometheus.yml --name _": "lamp",
+        "unmerge none.yml --name _": "",
+    }
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", COMPLETE],
+        input="".join(f"kronos-mixin {line}\n" for line in offered),
+        capture_output=True, text=True, cwd=tmp_path, check=True,
+        env={**os.environ, "PATH": path, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
+    )  # fmt: skip
+    assert done.stdout.splitlines() == list(offered.values())
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["compile", "--target", "moon"], ["merge"], ["--nonsense"]])
-def test_a_wrong_command_line(run, arguments):
-    assert run(*arguments).returncode == 2
+def test_a_wrong_command_line(call, arguments):
+    call(*arguments, code=2)
 
 
 def test_ctrl_c_ends_a_long_compilation_at_once(tmp_path):
     (tmp_path / "slow.libsonnet").write_text(
         "local f(n) = if n < 2 then n else f(n - 1) + f(n - 2); { grafanaDashboards: { a: f(60) } }"
     )
+    ours, theirs = os.openpty()
     command = [sys.executable, str(ROOT / "build.py"), "compile", "--mixin", "slow.libsonnet"]
-    with subprocess.Popen(command, cwd=tmp_path) as process:
-        time.sleep(2)
-        assert process.poll() is None
+    with subprocess.Popen(command, cwd=tmp_path, stderr=theirs) as process:
+        seen = b""
+        while b"compiling ..." not in seen:
+            seen += os.read(ours, 1024)
         process.send_signal(signal.SIGINT)
-        assert process.wait(5) == -signal.SIGINT
+        assert process.wait(60) == -signal.SIGINT
+    os.close(ours)
+    os.close(theirs)
     assert not (tmp_path / "monitoring").exists()
