@@ -1,4 +1,4 @@
-"""The form of dashboards: what Grafana would take as it is, and show wrongly or not at all."""
+"""Faults in the form of dashboards, which Grafana would import without a word and show wrongly or not at all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def vocabulary() -> Mapping[str, Any]:
 
 
 def check(mixin: Mixin, expressions: Iterable[Expression]) -> Iterator[Finding]:
-    """Every finding about the dashboards as such; their expressions are checked elsewhere."""
+    """Check the form of dashboards; expressions are checked elsewhere."""
     uids: set[str] = set()
     queries: dict[int, list[Expression]] = {}
     for one in expressions:
@@ -113,13 +113,13 @@ def _panel(panel: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _ids(panel: Mapping[str, Any]) -> Iterator[str]:
-    """Ids that Grafana does not know: it ignores them, in silence."""
+    """Ids that Grafana does not know and silently ignores."""
     options, config = panel.get("options", {}), panel.get("fieldConfig", {})
     overrides = config.get("overrides", [])
     properties = [item for override in overrides for item in override.get("properties", [])]
 
     def set_to(name: str) -> list[Any]:
-        """What the panel sets a standard property of its fields to, for all of them or for some."""
+        """All values of a standard property, from the defaults and the overrides."""
         everywhere = [config.get("defaults", {}).get(name)]
         return [value for value in everywhere + [p.get("value") for p in properties if p.get("id") == name] if value]
 
@@ -155,7 +155,7 @@ def _steps(steps: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _links(panel: Mapping[str, Any], dashboard: Mapping[str, Any], mixin: Mixin) -> Iterator[str]:
-    """Links of a panel and its fields to dashboards of ours, and the variables that they carry there."""
+    """Links to dashboards of ours, and the variables that they carry."""
     boards = {board["uid"]: board for board in mixin.dashboards.values()}
     links = [*panel.get("links", []), *panel.get("fieldConfig", {}).get("defaults", {}).get("links", [])]
     for link in links:
@@ -188,7 +188,7 @@ def _legends(panel: Mapping[str, Any], queries: list[Expression]) -> Iterator[st
 
 
 def _not_told(legend: str, labels: Labels) -> list[str]:
-    """The labels in which lines may differ while their names are the same."""
+    """The labels in which lines of one name may differ."""
     shown = set(LEGEND_LABEL.findall(legend))
     differing = {label for label, values in labels.items() if values is None or len(values) > 1}
     if "instance" in shown:
@@ -198,7 +198,7 @@ def _not_told(legend: str, labels: Labels) -> list[str]:
 
 
 def _names(legend: str, labels: Labels) -> set[str]:
-    """All names that lines can get, as far as labels have known values."""
+    """All names that lines can have, as far as the values of labels are known."""
     parts = LEGEND_LABEL.split(legend)
     choices = [
         [part] if at % 2 == 0 else sorted(labels.get(part) or {"{{" + part + "}}"}) for at, part in enumerate(parts)

@@ -1,7 +1,6 @@
-"""The rules of the community's dashboard linter, under the names that it gives them, and where we don't keep to them.
+"""The rules of the community's dashboard linter, under its names, with waivers where we break them on purpose.
 
-Only those that the other checks don't imply: a title, a description, a unit, a query, and valid PromQL are asked of
-every panel anyway.
+Only those that the other checks don't imply: title, description, unit, query and valid PromQL are required anyway.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _RATE = re.compile(r"\bi?rate\s*\([^][]*\[([^]]+)\]")
 
 @dataclass(frozen=True, slots=True)
 class Offence:
-    """Something that a rule of the linter objects to; ``panel`` and ``series`` are empty if it is about neither."""
+    """A breach of one rule; ``panel`` and ``series`` are empty if it is about neither."""
 
     rule: str
     dashboard: str
@@ -34,7 +33,7 @@ class Offence:
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """A rule that is not kept to: where, as shell patterns, and why."""
+    """A rule that is broken on purpose: where, as shell patterns, and why."""
 
     rule: str
     dashboard: str
@@ -43,7 +42,7 @@ class Waiver:
     series: str = "*"
 
     def covers(self, offence: Offence) -> bool:
-        """Whether it is this one that is waived."""
+        """Whether the offence is waived by this."""
         pairs = (
             (offence.dashboard, self.dashboard),
             (offence.panel, self.panel),
@@ -89,7 +88,7 @@ WAIVERS = (
 def check(
     mixin: Mixin, contract: Contract, expressions: Iterable[Expression], waivers: Iterable[Waiver] = WAIVERS
 ) -> Iterator[Finding]:
-    """Every offence that is not waived, and every waiver that is not needed."""
+    """Report offences without a waiver, and waivers without an offence."""
     offences = [
         offence
         for name, dashboard in mixin.dashboards.items()

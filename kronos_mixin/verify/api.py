@@ -15,7 +15,7 @@ class QueryError(Exception):
 
 
 class WaitError(Exception):
-    """What was waited for did not come in time; the message has what was seen last."""
+    """A condition did not come true in time; the message has what was seen last."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,6 @@ class Api:
     """
 
     def __init__(self, url: str) -> None:
-        """Remember the address; nothing is sent yet."""
         self.url = url
         # No proxy of the environment: these servers are on this machine.
         self._client = httpx.Client(trust_env=False, timeout=60)
@@ -110,9 +109,9 @@ class Api:
         timeout: float = 60,
         interval: float = 0.2,
     ) -> list[Sample]:
-        """Ask every `interval` seconds until `predicate` likes the samples, and return them.
+        """Ask every `interval` seconds until `predicate` is true of the samples, and return them.
 
-        By default any sample will do. Raises WaitError, with what was seen last, after `timeout` seconds,
+        The default waits for any sample. Raises WaitError, with what was seen last, after `timeout` seconds,
         and QueryError at once: an expression that is wrong will not get better.
         """
         deadline = time.monotonic() + timeout

@@ -1,4 +1,4 @@
-"""Holds the panels of dashboards against a Prometheus with data: what a picture would only hint at is found here.
+"""Runs the queries of dashboards against a Prometheus with data, and finds panels that are empty or misleading.
 
 A panel whose metric does not exist is empty, one with a broken legend has two lines of one name: neither is an error
 to Prometheus or to Grafana.
@@ -26,7 +26,7 @@ _AT_ONCE = 4
 
 @dataclass(frozen=True)
 class Span:
-    """The time range that the panels show: Unix seconds, and the seconds between two points and two scrapes."""
+    """A time range in Unix seconds, with the seconds between two points and between two scrapes."""
 
     begin: float
     end: float
@@ -55,7 +55,6 @@ class Finding:
     chosen: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        """Where, under which variables, why, and the query."""
         under = " with " + ", ".join(f"{name}={value}" for name, value in self.chosen) if self.chosen else ""
         return f"{self.dashboard}: {self.panel}{under}: {self.reason}" + (f"\n  {self.query}" if self.query else "")
 
@@ -63,16 +62,16 @@ class Finding:
 def check(
     api: Api, dashboards: Mapping[str, Mapping[str, Any]], span: Span, silent: Iterable[str] = ()
 ) -> list[Finding]:
-    """Every finding in every panel of the dashboards (by file name), the variables at All, then at one value each.
+    """Check every panel of the dashboards, by file name: with all variables at All, then with each at one value.
 
-    `silent` are series to which nothing happened in this scene: queries that read them may be empty.
+    `silent` are series without events in this scene: queries over them may be empty.
     """
     scene = _Scene(api, span, frozenset(silent))
     return [finding for name, dashboard in dashboards.items() for finding in scene.dashboard(name, dashboard)]
 
 
 def values(api: Api, dashboard: Mapping[str, Any], span: Span) -> dict[str, list[str]]:
-    """The values that each variable offers, by really asking; variables without any are left out."""
+    """Ask for the values that each variable offers; variables without any are left out."""
     offered = {
         variable.name: api.label_values(variable.label, variable.series, span.begin, span.end)
         for variable in variables(dashboard)
@@ -81,7 +80,7 @@ def values(api: Api, dashboard: Mapping[str, Any], span: Span) -> dict[str, list
 
 
 class _Scene:
-    """The series that there are, and the questions to them."""
+    """The series of a server, and queries over them."""
 
     def __init__(self, api: Api, span: Span, silent: frozenset[str]) -> None:
         self._api = api
@@ -104,7 +103,7 @@ class _Scene:
                 yield from findings
 
     def _busiest(self, series: str, label: str, offered: Sequence[str]) -> str:
-        """The value under which there is most to see; an odd one may have nothing to show, rightly."""
+        """The value with the most data: a rare one may rightly leave panels empty."""
         total = f"topk(1, sum by ({label}) (sum_over_time({series}[{self._span.whole}])))"
         found = self._api.query(total, at=self._span.end)
         return found[0].labels[label] if found else offered[0]
@@ -133,7 +132,7 @@ class _Scene:
             yield from (Finding(name, query.panel, reason, query.expr, under) for reason in reasons)
 
     def _asked(self, query: Query, chosen: Mapping[str, str], lines: list[tuple[str, Series]]) -> list[str]:
-        """What is wrong with one query and its answer, which is added to `lines`, by name."""
+        """What is wrong with one query; adds its answer to `lines`, by name."""
         try:
             found = self._ask(query)
         except QueryError as error:
@@ -150,7 +149,7 @@ class _Scene:
         return self._api.query_range(query.expr, span.begin, span.end, span.step)
 
     def _empty(self, query: Query, found: Sequence[Series], chosen: Mapping[str, str]) -> Iterator[str]:
-        """Nothing was found, though every series that the query reads is there under what was chosen."""
+        """Found nothing, though every series that the query reads exists for the chosen values."""
         reads = promql.read(query.expr, dict.fromkeys(self._series)).series
         if unknown := sorted(reads - self._series.keys() - self._silent):
             yield f"reads {', '.join(unknown)}, of which there is nothing"
@@ -162,17 +161,17 @@ class _Scene:
             yield f"is empty, but for its{_DEFAULT}"
 
     def _filtered(self, query: Query) -> bool:
-        """Whether it is empty only because it hides zeros: nothing happened under what was chosen."""
+        """Whether it is empty because it hides zeros: nothing happened for the chosen values."""
         everything = query.expr.removesuffix(_NOT_ZERO)
         return everything != query.expr and bool(self._ask(replace(query, expr=everything)))
 
     def _only_default(self, query: Query) -> bool:
-        """Whether all there is, at any time, is the 0 that stands in for nothing."""
+        """Whether all it ever shows is the 0 of its `or vector(0)`."""
         everything = query.expr.removesuffix(_DEFAULT)
         return everything != query.expr and not self._ask(replace(query, expr=everything, instant=False))
 
     def _has(self, name: str, chosen: Mapping[str, str]) -> bool:
-        """Whether there is a series of that name with the chosen values of those labels that the name has at all."""
+        """Whether a series of that name has the chosen values, as far as it has those labels."""
         series = self._series[name]
         known = {label for labels in series for label in labels}
         wanted = {label: value for label, value in chosen.items() if label in known}
@@ -206,7 +205,7 @@ def _names(lines: Sequence[tuple[str, Series]]) -> Iterator[str]:
 
 
 def _percentiles(lines: Sequence[tuple[str, Series]]) -> Iterator[str]:
-    """A higher percentile below a lower one of the same thing, at any point."""
+    """Points at which a higher percentile is below a lower one."""
     families: dict[str, list[tuple[int, str, Series]]] = {}
     for name, series in lines:
         if match := _PERCENTILE.search(name):

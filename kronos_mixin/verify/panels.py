@@ -1,4 +1,4 @@
-"""What a dashboard's panels ask Prometheus, with Grafana's variables filled in."""
+"""The queries of a dashboard, with Grafana's variables filled in."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Query:
         return _LEGEND.findall(self.legend)
 
     def name(self, labels: Mapping[str, str]) -> str:
-        """The name of a line, as the legend makes it from the labels of its series."""
+        """The name of a line in the legend, from the labels of its series."""
         name = _LEGEND.sub(lambda match: labels.get(match[1], ""), self.legend).strip()
         for pattern, replacement in self.renames:
             name = re.sub(pattern, replacement, name)
@@ -130,7 +130,7 @@ def variables(dashboard: Mapping[str, Any]) -> list[Variable]:
 
 
 def _all(dashboard: Mapping[str, Any]) -> dict[str, str]:
-    """What each variable stands for while it is at All."""
+    """The value of each variable while it is at All."""
     return {variable["name"]: variable.get("allValue", "") for variable in dashboard["templating"]["list"]}
 
 
@@ -139,7 +139,7 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def _bounds(defaults: Mapping[str, Any]) -> dict[str, float | None]:
-    """Lowest and highest value; a threshold at 0 or below says that the value may go there."""
+    """Lowest and highest value. A threshold at 0 or below means that values may go there."""
     bounds = {key: defaults[key] for key in ("min", "max") if key in defaults}
     steps = [step["value"] for step in defaults.get("thresholds", {}).get("steps", [])]
     return {"min": None} | bounds if any(step is not None and step <= 0 for step in steps) else bounds

@@ -1,5 +1,4 @@
-// Why is it slow? From the queue through the stages of the model to the answer, instance by instance where that tells
-// something.
+// Why is it slow? The queue, the stages of the model, the size of the work; by instance where instances may differ.
 local dashboard = import '../lib/dashboard.libsonnet';
 local logs = import '../lib/logs.libsonnet';
 local panel = import '../lib/panel.libsonnet';
@@ -16,7 +15,7 @@ function(config, rules)
     slow: show.timeseries({
       title: 'Slow requests' + show.window,
       description: 'Share of requests over the latency objective of their route, and of those for which the model ' +
-                   'alone took longer than that. Slow requests of a fast model waited.',
+                   'alone took longer than that: the rest of the slow ones waited.',
       unit: 'percentunit',
       limits: { objective: '1 - ' + config.objectives.latency.target },
       queries: [
@@ -28,7 +27,7 @@ function(config, rules)
     }),
     latencyByInstance: show.slowestInstance('kronos_request_duration_seconds', {
       title+: ', with exemplars',
-      description+: ' Dots are single requests: their request id leads to the log.',
+      description+: ' Dots are requests, each with the request id that its log lines have.',
       log: true,
       queries: [super.queries[0] { exemplar: true }],
       links: log.ofRequest('All log lines of the request'),
@@ -69,7 +68,7 @@ function(config, rules)
     uid: config.dashboards.inference.uid,
     title: 'Kronos / Inference',
     description: 'Why is Kronos slow? Where the time of a request goes. The instance filter applies to panels by ' +
-                 'instance and to means, the route filter to all that is counted by route.',
+                 'instance and to means, the route filter to whatever has a route.',
     variables: variables,
     source: rules.kronos_requests_total,
     inputs: log.requestVariable,

@@ -1,4 +1,4 @@
-// Which one? Every instance by itself, from raw metrics: nothing here is aggregated away.
+// Which one? Each instance by itself, from scraped metrics.
 local contract = import '../lib/contract.libsonnet';
 local dashboard = import '../lib/dashboard.libsonnet';
 local logs = import '../lib/logs.libsonnet';
@@ -35,7 +35,7 @@ function(config, rules)
     }),
     version: stat({
       title: 'Version',
-      description: 'Versions of the service, with the number of instances that run each.',
+      description: 'Versions of the service, and how many instances run each.',
       unit: 'prefix:× ',
       mode: 'value_and_name',
       size: 24,
@@ -44,8 +44,7 @@ function(config, rules)
     }),
     model: stat({
       title: 'Model',
-      description: 'Models that are loaded, each with the first characters of its revision and the number of instances ' +
-                   'that have it.',
+      description: 'Loaded models with the start of their revision, and how many instances have each.',
       unit: 'prefix:× ',
       mode: 'value_and_name',
       size: 24,
@@ -62,7 +61,7 @@ function(config, rules)
   local panels = {
     ready: gauge('kronos_model_ready', {
       title: 'Ready instances',
-      description: 'Instances whose model is loaded and working, one upon the other: a gap is one that is not.',
+      description: 'Instances whose model is loaded and working, stacked: a gap is one that is not.',
       axis: 'instances',
       whole: true,
       stack: true,
@@ -93,14 +92,14 @@ function(config, rules)
     }),
     memory: lines({
       title: 'Memory',
-      description: 'Resident memory of the process, and that of its GPU where it has one.',
+      description: 'Resident memory of the process, and memory of its GPU if it has one.',
       unit: 'bytes',
       queries: each(show.raw('process_resident_memory_bytes')) +
                [panel.query(show.raw('kronos_device_memory_used_bytes'), 'GPU of {{instance}}')],
     }),
     cpu: lines({
       title: 'CPU',
-      description: 'Cores that the process keeps busy.',
+      description: 'CPU cores in use.',
       unit: 'none',
       axis: 'cores',
       queries: each(show.rawRate('process_cpu_seconds_total')),
@@ -110,7 +109,7 @@ function(config, rules)
     }),
     starts: lines({
       title: 'Starts in the last hour',
-      description: 'How often the process was started again.',
+      description: 'Restarts of the process.',
       unit: 'none',
       axis: 'starts',
       whole: true,
@@ -127,13 +126,13 @@ function(config, rules)
     }),
     files: lines({
       title: 'Open files',
-      description: 'Open file descriptors, sockets among them, as a share of what the process may open.',
+      description: 'Open file descriptors, sockets included, as a share of the limit.',
       unit: 'percentunit',
       queries: each(q.ratio(show.raw('process_open_fds'), show.raw('process_max_fds'))),
     }),
     failedLoads: lines({
       title: 'Failed model loads in the last hour',
-      description: 'Attempts to load the model that failed, by reason and instance.',
+      description: 'Failed attempts to load the model, by reason and instance.',
       unit: 'none',
       axis: 'loads',
       whole: true,
@@ -150,7 +149,7 @@ function(config, rules)
     }),
     series: lines({
       title: 'Scraped series',
-      description: 'Series that each scrape brings. It should not grow with traffic.',
+      description: 'Samples per scrape. Should not grow with traffic.',
       unit: 'none',
       axis: 'series',
       queries: each(show.raw('scrape_samples_scraped')),

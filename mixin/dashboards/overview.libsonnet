@@ -1,5 +1,4 @@
-// Is it well? One row that answers from across the room, then a panel for each question that follows. Both fit on one
-// screen of a wall.
+// Is it well? A row that can be read from across the room, then eight panels. All of it fits one screen on a wall.
 local contract = import '../lib/contract.libsonnet';
 local dashboard = import '../lib/dashboard.libsonnet';
 local logs = import '../lib/logs.libsonnet';
@@ -13,20 +12,20 @@ function(config, rules)
   local log = logs(config);
 
   local ignoresStatus = ' The status filter does not apply: a share of one status would say nothing.';
-  // Four panels abreast.
+  // Four panels share a row.
   local wall = { narrow: true };
 
   local stats = {
     criticalAlerts: panel.stat({
       title: 'Critical alerts',
-      description: 'Alerts of this mixin that fire now and should wake somebody.',
+      description: 'Critical alerts of this mixin that fire now.',
       unit: 'none',
       queries: [panel.query('count(' + show.firing(['severity="critical"']) + ') or vector(0)', 'critical')],
       steps: style.badFrom(1),
     }),
     otherAlerts: panel.stat({
       title: 'Warnings',
-      description: 'All other alerts of this mixin that fire now, but for those that only inform.',
+      description: 'Warnings of this mixin that fire now.',
       unit: 'none',
       queries: [panel.query('count(' + show.firing(['severity!~"critical|info"']) + ') or vector(0)', 'warnings')],
       steps: style.warnFrom(1),
@@ -66,7 +65,7 @@ function(config, rules)
 
   local panels = {
     requestRate: show.perMinute('kronos_requests_total', 'status', wall {
-      description+: ' What did not happen within the chosen time is not named.',
+      description+: ' Statuses that did not occur are left out.',
       overrides: style.parts(contract.values('status')) + style.statuses + style.happened,
       links: show.linkTo('inference', 'Where does the time go?', ['route']) +
              log.requests('Log lines of these requests', log.chosenStatus),
@@ -116,7 +115,7 @@ function(config, rules)
     security: show.perMinute('kronos_rejections_total', 'reason', wall {
       title: 'Security events per minute' + show.window,
       description: 'Requests turned away, by reason. Areas: clients over their rate limit. The route filter does not ' +
-                   'apply: they are turned away before any route.',
+                   'apply: they are turned away before routing.',
       queries+: [panel.query(show.minutely(rules.kronos_rate_limited_total, ['client']), 'limited: {{client}}')],
       overrides: style.rejections + style.clients + style.happened,
       links: log.requests(
@@ -130,7 +129,7 @@ function(config, rules)
   dashboard.new(config, {
     uid: config.dashboards.overview.uid,
     title: 'Kronos / Overview',
-    description: 'Is the Kronos forecasting service well? Lines come from the recorded series of the Kronos mixin.',
+    description: 'Is the Kronos forecasting service well? Needs the recording rules of the Kronos mixin.',
     variables: variables,
     source: rules.kronos_requests_total,
     panels: stats + panels,

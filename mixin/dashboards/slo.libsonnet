@@ -1,4 +1,4 @@
-// How long can this go on? Both objectives: how fast their error budgets are being spent, and what is left of them.
+// How long can this go on? For both objectives: the burn rate, and the error budget that is left.
 local dashboard = import '../lib/dashboard.libsonnet';
 local panel = import '../lib/panel.libsonnet';
 local shown = import '../lib/shown.libsonnet';
@@ -13,26 +13,26 @@ function(config, rules)
       rules: rules.availability,
       title: 'Availability',
       bad: 'failed requests',
-      promise: rules.availability.target + ' of all requests shall not be failed by the service.',
+      promise: rules.availability.target + ' of all requests should not fail.',
     },
     latency: {
       rules: rules.latency,
       title: 'Latency',
       bad: 'slow requests',
-      promise: rules.latency.target + ' of all requests shall be answered within the objective of their route.',
+      promise: rules.latency.target + ' of all requests should be answered within the objective of their route.',
     },
   };
 
   local burn(objective, ratio) = 'max by (job) (' + ratio + ') / (1 - ' + objective.rules.target + ')';
 
-  // Every panel of one objective, under names that begin with its own.
+  // The panels of one objective. Their names begin with its name.
   local panels(name) =
     local objective = objectives[name];
     {
       [name + 'Burn' + b.long]: panel.stat({
         title: objective.title + ': burn rate over ' + b.long,
-        description: 'How many times faster than allowed the budget was spent over ' + b.long + '. An alert fires at ' +
-                     b.factor + ', if it holds over ' + b.short + ' as well.',
+        description: 'Speed at which the error budget was spent over ' + b.long + '; at 1 it lasts exactly as long as ' +
+                     'it should. An alert fires at ' + b.factor + ', if it holds over ' + b.short + ' as well.',
         unit: 'suffix:×',
         decimals: 2,
         queries: [panel.query(burn(objective, show.now(objective.rules.ratios[b.long])), '{{job}}')],
@@ -42,7 +42,7 @@ function(config, rules)
     } + {
       [name + 'Budget']: show.timeseries({
         title: objective.title + ': error budget left (' + objective.rules.span + ')',
-        description: objective.promise + ' Below 0 it was broken over ' + objective.rules.span + '.',
+        description: objective.promise + ' Below 0 the objective is missed.',
         unit: 'percentunit',
         queries: [panel.query('min by (job) (' + show.highest(objective.rules.budget) + ')', '{{job}}')],
         // A budget can be overspent.
@@ -53,7 +53,7 @@ function(config, rules)
       }),
       [name + 'Burn']: show.timeseries({
         title: objective.title + ': burn rate',
-        description: 'How many times faster than allowed the budget is being spent, over each window of the alerts.',
+        description: 'Speed at which the error budget is spent, over each window of the alerts.',
         unit: 'suffix:×',
         limits: { 'allowed pace': '1' },
         narrow: true,
@@ -65,7 +65,7 @@ function(config, rules)
       }),
       [name + 'Requests']: show.timeseries({
         title: objective.title + ': ' + objective.bad + ' per minute' + show.window,
-        description: 'Requests that break the objective, beside all that count for it.',
+        description: 'Requests that break the objective, and all that count for it.',
         unit: 'reqpm',
         queries: [
           panel.query(show.minutely(objective.rules.bad, ['job']), objective.bad + ' {{job}}'),
@@ -79,7 +79,7 @@ function(config, rules)
   dashboard.new(config, {
     uid: config.dashboards.slo.uid,
     title: 'Kronos / Objectives',
-    description: 'How long can this go on? The error budgets of Kronos, and how fast they are being spent.',
+    description: 'How long can this go on? Error budgets of Kronos and their burn rates.',
     variables: [],
     source: rules.kronos_requests_total,
     panels: panels('availability') + panels('latency'),

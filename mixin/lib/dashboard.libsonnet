@@ -1,4 +1,4 @@
-// The frame around panels: variables, time range, links, and a grid that nobody has to count.
+// A dashboard around panels: variables, time range, links, annotations, and the grid.
 local panel = import 'panel.libsonnet';
 local query = import 'query.libsonnet';
 local shown = import 'shown.libsonnet';
@@ -6,11 +6,11 @@ local style = import 'style.libsonnet';
 
 local width = 24;  // Grafana's grid is 24 columns wide.
 
-// Grafana knows a panel by a number, which is part of the address that people share. It is made from the panel's
-// name, so that it stays what it is when other panels come and go.
+// Grafana's id of a panel is a number, and part of the links that people share. Made from the panel's name, it stays
+// the same when other panels come and go.
 local id(name) = std.parseHex(std.substr(std.md5(name), 0, 6));
 
-// The named panels on the grid: rows of one height each, whose panels share the width, equally or by their `widths`.
+// Puts panels on the grid. A row has one height; its panels share the width equally, or by `widths`.
 local place(panels, rows) =
   local named = std.flattenArrays([row.panels for row in rows]);
   local misplaced = [
@@ -20,7 +20,7 @@ local place(panels, rows) =
   ];
   assert misplaced == [] : 'each panel has one place in the rows, but not ' + std.join(', ', misplaced);
   local tops = std.foldl(function(tops, row) tops + [tops[std.length(tops) - 1] + row.height], rows, [0]);
-  // Where the p-th panel of a row begins: on a whole column, as Grafana knows no others.
+  // Where the p-th panel of a row begins, in whole columns.
   local left(row, p) =
     if row.widths == [] then std.floor(p * width / std.length(row.panels)) else std.sum(row.widths[:p]);
   std.flattenArrays([
@@ -39,7 +39,7 @@ local place(panels, rows) =
     for r in std.range(0, std.length(rows) - 1)
   ]);
 
-// A variable with the values of a label. All matches series without that label as well, but for labels that every
+// A variable with the values of a label. All also matches series without the label, except for labels that every
 // target has.
 local labelVariable(label, source) = {
   name: label,
@@ -60,8 +60,8 @@ local labelVariable(label, source) = {
   regex: '',
 };
 
-// Our alerts, each from when it fires to when it ends, over every panel: one mark for each, however many routes or
-// instances it is about. ALERTS has no series while all is well, so this costs next to nothing.
+// Marks on every panel while an alert of ours fires: one per alert, however many routes or instances it is about.
+// Cheap: ALERTS has no series while all is well.
 local alerts(config) = {
   name: 'Alerts',
   datasource: panel.datasource,
@@ -77,18 +77,18 @@ local alerts(config) = {
 };
 
 {
-  // A row of panels, by their names; several rows of one height.
+  // Rows list panels by name.
   row(height, panels, widths=[]): { height: height, panels: panels, widths: widths },
   rows(height, rows): [self.row(height, panels) for panels in rows],
 
-  // { uid, title, description, variables, source, inputs, panels, rows }. `variables` are labels beside those of
-  // `aggregationLabels` and `job`, which every dashboard has; `instance` is looked up among the targets, all others in
-  // the recorded rule `source`. `inputs` are variables that are no labels. `panels` are by name, in an object.
+  // { uid, title, description, variables, source, inputs, panels, rows }. `panels` maps names to panels. `variables`
+  // are labels beside `aggregationLabels` and `job`, which every dashboard has; values of `instance` come from the
+  // targets, all others from the recorded rule `source`. `inputs` are variables that are not labels.
   new(config, knobs):
     local q = query(config);
     local ofTarget = q.targetLabels + ['instance'];
     local labels = q.targetLabels + knobs.variables;
-    // Each variable offers what exists under those chosen before it.
+    // Each variable offers what the ones before it leave.
     local series(label, before) =
       local matchers = { [name]: ['$' + name] for name in before };
       if std.member(ofTarget, label) then

@@ -1,11 +1,11 @@
 // Links to the log lines behind a panel, in Grafana's Explore. They need logs in Loki, so there are none unless
 // `loki.enabled`.
 //
-// Filters are LogQL over the fields of a line, which service/OBSERVABILITY.md lists. Dashboard variables in them are
-// in the form ${name:pipe}: Grafana puts their values in when the link is opened.
+// Filters are LogQL over the fields of a line, listed in service/OBSERVABILITY.md. Grafana fills in variables, written
+// ${name:pipe}, when the link is opened.
 local contract = import 'contract.libsonnet';
 
-// What would end the value of a parameter, or mean something else in it. Braces stay: variables have them.
+// Characters that mean something in a URL. Braces stay: Grafana's variables have them.
 local escapes = [
   ['%', '%25'],
   ['"', '%22'],
@@ -41,13 +41,13 @@ function(config) {
   // Lines of any kind.
   lines(title, filter): link(title, '| json | ' + filter),
 
-  // The one line that each request has, of requests of the chosen routes where the dashboard has that variable.
+  // Requests, one line each; of the chosen routes, if the dashboard has that variable.
   requests(title, filter, byRoute=true):
     link(title, std.join(' | ', ['| json', 'event = `request`'] +
                                 (if byRoute then [oneOf('route', ['${route:pipe}'])] else []) +
                                 [filter])),
 
-  // Everything that was logged for the request whose id is in the variable that comes with it.
+  // All lines of one request, and the variable that takes its id. It stays out of links, where it is mostly empty.
   ofRequest(title): link(title, '|= `${request_id:percentencode}`'),
   requestVariable: if !config.loki.enabled then [] else [{
     name: 'request_id',
@@ -56,7 +56,7 @@ function(config) {
     query: '',
     current: { text: '', value: '' },
     hide: 0,
-    skipUrlSync: false,
+    skipUrlSync: true,
     options: [],
   }],
 

@@ -1,4 +1,4 @@
-// Panels as Grafana stores them. Only kinds that Grafana's published front-end packages can draw: timeseries, stat.
+// Panels as Grafana stores them: timeseries and stat, which can be drawn without a Grafana server (proof/pictures).
 local style = import 'style.libsonnet';
 
 local datasource = { type: 'prometheus', uid: '${datasource}' };
@@ -31,7 +31,7 @@ local panel(type, knobs, instant) = {
   },
 };
 
-// Grafana has thresholds without a name. A line that is always the same has one, and lets the axis reach it.
+// A constant series: unlike a threshold of Grafana's, it has a name in the legend and the axis reaches it.
 local limitNames(knobs) = if std.objectHas(knobs, 'limits') then std.objectFields(knobs.limits) else [];
 local limitQueries(knobs) = [
   { expr: 'vector(' + knobs.limits[name] + ')', legend: name }
@@ -45,30 +45,29 @@ local limitQueries(knobs) = [
 
   // Lines over time: { title, description, unit, queries, interval, axis, min, reach, log, whole, limits, stack,
   // narrow, overrides, empty, links }.
-  // `axis` says what is counted where `unit` can't; it reaches from 0 to `reach` at least. `whole` is for what has no
-  // fractions, `log` for what matters at its smallest and at its largest, such as latencies. `limits` maps the name of
-  // a limit to its value, as PromQL: each is a dashed line. `stack` is for parts of a whole. `narrow` panels have no
-  // room for numbers in the legend.
+  // `axis` says what is counted where `unit` can't. The axis reaches from 0 to `reach` at least; `whole` keeps it to
+  // whole numbers, `log` makes it logarithmic. `limits` maps names to values in PromQL, drawn as dashed lines. `narrow`
+  // panels have no room for numbers in the legend.
   timeseries(knobs): panel('timeseries', knobs { queries+: limitQueries(knobs) }, false) {
     local isSet(knob) = std.objectHas(knobs, knob) && knobs[knob],
     local isLog = isSet('log'),
     local isSeconds = knobs.unit == 's',
-    // Without a reach, the axis of nothing but zeros is absurd.
+    // Grafana's own axis for nothing but zeros is absurd.
     local reach =
       if std.objectHas(knobs, 'reach') then [knobs.reach]
       else if isSet('whole') then [2]
       else [],
 
-    // The smallest step: smaller ones would fall between two points of a series.
+    // The smallest step. A smaller one would fall between two points of a series.
     interval: knobs.interval,
-    // The legend has `batch`, not /v1/predict/batch: the lines need the room.
+    // `batch` in the legend, not /v1/predict/batch.
     transformations: [{
       id: 'renameByRegex',
       options: { regex: '^(.*)/v1/predict/(.*)$', renamePattern: '$1$2' },
     }],
     fieldConfig+: {
       defaults+: {
-        // Ticks of a log axis are powers, which Grafana would print as 1.67 mins.
+        // 100 s, a tick of the log axis, would be 1.67 mins.
         [if isLog && isSeconds then 'unit']: 'suffix:s',
         [if !isLog then 'min']: if std.objectHas(knobs, 'min') then knobs.min else 0,
         [if isSet('whole') then 'decimals']: 0,
@@ -76,7 +75,7 @@ local limitQueries(knobs) = [
         custom: {
           drawStyle: 'line',
           lineWidth: 2,
-          // Areas that lie over one another would mix into colours that the legend does not have.
+          // Overlapping areas would mix into colours that the legend doesn't have.
           fillOpacity: if isSet('stack') then 40 else 0,
           [if isSet('stack') then 'stacking']: { mode: 'normal', group: 'A' },
           showPoints: 'never',
@@ -90,7 +89,7 @@ local limitQueries(knobs) = [
       overrides+: style.limits(limitNames(knobs)),
     },
     options: {
-      // Below the lines, which keep the whole width: a table beside them would take more than a third of it.
+      // Below: a table on the right would take more than a third of the width.
       legend: {
         displayMode: 'list',
         placement: 'bottom',
@@ -103,8 +102,8 @@ local limitQueries(knobs) = [
 
   // One number now: { title, description, unit, decimals, mode, size, names, queries, steps, overrides, empty,
   // links }.
-  // `steps` are thresholds, as style.libsonnet has them. `mode` is 'value_and_name' where the name matters; `names` is
-  // a regular expression: of a name that matches, only its first group is shown.
+  // `steps` are thresholds, from style.libsonnet. `mode` is 'value_and_name' where the name matters; `names` is a
+  // regular expression whose first group is shown of a name.
   stat(knobs): panel('stat', knobs, true) {
     [if std.objectHas(knobs, 'names') then 'transformations']: [{
       id: 'renameByRegex',
@@ -114,7 +113,7 @@ local limitQueries(knobs) = [
       [if std.objectHas(knobs, 'decimals') then 'decimals']: knobs.decimals,
       color: { mode: 'thresholds' },
       thresholds: { mode: 'absolute', steps: knobs.steps },
-      // That nobody has asked yet is neither good nor bad; that what should be there is missing is bad.
+      // No requests yet is neither good nor bad. No instance (`empty`) is bad.
       [if !std.objectHas(knobs, 'empty') then 'mappings']: [{
         type: 'special',
         options: { match: 'null', result: { color: style.neutral, index: 0 } },
@@ -126,7 +125,7 @@ local limitQueries(knobs) = [
       justifyMode: 'center',
       orientation: 'auto',
       reduceOptions: { calcs: ['lastNotNull'], fields: '', values: false },
-      // The number alone, as large as it can be; with the name only where there are several.
+      // The number alone; with names only where there are several.
       textMode: if std.objectHas(knobs, 'mode') then knobs.mode else 'auto',
       [if std.objectHas(knobs, 'size') then 'text']: { titleSize: knobs.size, valueSize: knobs.size },
     },

@@ -1,5 +1,5 @@
-// What panels ask, and panels that the metric contract tells most of. `variables` are those of the dashboard, beside
-// the labels of the target: every series is filtered by those of its labels that are among them.
+// Queries of panels, and whole panels that start from the metric contract. `variables` are the dashboard's, beside
+// `aggregationLabels` and `job`: every series is filtered by those that it has as labels.
 local contract = import 'contract.libsonnet';
 local panel = import 'panel.libsonnet';
 local query = import 'query.libsonnet';
@@ -18,23 +18,23 @@ function(config, rules, variables) {
 
   sum(by, expr): 'sum' + (if by == [] then '' else ' by (' + std.join(', ', by) + ')') + ' (' + expr + ')',
 
-  // A recorded series averaged over each step of the panel, so that a wide step keeps what happened between two of
-  // its points; of what saturates, the highest.
+  // A recorded series over each step of the panel, so that a wide step loses no spike: its mean, or for what
+  // saturates its maximum.
   averaged(rule, matchers={}, window='$__interval'):
     'avg_over_time(' + read(rule, matchers) + '[' + window + '])',
   highest(rule): 'max_over_time(' + read(rule) + '[$__interval])',
 
-  // As it is now. A window as short as the evaluation interval would be empty while an evaluation goes on.
+  // Its value now. Over a window of one evaluation interval it would be empty while an evaluation runs.
   now(rule): read(rule),
 
-  // A recorded rate by some of its labels, per minute.
+  // A recorded rate, per minute.
   minutely(rule, by): '60 * ' + shown.sum(by, shown.averaged(rule)),
 
-  // A metric of single instances, as it is scraped.
+  // A metric of each instance, as scraped.
   raw(metric, matchers={}): q.raw(metric, ofInstance(metric) + matchers),
   rawRate(metric): 'rate(' + shown.raw(metric) + '[$__rate_interval])',
 
-  // The share of bad requests by route, and each of its parts as a share of them all.
+  // The share of bad requests by route; what they consist of, as shares of all requests.
   share(badRate, whole): q.ratio(
     shown.sum(['route'], shown.averaged(badRate)),
     shown.sum(['route'], shown.averaged(whole))
@@ -43,16 +43,16 @@ function(config, rules, variables) {
     shown.sum([label], shown.averaged(rates)) + ' / on () group_left () (' +
     shown.sum([], shown.averaged(whole)) + ' > 0)',
 
-  // A quantile of buckets, empty, not NaN, while nothing was observed.
+  // A quantile. Empty, not NaN, while nothing was observed.
   local quantile(name, by, buckets, observed) =
     'histogram_quantile(0.' + name[1:] + ', ' + shown.sum(by + ['le'], buckets) + ') and ' +
     shown.sum(by, observed) + ' > 0',
 
-  // Panels over recorded series, and over raw ones.
+  // Panels over recorded series, and over scraped ones.
   timeseries(knobs): panel.timeseries(knobs { interval: config.evaluationInterval }),
   rawTimeseries(knobs): panel.timeseries(knobs { interval: config.scrape.interval }),
 
-  // Panels of one metric: title, description and unit are those of the contract, and `knobs` are laid over them.
+  // Panels of one metric: title, description and unit come from the contract, `knobs` change what they must.
 
   // A counter's recorded rate by one of its labels.
   perMinute(counter, by, knobs={}): shown.timeseries(contract.signalPerMinute(counter) {
@@ -61,7 +61,7 @@ function(config, rules, variables) {
     reach: 1,
   } + knobs),
 
-  // Quantiles of a recorded histogram by one of its labels, or by none. A single one is named by the title alone.
+  // Quantiles of a recorded histogram by one of its labels, or by none.
   quantiles(histogram, by, knobs={}, names=['p50', 'p95', 'p99']): shown.timeseries(contract.signal(histogram) {
     local rule = rules[histogram],
     local legend = ['{{' + label + '}}' for label in by],
@@ -82,7 +82,7 @@ function(config, rules, variables) {
     queries: [panel.query(shown.raw(metric), '{{instance}}')],
   } + knobs),
 
-  // The mean of a histogram of small whole numbers, where a quantile would be a guess between two buckets.
+  // The mean of a histogram. For small whole numbers a quantile would be a guess between two buckets.
   mean(metric, by, knobs={}): shown.rawTimeseries(contract.signal(metric) {
     local rate(series) = shown.sum([by], 'rate(' + series + '[$__rate_interval])'),
     title+: ' (mean)',
@@ -103,8 +103,8 @@ function(config, rules, variables) {
     queries: [panel.query(quantile('p95', ['instance'], rate({}), rate({ le: '+Inf' })), '{{instance}}')],
   } + knobs),
 
-  // An objective over the chosen time, in colours that tell the same story as its error budget: below the target the
-  // budget shrinks, and at the pace that wakes somebody it is bad.
+  // The share of good requests over the chosen time. A warning below the target, where the error budget shrinks; bad
+  // at the burn rate that pages.
   kept(objective): {
     local pages = [std.parseJson(burn.factor) for burn in config.objectives.burn if burn.severity == 'critical'],
     local target = std.parseJson(objective.target),
@@ -126,7 +126,7 @@ function(config, rules, variables) {
     steps: style.below(0, std.parseJson(config.objectives.budgetLow)),
   },
 
-  // Our alerts that fire. Those without a place, such as those about what is missing, are everybody's.
+  // Our alerts that fire. Those without a label, such as one about a missing target, show under any value of it.
   firing(matchers=[]):
     'ALERTS{' + std.join(', ', ['alertname=~"Kronos.*"', 'alertstate="firing"'] + matchers + [
       label + '=~"$' + label + '|"'
@@ -136,13 +136,13 @@ function(config, rules, variables) {
   // The window of the recorded rates, for titles.
   window: ' (' + config.rateWindow + ')',
 
-  // The objective of each route, as limits of a panel.
+  // The latency objective of each route, for a panel's limits.
   latencyObjectives: {
     ['objective ' + route]: config.objectives.latency.seconds[route]
     for route in std.objectFields(config.objectives.latency.seconds)
   },
 
-  // A link to another dashboard, with the variables that both have, and the time range. None while that is off.
+  // A link to another dashboard, unless that is switched off. `labels` are the variables that both have.
   linkTo(name, title, labels=[]): if !config.dashboards[name].enabled then [] else [{
     title: title,
     url: '/d/' + config.dashboards[name].uid + '?${__url_time_range}' +

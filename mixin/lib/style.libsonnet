@@ -1,6 +1,5 @@
-// The same thing has the same colour on every panel. Colours are Okabe and Ito's, and Tol's where those run out:
-// colour-blind readers can tell them apart, on white and on black. The batch route is told from the single route by
-// dashes as well. Lists are overrides; where two give one line a colour, the later one wins.
+// One thing, one colour, on every panel. The palette is Okabe and Ito's, with a few of Tol's: colour-blind readers can
+// tell it apart on white and on black. The batch route is dashed as well. Lists are overrides; the later one wins.
 local colours = {
   blue: '#0072B2',
   sky: '#56B4E9',
@@ -14,7 +13,7 @@ local colours = {
   grey: '#999999',
 };
 
-// Properties of the lines whose name matches a regular expression.
+// Properties of lines by a regular expression over their names.
 local override(regex, properties) = {
   matcher: { id: 'byRegexp', options: regex },
   properties: [{ id: id, value: properties[id] } for id in std.objectFields(properties)],
@@ -24,26 +23,26 @@ local fixed(colour) = { color: { mode: 'fixed', fixedColor: colour } };
 
 local coloured(names) = [override('/^' + name + '( |$)/', fixed(names[name])) for name in std.objectFields(names)];
 
-// How things stand. They differ in brightness too, for those who can't tell red from green.
+// Good and bad. They differ in brightness too, for those who can't tell red from green.
 local standing = {
   good: colours.green,
   warning: '#D58A00',
   bad: '#C4162A',
-  // Says nothing about good and bad.
+  // Neither.
   neutral: '#7A7F87',
 };
 
-// Thresholds: the first colour, and another one from each of the values on.
+// Thresholds: the first colour, then another from each value on.
 local steps(first, others) =
   [{ value: null, color: standing[first] }] + [{ value: one[0], color: standing[one[1]] } for one in others];
 
 standing {
-  // Lines that should not be crossed, by name.
+  // Limits, by name.
   limits(names): [
     {
       matcher: { id: 'byName', options: std.strReplace(name, '/v1/predict/', '') },
       properties: [
-        // Grafana's own name, which is light on black and dark on white.
+        // A named colour: Grafana adapts it to the theme.
         { id: 'color', value: { mode: 'fixed', fixedColor: 'red' } },
         { id: 'custom.lineStyle', value: { fill: 'dash', dash: [10, 6] } },
         { id: 'custom.fillOpacity', value: 0 },
@@ -53,7 +52,7 @@ standing {
     for name in names
   ],
 
-  // Shades over the time for which an alert fires: several may lie over one another, and over the lines.
+  // Shades while an alert fires. Grey, because several may overlap, on top of the lines.
   annotation: standing.neutral,
 
   // Thresholds: bad below `bad`, good from `good` on, a warning between the two.
@@ -65,11 +64,11 @@ standing {
   warnFrom(warning): steps('good', [[warning, 'warning']]),
   badFrom(bad): steps('good', [[bad, 'bad']]),
 
-  // Thresholds of what is neither.
+  // No thresholds.
   plain: steps('neutral', []),
 
-  // Lines that are 0 all the time are not drawn, nor named in a legend that has room for a dozen. They are not hidden
-  // altogether, or an axis would be missing while nothing happens.
+  // Lines that stay at 0 are left out of plot and legend. Hiding them altogether would take the axis away too while
+  // nothing happens.
   happened: [{
     matcher: { id: 'byValue', options: { reducer: 'max', op: 'lte', value: 0 } },
     properties: [
@@ -78,10 +77,10 @@ standing {
     ],
   }],
 
-  // Dashes only, for lines whose colour says something else.
+  // Dashes only, where the colour says something else.
   routes: [override('/\\bbatch$/', { 'custom.lineStyle': { fill: 'dash', dash: [10, 6] } })],
 
-  // Lines that only their route tells apart.
+  // Lines that differ by route alone.
   byRoute: [
     override('/\\bsingle$/', fixed(colours.sky)),
     override('/\\bbatch$/', fixed(colours.purple)),
@@ -101,7 +100,7 @@ standing {
     'error': colours.vermilion,
   }),
 
-  // Rejections have the colour of the status that they end with.
+  // The colour of the status that a rejection ends with.
   rejections: coloured({
     rate_limited: colours.olive,
     too_large: colours.teal,
@@ -112,7 +111,7 @@ standing {
     draining: colours.purple,
   }),
 
-  // Clients over their limit: parts of the line of all who are.
+  // Clients over their limit, below the line of all of them.
   clients: self.parts(['limited: .*']) + [override('/^limited: /', { color: { mode: 'palette-classic-by-name' } })],
 
   loadOutcomes: coloured({ not_found: colours.blue, invalid: colours.orange, 'error': colours.vermilion }),
@@ -141,7 +140,7 @@ standing {
 
   processingStages: coloured({ preprocess: colours.sky, postprocess: colours.pink }),
 
-  // What breaks an objective, beside all that counts for it.
+  // Requests that break an objective, and all that count for it.
   objectives: coloured({
     failed: colours.vermilion,
     slow: colours.vermilion,
@@ -149,16 +148,16 @@ standing {
     all: colours.green,
   }),
 
-  // The middle one is what objectives are about.
+  // Objectives are about p95: it stands out.
   quantiles: coloured({ p50: colours.sky, p95: colours.orange, p99: colours.pink }) +
              [override('/^p(50|99)( |$)/', { 'custom.lineWidth': 1 })],
 
-  // Some names in an order of their own, such as windows from short to long.
+  // Names in a given order, such as windows from short to long.
   inOrder(names):
     local order = [colours.vermilion, colours.orange, colours.sky, colours.purple, colours.grey];
     coloured({ [names[index]]: order[index % std.length(order)] for index in std.range(0, std.length(names) - 1) }),
 
-  // Parts of a whole: areas, one upon the other, behind the lines.
+  // Stacked areas, for parts of a whole.
   parts(names): [override('/^(' + std.join('|', names) + ')$/', {
     'custom.lineWidth': 0,
     'custom.fillOpacity': 50,

@@ -70,7 +70,6 @@ class Browser:
     """One page in a headless Chromium, as a context manager. `width` is in pixels; sizes are those of the page."""
 
     def __init__(self, width: int = 1600) -> None:
-        """Remember how wide the page is; `with` starts Chromium."""
         self._width = width
         self._program = require(*_NAMES, install="apt-get install --yes chromium")
         self._number = 0

@@ -119,7 +119,7 @@ def _draw(app: Path, output: Path) -> list[str]:
 
 
 class _Artist:
-    """Opens dashboards in the browser; `problems` are sentences about what was not as it should be."""
+    """Opens dashboards in the browser, and collects what is wrong with them in `problems`, one sentence each."""
 
     def __init__(self, browser: Browser, url: str) -> None:
         self.problems: list[str] = []
@@ -127,14 +127,14 @@ class _Artist:
         self._url = url
 
     def picture(self, dashboard: Dashboard, theme: str) -> bytes:
-        """The whole dashboard as a PNG, each panel of it held against what it reports of itself."""
+        """The whole dashboard as a PNG; also checks what each panel reports of itself."""
         self._open(dashboard, theme=theme)
         for verdict in self._verdicts():
             self.problems += [f"{dashboard['title']}, {theme}: {problem}" for problem in _judge(verdict)]
         return png.encode(self._browser.pixels())
 
     def wall(self, dashboard: Dashboard) -> bytes:
-        """The dashboard in kiosk mode on one screen, of which no panel may reach out."""
+        """The dashboard in kiosk mode as a PNG; all of its panels must fit the screen."""
         width, height = _WALL
         self._browser.resize(height, width)
         self._load(dashboard, "dark", END - _MARGIN - HOURS * 3600, "&kiosk")
@@ -145,7 +145,7 @@ class _Artist:
         return png.encode(self._browser.pixels())
 
     def idle(self, dashboard: Dashboard) -> None:
-        """A time before anything was scraped: each panel says so in its own words."""
+        """At a time without any data, each panel must say so."""
         self._open(dashboard, begin=END - 90 * 86400)
         for panel in self._verdicts():
             if panel["state"] == "Error" or panel["empty"] == "No data" or (not panel["rows"] and not panel["text"]):
@@ -154,7 +154,7 @@ class _Artist:
                 )
 
     def variables(self, dashboard: Dashboard) -> None:
-        """A value of each variable that has several is chosen in the page: some panel's lines must change."""
+        """Choosing one value of a variable that has several must change the lines of some panel."""
         self._open(dashboard)
         for name, offered in self._ask("offers()").items():
             if len(offered) < 2:
@@ -169,7 +169,7 @@ class _Artist:
             self._settle()
 
     def links(self, dashboard: Dashboard) -> None:
-        """Each panel's links lead to a dashboard that has the same values chosen, over the same time."""
+        """Each link must lead to a dashboard with the same values and time range, and carry no empty parameter."""
         self._open(dashboard)
         offered = self._ask("offers()")
         chosen = {name: values[:1] for name, values in offered.items() if name != "datasource" and values}
@@ -187,6 +187,8 @@ class _Artist:
         where = f"{dashboard['title']}: the link {title!r} of {panel['title']}"
         time_range = self._ask("time()")
         address = next(link["address"] for link in panel["links"] if link["title"] == title)
+        if empty := [key for key, values in parse_qs(urlsplit(address).query, True).items() if values == [""]]:
+            self.problems.append(f"{where} has empty parameters: {', '.join(empty)}")
         self._browser.click(f"[data-viz-panel-key={panel['id']}] [data-link={json.dumps(title)}]")
         try:
             self._browser.wait_for(
@@ -249,7 +251,7 @@ class _Artist:
 
 
 def _judge(panel: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with a panel, by its own account."""
+    """What is wrong with a panel, by what it reports of itself."""
     title = panel["title"]
     if panel["state"] not in {"Done", "NotStarted"}:
         yield f"{title} is in the state {panel['state']}: {panel['error'] or 'no reason given'}"

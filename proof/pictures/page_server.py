@@ -1,4 +1,4 @@
-"""Serves the app that draws dashboards, and the dashboards, on a loopback port, for as long as a `with` block."""
+"""Serves the app that draws dashboards, and the dashboards themselves, on a loopback port."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ class PageServer:
     def __init__(
         self, app: Path, dashboards: Iterable[Mapping[str, Any]], prometheus: str, scrape_interval: int
     ) -> None:
-        """Take a free port; `with` starts to answer."""
         documents = {
             "/dashboards.json": json.dumps([dict(dashboard) for dashboard in dashboards]),
             "/settings.json": json.dumps({"prometheus": prometheus, "scrapeInterval": scrape_interval}),
