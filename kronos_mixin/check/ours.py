@@ -1,4 +1,4 @@
-"""Checks of the Kronos mixin: all that can be told of one whose metrics are known."""
+"""Checks of the Kronos mixin, whose metrics are known from its contract."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from kronos_mixin import documents
 from kronos_mixin.check import alerts, compiled, dashboards, expressions, linter, runbooks, series
 from kronos_mixin.check.expressions import Expression
 from kronos_mixin.check.finding import Finding
+from kronos_mixin.commands import command
 from kronos_mixin.contract import Contract, mixin_path
 from kronos_mixin.jsonnet import Mixin, evaluate
 
@@ -20,44 +21,48 @@ def check(
     files: Mapping[str, str],
     output: Path,
     folder: Path | None = None,
+    *,
+    configured: bool = True,
     compile_command: str = "kronos-mixin compile",
 ) -> list[Finding]:
-    """Every finding, in the order of the files.
+    """All findings, in the order of the files.
 
-    ``files`` is what the mixin compiles to today, ``output`` where the committed files lie, ``folder`` that
-    of the mixin itself, with its runbooks (None: the one that is installed), ``compile_command`` what writes them.
+    ``files`` is what the mixin compiles to by ``compile_command``, ``output`` the folder to compare it with, and
+    ``folder`` that of the mixin and its runbooks (default: the installed one). ``configured`` says whether the mixin
+    may differ from its defaults.
     """
     folder = folder or mixin_path()
+    # Runbooks and documents describe the defaults: a user's window in the name of a series is no fault of theirs.
+    default = _defaults(folder) if configured else mixin
     known = series.known(mixin, contract)
     read = expressions.all_of(mixin, known)
     findings = [
         *compiled.drift(files, output, mixin.name, compile_command),
-        *_stale(folder),
+        *_stale(folder, default),
         *_unread(contract, read),
         *expressions.check(mixin, read),
         *alerts.check(mixin, read),
         *dashboards.check(mixin, read),
         *linter.check(mixin, contract, read),
-        # Runbooks are written for the mixin as it is: another window in a name is no fault of theirs.
-        *runbooks.check(mixin, series.known(_as_it_is(folder), contract), folder / "runbooks"),
+        *runbooks.check(mixin, series.known(default, contract), folder / "runbooks"),
         *compiled.refused_rules(mixin),
     ]
     order = {file: place for place, file in enumerate(files)}
     return sorted(findings, key=lambda finding: order.get(finding.file, len(order)))
 
 
-def _stale(folder: Path) -> Iterator[Finding]:
-    """Documents that do not quote the mixin and its contract as they are."""
+def _stale(folder: Path, default: Mixin) -> Iterator[Finding]:
+    """Documents whose generated sections are out of date."""
     try:
-        for path in documents.stale(folder, _as_it_is(folder)):
+        for path in documents.stale(folder, default):
             place = path.relative_to(folder.parent).as_posix()
-            yield Finding(place, "", "is not up to date: run `python build.py generate`, and commit the result")
+            yield Finding(place, "", f"is not up to date: run `{command('generate')}`, and commit the result")
     except documents.DocumentError as error:
         yield Finding("documents", "", str(error))
 
 
 def _unread(contract: Contract, read: Iterable[Expression]) -> Iterator[Finding]:
-    """Metrics that the service counts for nobody."""
+    """Metrics that nothing reads."""
     used = set().union(*(one.reading.series for one in read))
     for name in contract.metrics:
         if used.isdisjoint(contract.exposed_series(name)):
@@ -65,6 +70,6 @@ def _unread(contract: Contract, read: Iterable[Expression]) -> Iterator[Finding]
 
 
 @functools.cache
-def _as_it_is(folder: Path) -> Mixin:
-    """The mixin without anybody's configuration laid over it."""
+def _defaults(folder: Path) -> Mixin:
+    """The mixin without a user's configuration."""
     return evaluate(folder)

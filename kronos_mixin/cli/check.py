@@ -61,7 +61,10 @@ def check(
         with console.progress("checking"):
             if is_ours(source.path):
                 contract = load_contract(source.path / "metrics.json")
-                findings = ours.check(data, contract, files, output, source.path, again)
+                configured = bool(source.config)
+                findings = ours.check(
+                    data, contract, files, output, source.path, configured=configured, compile_command=again
+                )
             else:
                 findings = others.check(data, files, output, again)
     except (CompileError, ContractError) as error:

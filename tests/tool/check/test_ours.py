@@ -35,7 +35,7 @@ def test_a_document_that_does_not_quote_the_mixin_as_it_is(mixin, tmp_path):
     edit(folder / "config.libsonnet", "threshold: '0.01'", "threshold: '0.02'")
     edit(folder / "runbooks" / "README.md", "KronosVersionSkew.md", "KronosVersions.md")
     found = [str(finding) for finding in check(mixin, load_contract(), {}, tmp_path / "monitoring", folder)]
-    stale = "is not up to date: run `python build.py generate`, and commit the result"
+    stale = "is not up to date: run `kronos-mixin generate`, and commit the result"
     assert [line for line in found if line.endswith(stale)] == [
         f"mixin/CONFIG.md: {stale}",
         f"mixin/runbooks/KronosHighErrorRate.md: {stale}",
