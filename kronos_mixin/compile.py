@@ -1,4 +1,4 @@
-"""Turns an evaluated mixin into the files that people import: monitoring/."""
+"""Turns an evaluated mixin into files for Prometheus, Grafana and Kubernetes."""
 
 from __future__ import annotations
 

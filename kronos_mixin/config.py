@@ -1,4 +1,4 @@
-"""What users lay over `_config`: files of Jsonnet, or of plain YAML for those who write no Jsonnet."""
+"""Users' overrides of `_config`, in Jsonnet or YAML."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _JSONNET = {".jsonnet", ".libsonnet"}
 
 
 class ConfigError(Exception):
-    """A configuration can't be read, or holds what can't be laid over anything."""
+    """A configuration file can't be read, or holds something that Jsonnet can't represent."""
 
 
 class Number(float):

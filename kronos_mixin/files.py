@@ -1,4 +1,4 @@
-"""Several files written as one: all of them, or none. Each at once, with owner and mode kept."""
+"""Writes several files atomically: all of them or none. Owners and modes are kept."""
 
 from __future__ import annotations
 

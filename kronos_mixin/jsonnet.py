@@ -1,4 +1,4 @@
-"""Evaluates a mixin, ours or anybody's: Jsonnet in, plain Python data out."""
+"""Evaluates any mixin: Jsonnet in, plain Python data out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jsonnet's errors, for people: what is wrong, where, where in their own files, and what helps."""
+"""Turns Jsonnet's stack traces into readable errors: what is wrong, where, and a hint."""
 
 from __future__ import annotations
 

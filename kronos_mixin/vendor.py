@@ -1,4 +1,4 @@
-"""Lays the Kronos mixin into another repository, in the layout and with the lock file of jsonnet-bundler (jb)."""
+"""Vendors the Kronos mixin into another repository, with jsonnet-bundler's layout and lock file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SECONDS = 120
 
 
 class VendorError(Exception):
-    """It can't be done. The message says why, and what to do."""
+    """Vendoring failed. The message says why, and what to do."""
 
 
 class UnreachableError(VendorError):
@@ -108,7 +108,7 @@ def lay(target: Path, remote: str, ref: str) -> tuple[Path, str]:
 
 
 def behind(target: Path, remote: str | None = None, ref: str | None = None) -> list[str]:
-    """What is not up to date about a vendored copy; empty if all is.
+    """How a vendored copy is outdated; empty if it is not.
 
     ``remote`` and ``ref`` default to what jsonnetfile.json says. Raises VendorError if nothing is vendored there, and
     UnreachableError if the remote can't be asked.

@@ -1,4 +1,4 @@
-"""The static gates: what is wrong with a mixin, before a Prometheus, a Grafana or somebody on call finds out.
+"""Static checks of a mixin.
 
-`ours` holds the Kronos mixin against its contract, `others` tells of any mixin what can be told without one.
+`ours` checks the Kronos mixin against its metric contract, `others` any mixin without one.
 """

@@ -1,4 +1,4 @@
-"""The compiled files: whether they are up to date, and whether promtool agrees with them."""
+"""Checks that compiled files are up to date, and that promtool accepts the rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check reports."""
+"""Findings of checks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: in which file, at which rule or panel, and what."""
+    """A problem: the file, the rule or panel in it, and what is wrong."""
 
     file: str
     place: str

@@ -1,4 +1,4 @@
-"""Brings a mixin into the prometheus.yml of a central Prometheus, and takes it out again, touching nothing else.
+"""Adds a mixin to the prometheus.yml of a central Prometheus, and removes it again, changing nothing else.
 
-`plan` says what would change, `validate` what promtool thinks of it, `apply` does it. `splice` edits the text.
+`plan` computes the change, `validate` has promtool check it, `apply` makes it. `splice` edits the text.
 """

@@ -1,4 +1,4 @@
-"""Makes a planned change: all of its files, or none, and as a running Prometheus takes it."""
+"""Makes a planned change: all of its files or none, and only if a running Prometheus accepts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our lines in a prometheus.yml: blocks between marks that name the mixin, one for each list that it is in."""
+"""Our lines in a prometheus.yml: one block for each list, between marks that name the mixin."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ENDS = re.compile(r"[ \t]*# END kronos-mixin (?P<name>\S+) \((?P<key>\w+)\)")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Our lines for one mixin in one list: indexes of their first character and behind their last."""
+    """Our lines for one mixin in one list; `start` and `end` are indexes into the text."""
 
     name: str
     key: str
@@ -71,7 +71,7 @@ def is_end(line: str) -> bool:
 
 
 def entries_of(text: str, name: str) -> dict[str, list[Any]]:
-    """What the blocks of the mixin ``name`` hold, scalars as text; also what somebody has added inside of them."""
+    """The entries between the marks of the mixin ``name``, including those the user added there; scalars as text."""
     return {block.key: list(items.values()) for block, items in _inside(text, name)}
 
 

@@ -1,4 +1,4 @@
-"""What of a mixin a configuration has already, from somebody else: scrape jobs, rule groups."""
+"""Scrape jobs and rule groups of a mixin that the configuration already has from elsewhere."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _other_jobs(config: Path, theirs: Mapping[str, Any]) -> Iterator[tuple[Path,
 
 
 def groups_elsewhere(config: Path, theirs: Mapping[str, Any], texts: Mapping[Path, str]) -> list[str]:
-    """Notes on groups of ours that others load, too. Raises MergeError for one with other rules."""
+    """Warnings about rule groups of ours that other files hold, too. Raises MergeError if their rules differ."""
     ours = {group["name"]: group for text in texts.values() for group in yaml.load(text, LOADER)["groups"]}  # noqa: S506
     notes = []
     for path in _files(config, theirs.get("rule_files")):
@@ -82,7 +82,7 @@ def _normal(group: Mapping[str, Any]) -> Any:
 
 
 def _files(config: Path, patterns: Any) -> Iterator[Path]:
-    """Files that patterns of the configuration match, as Prometheus takes them: relative to the configuration."""
+    """Files that the configuration names by patterns, which are relative to it."""
     for pattern in patterns if isinstance(patterns, list) else ():
         if isinstance(pattern, str):
             for path in sorted(glob.glob(os.path.join(config.absolute().parent, pattern), include_hidden=True)):  # noqa: PTH118, PTH207

@@ -1,4 +1,4 @@
-"""What would change in which files, to bring a mixin into a central Prometheus or out of it."""
+"""The changes to files that add a mixin to a Prometheus configuration, or remove it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOLDER = "kronos-mixin"
 
 @dataclass(slots=True)
 class Plan:
-    """What would change. ``config`` is the path as the user and Prometheus name it, maybe a link."""
+    """A change to a configuration and its rule files. ``config`` is the path as the user gave it, maybe a link."""
 
     config: Path
     name: str
@@ -47,7 +47,7 @@ class Plan:
 
 
 def read(config: Path) -> str:
-    """The text of a configuration, every character of it. Raises MergeError."""
+    """The text of a configuration, unchanged. Raises MergeError if it can't be read."""
     try:
         content = config.read_bytes()
     except OSError as error:
@@ -95,7 +95,7 @@ def plan_merge(
 
 
 def plan_unmerge(config: Path, name: str, rules_dir: Path | None = None) -> Plan:
-    """What it takes to remove the mixin ``name`` from ``config``, with its rule files. Raises MergeError."""
+    """Plan to remove the mixin ``name`` and its rule files from ``config``. Raises MergeError."""
     old = read(config)
     held = entries_of(old, name)
     obsolete = _obsolete(config, held, name, set())
@@ -106,7 +106,7 @@ def plan_unmerge(config: Path, name: str, rules_dir: Path | None = None) -> Plan
 
 
 def describe(plan: Plan, whole: bool = False) -> list[str]:
-    """The change as a unified diff; of rule files, unless ``whole``, only how much of them changes."""
+    """The change as a unified diff; rule files are summarised unless ``whole``."""
     lines = list(_diff(str(plan.config), plan.old, plan.new))
     for path, text in plan.rule_files.items():
         if not path.is_file():
@@ -129,7 +129,7 @@ def _without(data: Mapping[str, Any], held: Mapping[str, list[Any]], name: str) 
 
 
 def _folder_of(config: Path, held: Mapping[str, list[Any]]) -> Path:
-    """Where rule files lie already, or the usual place."""
+    """The folder of the existing rule files, or the default."""
     base = config.absolute().parent
     here = held.get("rule_files", [])
     return Path(os.path.normpath(base / here[0])).parent if here and isinstance(here[0], str) else base / FOLDER
@@ -148,7 +148,7 @@ def _entry(config: Path, path: Path, patterns: Any) -> str:
 
 
 def _obsolete(config: Path, held: Mapping[str, list[Any]], name: str, wanted: set[Path]) -> list[Path]:
-    """Files of our block that are not wanted any more, and are still as we wrote them at least in their head."""
+    """Rule files in our block that are no longer wanted, and that still have our header."""
     base = config.absolute().parent
     paths = [Path(os.path.normpath(base / entry)) for entry in held.get("rule_files", []) if isinstance(entry, str)]
     names = rule_file_names(name)

@@ -1,4 +1,4 @@
-"""What stands where in a prometheus.yml, by the parser's marks, and its data, to compare."""
+"""The layout of a prometheus.yml, from the positions of YAML events, and its data, for comparison."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 """How YAML writes nothing."""
 
 Tree = tuple[Any, ...]
-"""A document as data that can be compared: nothing is constructed, so nothing is lost."""
+"""A document as comparable data: tags and scalars as written, so that nothing is lost."""
 
 
 class MergeError(Exception):
-    """The file can't be changed without a risk. The message says why, and what to do."""
+    """The file can't be changed safely. The message says why, and what to do."""
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Layout:
 
 
 def layout(text: str) -> Layout:
-    """Find out where everything is. Raises MergeError for what is no single document with a block mapping."""
+    """Locate keys and items. Raises MergeError unless the text is one document with a block mapping."""
     return _layout(text, LOADER)
 
 
@@ -109,7 +109,7 @@ def plain(value: Any) -> Tree:
 
 
 def to_data(value: Tree) -> Any:
-    """A Tree as Python data, with every scalar as text; enough to look for names in it."""
+    """A Tree as Python data, with every scalar as text."""
     if value[0] == "map":
         return {key[2] if key[0] == "scalar" else str(key): to_data(item) for key, item in value[2].items()}
     return [to_data(item) for item in value[2]] if value[0] == "list" else value[2]
@@ -121,7 +121,7 @@ def line_number(text: str, index: int) -> int:
 
 
 class _Reader:
-    """Takes the parser's events, and notes where the root mapping's keys and values are."""
+    """Collects the positions of the root mapping's keys and values from parser events."""
 
     def __init__(self, found: Layout) -> None:
         self.found = found

@@ -1,4 +1,4 @@
-"""Tells a running Prometheus to read its configuration again."""
+"""Reloads a running Prometheus."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _PATH = "/-/reload"
 
 
 class ReloadError(Exception):
-    """Prometheus did not take the configuration. The message has its reason."""
+    """Prometheus refused the configuration or can't be reached; the message has the reason."""
 
 
 class Reload:
-    """The Prometheus at ``url``: its address, or the whole one of its reload. Call it to reload."""
+    """The Prometheus at ``url``, with or without `/-/reload`. Call it to reload."""
 
     def __init__(self, url: str) -> None:
-        """Raises ValueError for what is no address."""
+        """Raises ValueError for a bad address."""
         parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(f"{url}: is no address such as http://localhost:9090")

@@ -1,4 +1,4 @@
-"""What a merge is asked for: by the options of now, else by those that the marks of an earlier merge hold."""
+"""The options of a merge, and those remembered from an earlier one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kronos_mixin.merge.prometheusyml import MergeError
 
 @dataclass(frozen=True)
 class Request:
-    """The options of merge that hold until others are given."""
+    """The options that merge remembers."""
 
     config: Sequence[Path] = ()
     job: str | None = None
@@ -25,7 +25,7 @@ class Request:
     rules_only: bool = False
 
     def options(self, base: Path) -> list[str]:
-        """As command line. Files are relative to `base` where they are below it, so that both can move together."""
+        """As command-line arguments. Files below `base` are relative to it, so that both can move together."""
         files = [Path(os.path.abspath(path)) for path in self.config]  # noqa: PTH100 - Links stay.
         return [
             *each("--config", [path.relative_to(base) if path.is_relative_to(base) else path for path in files]),
@@ -36,7 +36,7 @@ class Request:
 
 
 def earlier(text: str, name: str, base: Path) -> Request:
-    """What the last merge of the mixin `name` into the configuration `text` was asked for."""
+    """The options of the last merge of the mixin `name` into the configuration `text`."""
     values: dict[str, list[str]] = {"--config": [], "--job": [], "--target": []}
     options = iter(options_of(text, name))
     rules_only = False
@@ -51,16 +51,16 @@ def earlier(text: str, name: str, base: Path) -> Request:
 
 
 def combined(now: Request, before: Request, forget_config: bool = False) -> Request:
-    """What holds: the options of `now`, and those of `before` where nothing else is said.
+    """The options of `now`, with those of `before` as defaults.
 
-    Raises MergeError if a configuration file of `before` has gone.
+    Raises MergeError if a remembered configuration file no longer exists.
     """
     config = now.config or ([] if forget_config else before.config)
     if not now.config:
         for path in config:
             if not path.is_file():
                 raise MergeError(
-                    f"was merged with --config {path}, which is not there any more: "
+                    f"was merged with --config {path}, which no longer exists: "
                     "name the file again (--config FILE), or go on without it (--no-config)"
                 )
     return Request(
@@ -72,7 +72,7 @@ def combined(now: Request, before: Request, forget_config: bool = False) -> Requ
 
 
 def layers(request: Request, text: str, name: str) -> tuple[list[Config], list[Config]]:
-    """What the request means to the Kronos mixin: below and above the user's own configuration."""
+    """The request as overrides of the Kronos mixin: those below and those above the user's own configuration."""
     _, targets = _scraped(text, name)
     below: list[Config] = [{"kronos": {"scrape": {"targets": targets}}}] if targets else []
     said: dict[str, Any] = {}
@@ -100,7 +100,7 @@ def of_another(mixin: Mixin, request: Request, text: str) -> list[dict[str, Any]
 
 
 def _scraped(text: str, name: str) -> tuple[str | None, list[str]]:
-    """Job and targets that an earlier merge has added, maybe edited since."""
+    """Job and targets that an earlier merge added, perhaps edited since."""
     for job in entries_of(text, name).get("scrape_configs", []):
         if isinstance(job, dict):
             groups = [group for group in job.get("static_configs") or [] if isinstance(group, dict)]

@@ -1,4 +1,4 @@
-"""promtool's verdict on a change of a Prometheus, before it is made."""
+"""Has promtool check a change before it is made."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from kronos_mixin.merge.prometheusyml import MergeError
 
 
 def validate(plan: Plan) -> list[str]:
-    """Ask promtool, if it is on PATH, what it says about the files as they would be; returns notes.
+    """Have promtool, if it is on PATH, check the files as they would be; returns warnings.
 
     Raises MergeError with its words. A configuration that names files which are not on this machine passes by its
     syntax: it did not pass before, either.
     """
     if not promtool.available():
-        return ["promtool is not on PATH: nothing but the syntax was checked"]
+        return ["promtool is not on PATH: only the syntax was checked"]
     with tempfile.TemporaryDirectory(prefix="kronos-mixin-") as folder:
         staged = {path: Path(folder) / path.name for path in plan.rule_files}
         for path, temporary in staged.items():

@@ -143,7 +143,7 @@ def test_the_configuration_is_remembered_wherever_one_stands(merge, call, config
     before = listing(tmp_path)
     mine.rename(tmp_path / "moved.yml")
     done = merge("--yes", code=1)
-    assert f"was merged with --config {mine}, which is not there any more: name the file again" in done.stderr
+    assert f"was merged with --config {mine}, which no longer exists: name the file again" in done.stderr
     assert rules.read_text() == before["kronos-mixin/lamp-alerts.yml"].decode()
     merge("--config", tmp_path / "moved.yml", "--yes")
     merge("--no-config", "--yes")
