@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 
@@ -12,6 +13,9 @@ nox.needs_version = ">=2025.2"
 nox.options.sessions = ["tests"]
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_external_run = True
+
+# All tests run in one process more than there are cores, for many of them wait most of the time.
+SIDE_BY_SIDE = [f"--numprocesses={(os.cpu_count() or 1) + 1}", "--dist=loadfile", "--no-loadscope-reorder"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -34,7 +38,7 @@ def timed(session: nox.Session, part: str) -> Iterator[None]:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Lint, types, the mixin's own check, and all tests; arguments go to pytest."""
+    """Lint, types, the mixin's own check, and all tests; arguments go to pytest, which is then a single process."""
     with timed(session, "environment"):
         install(session, "dev")
         # The oracle, upstream's architecture. It pins old versions of packages that are here already.
@@ -47,7 +51,7 @@ def tests(session: nox.Session) -> None:
     with timed(session, "mixin"):
         session.run("python", "build.py", "check")
     with timed(session, "pytest"):
-        session.run("pytest", *session.posargs)
+        session.run("pytest", *(session.posargs or SIDE_BY_SIDE))
 
 
 def run(session: nox.Session, module: str, group: str = "proof") -> None:

@@ -17,3 +17,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One service with default settings, for all tests that leave it as it is; it logs every rejection."""
     with Server(tmp_path_factory.mktemp("service"), log_rejections=1_000_000) as running:
         yield running
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that side by side nothing is left to wait for at the end."""
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
