@@ -18,7 +18,7 @@ from proof.servers import binaries, promtool, victoriametrics
 
 DEFAULT = evaluate(mixin_path())
 ALERTS = list(DEFAULT.config["alerts"])
-DASHBOARDS = list(DEFAULT.config["dashboards"].keys() & {"overview", "inference", "slo", "instances"})
+DASHBOARDS = sorted(DEFAULT.config["dashboards"].keys() & {"overview", "inference", "slo", "instances"})
 BURN = DEFAULT.config["objectives"]["burn"]
 
 CONFIGS = {
