@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -52,6 +53,8 @@ def _run(tools: Tools, *arguments: str | Path) -> str:
     try:
         result = subprocess.run(
             [tools.promtool, *arguments],
+            # It makes much garbage out of little memory: collected less often, that costs a quarter less time.
+            env={**os.environ, "GOGC": "400"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -523,13 +523,15 @@ def verdicts(request, tmp_path_factory):
         if getattr(item, "originalname", "") == test_alerts.__name__:
             selected.setdefault(item.callspec.params["tools"], []).append(item.callspec.params["scenario"])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        futures = {}
+        futures, paths = {}, {}
         for tools, scenarios in selected.items():
-            for place, batch in enumerate(batches(scenarios)):
-                path = folder / f"{tools.version}-{place}.yml"
-                path.write_text(promtool_test(batch, rules))
-                future = pool.submit(failures, tools, path)
-                futures |= {(scenario.name, tools): (n, future) for n, scenario in enumerate(batch)}
+            for batch in batches(scenarios):
+                names = tuple(scenario.name for scenario in batch)
+                if names not in paths:
+                    paths[names] = folder / f"{len(paths)}.yml"
+                    paths[names].write_text(promtool_test(batch, rules))
+                future = pool.submit(failures, tools, paths[names])
+                futures |= {(name, tools): (number, future) for number, name in enumerate(names)}
         yield futures
         pool.shutdown(cancel_futures=True)
 
