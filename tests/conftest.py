@@ -20,5 +20,5 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first, so that side by side nothing is left to wait for at the end."""
+    """The longest files first, so that no process is left alone with one at the end."""
     items.sort(key=lambda item: "e2e" not in item.path.parts)

@@ -89,7 +89,7 @@ class Scene:
 
 @contextlib.contextmanager
 def play(tools: Tools, folder: Path) -> Iterator[Scene]:
-    """Let it all happen, and yield the scene while everything still runs; `folder` takes the compiled mixin.
+    """Play the scene, and yield it while everything still runs; the mixin is compiled into `folder`.
 
     Raises ProcessError, WaitError or QueryError when something does not start or Prometheus sees something else.
     """
@@ -171,7 +171,7 @@ class _Traffic:
             time.sleep(0.6)  # Well below the rate limit.
 
     def burst(self) -> None:
-        """A client that does not care for its limit."""
+        """A client that ignores its rate limit."""
         with ThreadPoolExecutor(8) as callers:
             for _ in range(160):
                 callers.submit(self._send, SINGLE, series(10, 1), _GREEDY_KEY)
@@ -186,7 +186,7 @@ class _Traffic:
                 callers.submit(self._send, SINGLE, series(400, 60), _KEY, 0.5)
 
     def out_of_memory(self) -> None:
-        """Take away the memory that the process would still need, until some requests have failed for it."""
+        """Limit the memory of the process until some requests have failed for want of it."""
         pid = self._service.process.pid or 0
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0])
         soft, hard = resource.prlimit(pid, resource.RLIMIT_AS)

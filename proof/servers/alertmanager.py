@@ -54,7 +54,7 @@ def every(*, say: Say | None = None) -> list[Tools]:
 
 
 def check_config(tools: Tools, path: Path) -> str:
-    """Return amtool's output about a configuration; raises ProcessError with it when amtool is not content."""
+    """Return amtool's output about a configuration; raises ProcessError with it when amtool finds fault with it."""
     done = subprocess.run([tools.amtool, "check-config", path], capture_output=True, text=True, check=False)
     if done.returncode:
         raise ProcessError(f"amtool {tools.version} check-config {path}:\n{done.stdout}{done.stderr}")
@@ -63,13 +63,12 @@ def check_config(tools: Tools, path: Path) -> str:
 
 @dataclass
 class Receivers:
-    """A server for webhooks, as a context manager: the last part of a path is the name of the receiver."""
+    """A webhook server, as a context manager; the last part of a path names the receiver."""
 
     heard: list[tuple[str, Labels]] = field(default_factory=list)
     """Receiver and labels of each alert that was firing in a notification, in the order in which they came."""
 
     def __enter__(self) -> Self:
-        """Start to listen."""
         heard = self.heard
 
         class Handler(BaseHTTPRequestHandler):
@@ -90,7 +89,6 @@ class Receivers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop to listen."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -123,19 +121,17 @@ def hurried(config: Mapping[str, Any], url: Callable[[str], str]) -> dict[str, A
 
 
 class Alertmanager:
-    """An Alertmanager server, as a context manager, alone and with an empty memory.
+    """A single Alertmanager without any history, as a context manager.
 
     Entering raises ProcessError, with its last lines, when it does not become ready.
     """
 
     def __init__(self, tools: Tools, config: Mapping[str, Any]) -> None:
-        """Remember what to run; `with` runs it."""
         self._tools = tools
         self._config = config
         self._client = httpx.Client(trust_env=False, timeout=30)
 
     def __enter__(self) -> Self:
-        """Start and wait until it is ready."""
         self._folder = Path(tempfile.mkdtemp(prefix="kronos-alertmanager-"))
         file = self._folder / "alertmanager.yml"
         file.write_text(yaml.safe_dump(dict(self._config)), encoding="utf-8")
@@ -167,7 +163,6 @@ class Alertmanager:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop it and forget everything."""
         self._process.stop()
         self._client.close()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -200,7 +195,7 @@ class Alertmanager:
 
 
 def _movable(program: Path, work: Path) -> tuple[Path, Path]:
-    """A copy of a program of Debian's that runs from any place, and the folder to run it in.
+    """A copy of one of Debian's programs that runs anywhere, and the folder to run it in.
 
     The place of the templates is compiled in, and only root could put them there. So the copy has, in as many
     bytes, the folder that it is run in.

@@ -61,7 +61,6 @@ class Process:
         log: Path,
         name: str,
     ) -> None:
-        """Remember what to run; `start` or `with` runs it."""
         self.argv = [str(part) for part in argv]
         self.env = env
         self.cwd = cwd
@@ -196,11 +195,9 @@ class Process:
             self._popen.wait()
 
     def __enter__(self) -> Self:
-        """Start the program."""
         return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the program."""
         self.stop()

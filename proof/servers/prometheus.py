@@ -42,7 +42,6 @@ class Prometheus(Api):
         flags: Sequence[str] = (),
         timeout: float = 60,
     ) -> None:
-        """Remember what to run; `with` runs it."""
         super().__init__(url="")  # Known when the port is.
         self.tools = tools
         self.flags = tuple(flags)
@@ -84,7 +83,6 @@ class Prometheus(Api):
             raise ProcessError(f"Prometheus refused {self.config}: {answer.text.strip()}\n{self.process.tail(5)}")
 
     def __enter__(self) -> Self:
-        """Start Prometheus and wait until it is ready."""
         self._work = Path(tempfile.mkdtemp(prefix="kronos-prometheus-"))
         try:
             self._write()
@@ -97,7 +95,6 @@ class Prometheus(Api):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop Prometheus and delete what was temporary."""
         self._end()
 
     @property

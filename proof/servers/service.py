@@ -30,7 +30,6 @@ class Service:
         timeout: float = 120,
         ready: bool = True,
     ) -> None:
-        """Remember what to run; `with` runs it."""
         self.ready = ready
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -49,7 +48,6 @@ class Service:
         return self._process
 
     def __enter__(self) -> Self:
-        """Start the service and wait until it is ready to forecast."""
         # Its own folder, so that a .env file in ours does not change it.
         self._work = tempfile.TemporaryDirectory(prefix="kronos-service-")
         folder = Path(self._work.name)
@@ -81,7 +79,6 @@ class Service:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the service."""
         self._end()
 
     def _end(self) -> None:

@@ -37,9 +37,9 @@ def every(*, say: Say | None = None) -> list[Tools]:
 
 
 def check_rules(tools: Tools, paths: Iterable[Path]) -> str:
-    """Let vmalert load files of rules, their expressions and templates too, without evaluating any.
+    """Let vmalert parse rule files, expressions and templates included, and evaluate none.
 
-    A rule that is there twice is an error to it.
+    To vmalert a duplicate rule is an error.
     """
     named = [f"-rule={path}" for path in paths]
     done = subprocess.run(

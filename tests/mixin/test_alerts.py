@@ -455,14 +455,14 @@ def checks(scenario: Scenario, number: int) -> list[dict[str, object]]:
     ]
 
 
-# Scenarios side by side, each an installation of its own: most of what promtool does, it does once for all of them.
+# Scenarios in one test, each an installation of its own: promtool takes half the time.
 TOGETHER = 8
 # Prometheus 2.42's promtool refuses to read more than 10,000 samples at once.
 MOST_INSTANCES = 20
 
 
 def batches(scenarios: list[Scenario]) -> list[list[Scenario]]:
-    """Scenarios that can share a test, for they have one pace, and should, for they are of about one length."""
+    """Scenarios of one scrape interval and about the same length share a test."""
     found: list[list[Scenario]] = []
     for scenario in sorted(scenarios, key=lambda s: (s.step, s.end)):
         last = found[-1] if found else []
@@ -490,7 +490,7 @@ def promtool_test(batch: list[Scenario], rule_files: list[Path]) -> str:
 
 
 def failures(tools: Tools, path: Path) -> dict[int, str]:
-    """What promtool says against each scenario of a batch that did not go as it should, by its number."""
+    """promtool's words on each scenario of a batch that failed, by its number."""
     try:
         promtool.test_rules(tools, path)
     except promtool.CheckFailed as error:
@@ -507,7 +507,7 @@ def failures(tools: Tools, path: Path) -> dict[int, str]:
 
 @pytest.fixture(scope="session")
 def verdicts(request, tmp_path_factory):
-    """Number in its batch, and the failures of that as a future, of each scenario that was selected."""
+    """For each selected scenario and Prometheus: its number in its batch, and a future of the batch's failures."""
     folder = tmp_path_factory.mktemp("scenarios")
     # The mixin as it is, for installations that a label `scenario` tells apart.
     knobs = {
