@@ -1,4 +1,4 @@
-"""The application: wiring only."""
+"""The application, wired together from its parts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from kronos_service.telemetry.metrics import Metrics
 from kronos_service.telemetry.recorder import Recorder
 
 _STOP_SECONDS = 1.0
-"""How long the end of the application waits at most for the model's running step."""
+"""Longest wait, at the end, for the running step of the model."""
 
 
 def create_app(
@@ -46,10 +46,11 @@ def create_app(
 ) -> FastAPI:
     """Build the application.
 
-    ``settings`` default to the environment's; ``forecaster`` to a new one, which the application loads, with the
-    metrics as its observer; ``registry`` to a new one. A forecaster that is handed in and ready is not loaded
-    again. ``app.state.lifecycle`` is what a server drains and stops, ``app.state.recorder`` what it tells of
-    requests that it refuses by itself, ``app.state.scrape`` the application for an address of the scrape's own.
+    ``settings`` default to those of the environment, ``registry`` and ``forecaster`` to new ones. A forecaster that
+    is ready already is not loaded again.
+
+    For the server: ``app.state.lifecycle`` is drained and stopped, ``app.state.recorder`` is told of requests that
+    the protocol refuses, and ``app.state.scrape`` is the application for an address that serves only the metrics.
     """
     settings = settings or read_settings().settings
     contract = load_contract()
@@ -82,8 +83,7 @@ def create_app(
         for task in tasks:
             task.cancel()
         recorder.close()
-        # In a thread, because it waits for the model's running step; a daemon, because the end of the process does
-        # not wait for that.
+        # In a thread, because it waits for the running step of the model, and a daemon, because the process need not.
         stopping = threading.Thread(target=lifecycle.stop, name="kronos-stop", daemon=True)
         stopping.start()
         await asyncio.to_thread(stopping.join, _STOP_SECONDS)
@@ -96,7 +96,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=OPENAPI_PATH,
-        # /v1/predict/single/ is no path of the contract: a redirect would be counted as one that does not exist.
+        # The redirect from /v1/predict/single/ would be counted as unmatched.
         redirect_slashes=False,
     )
     app.include_router(build_router(Service(settings, forecaster, metrics, lifecycle)))
@@ -120,7 +120,7 @@ async def _handle(request: Request, error: Exception) -> Response:
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document, with the schemas that no handler's signature mentions."""
+    """FastAPI's document, with the schemas that no signature mentions because the handlers read the body."""
     if app.openapi_schema is None:
         document = FastAPI.openapi(app)
         _, definitions = models_json_schema(

@@ -1,4 +1,4 @@
-"""The life of the service: loading the model, being ready, draining, stopping."""
+"""The life cycle of the service: loading the model, ready, draining, stopping."""
 
 from __future__ import annotations
 
@@ -25,21 +25,20 @@ if TYPE_CHECKING:
     from kronos_service.telemetry.metrics import Metrics
 
 _LONGEST_BACKOFF = 10
-"""Most that the pause between two loads grows to, in multiples of ``load_retry_seconds``."""
+"""Longest pause between two loads, in multiples of ``load_retry_seconds``."""
 
 _log = logs.get_logger("kronos.lifecycle")
 
 
 class Lifecycle:
-    """Loads the model in the background and knows whether the service takes requests.
+    """Loads the model in the background, and knows whether requests are accepted.
 
-    ``draining`` is true from the first stop signal on: not ready any more, but still answering. ``refusing`` is
-    true from the end of the drain: what is admitted is finished, nothing new is taken. ``running`` counts the
-    requests to API routes that are not answered yet.
+    A forecaster that is ready already is not loaded again. ``draining`` is true from the first stop signal: no longer
+    ready, but still accepting requests. ``refusing`` is true from the end of the drain: admitted requests are
+    finished, new ones refused. ``running`` is the number of requests to API routes that are not answered yet.
     """
 
     def __init__(self, settings: Settings, forecaster: Forecaster, metrics: Metrics) -> None:
-        """``forecaster`` may be ready already; then ``start`` loads nothing."""
         self.draining = False
         self.refusing = False
         self.running = 0
@@ -57,7 +56,7 @@ class Lifecycle:
         metrics.gauge("kronos_draining").set_function(lambda: float(self.draining))
 
     def start(self) -> None:
-        """Begin to load the model; returns at once."""
+        """Load the model in the background."""
         if self._forecaster.ready:
             return
         self._loading = True
@@ -69,23 +68,23 @@ class Lifecycle:
         self.draining = True
 
     def refuse(self) -> None:
-        """Stop taking requests."""
+        """Stop accepting requests."""
         self.draining = self.refusing = True
 
     def interrupt(self) -> None:
-        """Let all forecasts that are not done end with :class:`Stopped`, at once. For the event loop."""
+        """End all unfinished forecasts with :class:`Stopped`. To be called on the event loop."""
         self.refuse()
         if not self.interrupted().done():
             self.interrupted().set_result(None)
 
     def interrupted(self) -> asyncio.Future[None]:
-        """Done as soon as nothing may be finished any more. For the event loop."""
+        """A future that ``interrupt`` completes. To be called on the event loop."""
         if self._interrupted is None:
             self._interrupted = asyncio.get_running_loop().create_future()
         return self._interrupted
 
     async def idle(self, seconds: float) -> bool:
-        """Wait until nothing is running, at most so many seconds; returns whether it came to that."""
+        """Wait until nothing is running, or for ``seconds``; returns whether nothing is."""
         try:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
@@ -94,32 +93,32 @@ class Lifecycle:
         return True
 
     def stop(self) -> None:
-        """Give up loading, and stop what the model still works on. Blocks for up to one step of the model."""
+        """Stop loading, and whatever the model is working on. Blocks for up to one step of the model."""
         self.refuse()
         self._stopped.set()
         self._forecaster.close("shutdown")
 
     def begin(self, route: str) -> None:
-        """Count a request to an API route as running, until ``end``."""
+        """Count a request to an API route as running."""
         self._metrics.gauge("kronos_concurrent_requests", route).inc()
         self.running += 1
         self._idle.clear()
 
     def end(self, route: str) -> None:
-        """A request that ``begin`` has counted is answered."""
+        """The request that ``begin`` counted is answered."""
         self.running -= 1
         if not self.running:
             self._idle.set()
         self._metrics.gauge("kronos_concurrent_requests", route).dec()
 
     def check_ready(self) -> None:
-        """Raise the Problem that keeps this instance from being ready, if there is one."""
+        """Raise the Problem if this instance is not ready."""
         if self.draining:
             raise Problem(Kinds.draining, Kinds.draining.example, retry_after_seconds=SHORTEST_RETRY_SECONDS)
         self._check_loaded()
 
     def check_accepting(self, caller: str) -> None:
-        """Raise what keeps a forecast for ``caller`` from being taken on, if there is anything."""
+        """Raise a Problem or QueueFull if no forecast is accepted from ``caller`` now."""
         if self.refusing:
             raise Problem(Kinds.draining, Kinds.draining.example, retry_after_seconds=SHORTEST_RETRY_SECONDS)
         self._check_loaded()
@@ -127,7 +126,7 @@ class Lifecycle:
 
     @property
     def _ready(self) -> bool:
-        # Not before the metrics say what was loaded: whoever sees it ready may look there next.
+        # Only once the metrics say what was loaded: they may be read as soon as the probe succeeds.
         return self._forecaster.ready and not self._loading
 
     def _check_loaded(self) -> None:
@@ -136,7 +135,7 @@ class Lifecycle:
         detail = "the model is loading: try again later"
         if self._failure is not None:
             detail = f"the model could not be loaded: {self._failure}; it is tried again, the log has the details"
-        # A load takes a while even where it succeeds.
+        # Even a load that succeeds takes a while.
         seconds = retry_after(self._next_load - time.monotonic() + LOADING_RETRY_SECONDS)
         raise Problem(Kinds.not_ready, detail, retry_after_seconds=max(LOADING_RETRY_SECONDS, seconds))
 
@@ -178,7 +177,7 @@ class Lifecycle:
             outcome = "invalid"
         else:
             outcome = "error"
-        # Callers get the contract's sentence; paths and library texts are for the log.
+        # Callers get the contract's sentence; paths and the texts of libraries go to the log only.
         self._failure = self._metrics.load_failed(outcome)
         self._next_load = time.monotonic() + pause
         _log.error(
@@ -196,13 +195,13 @@ class Lifecycle:
             return
         self._metrics.load_succeeded(seconds, info)
         self._loading = False
-        # What the libraries and the model have built stays for good: without it in every full collection, those
-        # (which stop the event loop too) take milliseconds instead of a tenth of a second.
+        # Modules and weights are never garbage. Leaving them out of full collections, which stop the event loop,
+        # makes those take milliseconds instead of a tenth of a second.
         gc.collect()
         gc.freeze()
         _log.info("model loaded", model=version_of(info.model_name, info.revision), seconds=round(seconds, 3))
 
 
 def version_of(name: str, revision: str) -> str:
-    """A model or tokenizer as callers see it: ``name@revision``, or the name alone where it is a local folder."""
+    """A model or tokenizer as callers see it: ``name@revision``, or just the name of a local folder."""
     return name if revision == "local" else f"{name}@{revision}"

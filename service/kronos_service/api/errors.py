@@ -1,11 +1,9 @@
-"""Errors as callers see them: RFC 9457 ``application/problem+json``, every kind of them, made in this one place.
+"""Every error that callers can get, as RFC 9457 ``application/problem+json``.
 
-Whatever goes wrong, at whichever layer, ends as a ``Problem``: the layers raise one, or raise their own
-exception that ``to_problem`` translates; ``http.problems`` makes the answer. A problem also carries how the contract
-counts it, so that the answer and the metrics cannot disagree.
+All errors end as a ``Problem``: a layer raises one, or an exception of its own that ``to_problem`` translates, and
+``http.problems`` makes the response. A problem knows how the contract counts it, so that answers and metrics agree.
 
-``type`` is a URN (``urn:kronos:problem:<slug>``): it identifies the kind of problem without pretending that
-there is a page to fetch.
+``type`` is a URN, ``urn:kronos:problem:<slug>``: it names the kind of problem, and there is no page to fetch.
 """
 
 from __future__ import annotations
@@ -29,19 +27,19 @@ MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:kronos:problem:"
 
 MAX_ERRORS = 100
-"""Most places that one answer lists; a body of megabytes can be wrong in millions of places."""
+"""Most places that an answer lists: a body of megabytes can have millions of mistakes."""
 
 
 SHORTEST_RETRY_SECONDS = 1
 LONGEST_RETRY_SECONDS = 300
-"""What Retry-After says at least and at most, whatever was measured."""
+"""Bounds of Retry-After, whatever was measured."""
 
 LOADING_RETRY_SECONDS = 5
 """What Retry-After says while the model loads."""
 
 
 class InvalidPlace(NamedTuple):
-    """One wrong place of a request body: a JSON pointer (RFC 6901; empty for the whole body), and why."""
+    """A mistake in a request body: a JSON pointer (RFC 6901; empty for the whole body), and the reason."""
 
     pointer: str
     reason: str
@@ -81,12 +79,12 @@ class Kinds:
     forbidden = Kind(
         "forbidden",
         403,
-        "Not from this address",
+        "Address not allowed",
         "192.0.2.7 is not in an allowed network: call from one, or have KRONOS_ALLOWED_NETWORKS changed",
         outcome="unauthorized",
         rejection="unauthorized",
     )
-    not_found = Kind("not-found", 404, "No such path", "GET /v1/forecast: see /docs for the paths there are")
+    not_found = Kind("not-found", 404, "No such path", "no such path: /docs lists the paths")
     method = Kind("method-not-allowed", 405, "Method not allowed", "PUT is not possible here: use POST")
     slow_body = Kind(
         "slow-body", 408, "The body took too long", "the body was not complete after 10 s: send it faster"
@@ -116,7 +114,7 @@ class Kinds:
         outcome="rate_limited",
         rejection="rate_limited",
     )
-    not_http = Kind("not-http", 400, "This is no HTTP request", "Invalid HTTP request received.")
+    not_http = Kind("not-http", 400, "Not an HTTP request", "this is not an HTTP/1.1 request: send one")
     slow_head = Kind(
         "slow-head", 408, "The request took too long", "its headers were not complete after 10 s: send them faster"
     )
@@ -124,7 +122,9 @@ class Kinds:
         "headers-too-large", 431, "The headers are too large", "they are over 65536 bytes: send fewer or shorter ones"
     )
     client = Kind("client-error", 400, "The request is not valid", "Bad Request")
-    client_left = Kind("client-left", 499, "The client left", "the connection was closed", outcome="cancelled")
+    client_left = Kind(
+        "client-left", 499, "The client disconnected", "the connection was closed", outcome="cancelled"
+    )
     inference = Kind(
         "inference",
         500,
@@ -160,7 +160,7 @@ class Kinds:
     overloaded = Kind(
         "overloaded",
         503,
-        "Too much to do",
+        "Overloaded",
         "the queue holds 1024 of 1024 series, and 1 more were sent: try again in 2 s",
         outcome="overloaded",
         rejection="queue_full",
@@ -191,7 +191,7 @@ class Kinds:
     timeout = Kind(
         "timeout",
         504,
-        "The time limit struck",
+        "Time limit exceeded",
         "no forecast after 120 s: send fewer series, a shorter horizon or fewer samples",
         outcome="timeout",
     )
@@ -200,7 +200,8 @@ class Kinds:
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
     """An error answer: its kind, what happened here, and where.
 
-    ``errors`` are the wrong places of the body; only the first ``MAX_ERRORS`` are sent.
+    ``errors`` are the mistakes in the body; only the first ``MAX_ERRORS`` are sent. ``more_errors`` says that the
+    check stopped before the end of the body.
     ``retry_after_seconds`` becomes the Retry-After header.
     """
 
@@ -215,7 +216,6 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         status: int | None = None,
         more_errors: bool = False,
     ) -> None:
-        """``more_errors``: the search for wrong places stopped before the end of the body."""
         super().__init__(detail)
         self.kind = kind
         self.detail = detail
@@ -240,19 +240,19 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
 
 
 def invalid(errors: Sequence[InvalidPlace], *, more: bool = False) -> Problem:
-    """The 422 for ``errors``, which must not be empty. ``more``: the check stopped before the end."""
+    """The 422 for ``errors``, which must not be empty. ``more``: the check stopped before the end of the body."""
     count = len(errors)
     detail = "1 place is wrong: see errors" if count == 1 else f"{count} places are wrong: see errors"
     return Problem(Kinds.invalid, detail, errors=errors, more_errors=more)
 
 
 def retry_after(seconds: float) -> int:
-    """What Retry-After says if there will be room in so many ``seconds``."""
+    """The value of Retry-After if there will be room in ``seconds``."""
     return min(LONGEST_RETRY_SECONDS, max(SHORTEST_RETRY_SECONDS, math.ceil(seconds)))
 
 
 def to_problem(error: Exception) -> Problem:
-    """Translate any exception; what is not known is an internal error, whose text stays in the log."""
+    """Translate any exception. An unknown one is an internal error, whose text goes to the log only."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, ForecasterError):

@@ -18,7 +18,7 @@ from .series import Forecast, Series, Stage
 from .stop import StopToken
 
 ObserveStage = Callable[[Stage, float], None]
-"""Called with the name and the seconds of every stage as it ends, be it by a stop or an error."""
+"""Called with the name and the seconds of every stage as it ends, possibly by a stop or an error."""
 
 
 def ignore_stage(stage: Stage, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Everything that can go wrong in a forecast, under one base class."""
+"""The errors of a forecast, under one base class."""
 
 # ruff: noqa: N818 - the names say what happened (QueueFull, Stopped), as in the standard library's queue.Full.
 
@@ -14,7 +14,7 @@ class CheckpointError(ForecasterError):
 
 
 class CheckpointNotFound(CheckpointError):
-    """The folder or repository of a checkpoint, or a file of it, is missing or out of reach."""
+    """The folder, the repository or a file of a checkpoint is missing or cannot be reached."""
 
 
 class CheckpointInvalid(CheckpointError):
@@ -26,7 +26,7 @@ class DeviceUnavailable(ForecasterError):
 
 
 class ForecastInvalid(ForecasterError, ValueError):
-    """The series, or how it is to be sampled, cannot be forecast. The caller's fault."""
+    """The series, or its sampling, is not valid: the caller's fault."""
 
 
 class NotReady(ForecasterError):
@@ -40,12 +40,11 @@ class QueueFull(ForecasterError):
         depth: series waiting when the request came.
         capacity: most series that may wait.
         asked: series in the request.
-        reserved: places of the capacity that are kept for other callers.
+        reserved: places that are kept for other callers.
         retry_seconds: when there will be room, by the measured rate; 0 if nothing was measured yet.
     """
 
     def __init__(self, depth: int, capacity: int, asked: int, reserved: int = 0, retry_seconds: float = 0.0) -> None:
-        """Compose the message; for the arguments see the attributes."""
         self.depth, self.capacity, self.asked = depth, capacity, asked
         self.reserved, self.retry_seconds = reserved, retry_seconds
         remedy = "ask for fewer series" if asked > capacity else "try again later"
@@ -56,14 +55,13 @@ class QueueFull(ForecasterError):
 
 
 class Stopped(ForecasterError):
-    """The work was stopped on request before it was done.
+    """The work was stopped before it was done.
 
     Attributes:
         cause: the reason given by whoever stopped it.
     """
 
     def __init__(self, cause: str) -> None:
-        """Compose the message from ``cause``."""
         self.cause = cause
         super().__init__(f"stopped: {cause}")
 

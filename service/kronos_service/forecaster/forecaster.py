@@ -1,4 +1,4 @@
-"""The whole package behind one object: load, forecast, close."""
+"""The package as one object: load, forecast, close."""
 
 import threading
 from collections.abc import Sequence
@@ -126,7 +126,7 @@ class Forecaster:
     def submit(self, series: Sequence[Series], caller: str = "") -> Job:
         """Admit all of ``series`` as one job, or none. Does not wait.
 
-        ``caller`` is any name; callers take turns, however much each of them asks for.
+        ``caller`` is any name: each caller gets an equal share of the model, however much it asks for.
 
         Raises:
             NotReady: nothing is loaded, or the forecaster is closed.
@@ -136,13 +136,13 @@ class Forecaster:
         return self._ready_worker().submit(series, caller)
 
     def check_room(self, asked: int, caller: str = "") -> None:
-        """Raise what ``submit`` would raise now for so many series of ``caller``: NotReady or QueueFull."""
+        """Raise the NotReady or QueueFull that ``submit`` would raise now for ``asked`` series of ``caller``."""
         self._ready_worker().check_room(asked, caller)
 
     def close(self, cause: str) -> None:
         """Stop a load in progress and all jobs for ``cause``, and take no more; waits for the running step.
 
-        A load that is reading files reads them to the end before it stops; that is not waited for.
+        A load stops only after it has read its files, and is not waited for.
         """
         with self._lock:
             self._stop.stop(cause)
@@ -175,7 +175,7 @@ def _describe(checkpoint: Checkpoint) -> ModelInfo:
 
 
 def _warm_up(checkpoint: Checkpoint, stop: StopToken) -> None:
-    """Forecast from made-up candles: shows that the weights work and pays what only the first call costs."""
+    """Forecast made-up candles: proves that the weights work, and pays the cost of the first call."""
     length = 32
     wave = 100 + np.sin(np.arange(length, dtype=np.float64))
     candles = with_amount(np.column_stack((wave, wave + 1, wave - 1, wave)), np.full(length, 1000.0))

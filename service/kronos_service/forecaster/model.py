@@ -21,7 +21,6 @@ class Kronos(nn.Module):
     """The transformer and its two heads. Inference only; holds no state between calls."""
 
     def __init__(self, config: ModelConfig) -> None:
-        """Build the layers that ``config`` describes, untrained."""
         super().__init__()
         self.config = config
         self.embedding = _TokenEmbedding(config)

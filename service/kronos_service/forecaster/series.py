@@ -1,4 +1,4 @@
-"""What goes into a forecast and what comes out."""
+"""The input and the output of a forecast."""
 
 from dataclasses import dataclass, field
 from typing import Literal

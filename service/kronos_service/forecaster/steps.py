@@ -1,8 +1,7 @@
-"""The seam between the decoding loop and the model: who computes the logits of the next candle.
+"""The interface between the decoding loop and the model: the logits of the next candle.
 
-The loop hands over each candle once and asks for logits; whether the window is recomputed or parts of it
-are remembered is decided here and seen by nobody above. An implementation that keeps keys and values takes
-the place of :class:`FullWindow` by being returned from :func:`start`.
+The loop passes each candle once. Whether the whole window is recomputed or keys and values are cached is decided
+here: a cache would be another implementation of :class:`Steps`, returned by :func:`start`.
 """
 
 from typing import Protocol
@@ -14,7 +13,7 @@ from .model import Kronos
 
 
 class Steps(Protocol):
-    """One decode of a batch of B rows. Belongs to one thread and holds all the state of that decode."""
+    """One decode of a batch of B rows, with all of its state. To be used on one thread."""
 
     def advance(self, s1: Tensor, s2: Tensor, stamps: Tensor) -> Tensor:
         """Append candles to the window, of which the newest ``max_context`` stay.
@@ -40,7 +39,6 @@ class FullWindow:
     """Runs the model over the whole window at every step."""
 
     def __init__(self, model: Kronos, max_context: int) -> None:
-        """Begin with an empty window of at most ``max_context`` candles."""
         self._model = model
         self._max_context = max_context
         self._window: list[Tensor] | None = None

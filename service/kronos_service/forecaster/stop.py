@@ -6,16 +6,15 @@ from .errors import Stopped
 
 
 class StopToken:
-    """A flag that one thread raises and the decoding loop reads before every step. Thread-safe."""
+    """A flag that any thread can set, and that the decoding loop checks before every step."""
 
     def __init__(self) -> None:
-        """Begin unstopped."""
         self._lock = threading.Lock()
         self._cause: str | None = None
 
     @property
     def cause(self) -> str | None:
-        """Why it was stopped; None while it was not."""
+        """Why it was stopped; None if it was not."""
         return self._cause
 
     def stop(self, cause: str) -> None:

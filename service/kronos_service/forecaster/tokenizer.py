@@ -16,7 +16,6 @@ class KronosTokenizer(nn.Module):
     """Encoder, binary quantiser and decoder, all causal. Inference only."""
 
     def __init__(self, config: TokenizerConfig) -> None:
-        """Build the layers that ``config`` describes, untrained."""
         super().__init__()
         self.config = config
         width, bits = config.d_model, config.s1_bits + config.s2_bits

@@ -1,8 +1,7 @@
-"""The scheduler: who may use the model, and when.
+"""The scheduler: one thread that forecasts one series at a time, round robin over the callers.
 
-The seam for other schedulers: callers know ``submit``, ``check_room``, ``depth``, ``capacity`` and ``close`` of a
-worker and the public part of a :class:`Job`, nothing else. This one forecasts one series at a time on one thread,
-the callers in turns.
+Another scheduler, such as one that batches, has to offer ``submit``, ``check_room``, ``depth``, ``capacity`` and
+``close`` of a worker and the public part of a :class:`Job`: callers use nothing else.
 """
 
 import contextvars
@@ -16,33 +15,33 @@ from typing import Literal, Protocol
 from .checkpoint import Checkpoint
 from .decoding import forecast
 from .errors import ForecasterError, ForecastInvalid, NotReady, QueueFull, Stopped, classify
+from .fair_queue import FairQueue
 from .series import Forecast, Series, Stage
 from .stop import StopToken
-from .turns import Turns
 
 RESERVED_SHARE = 8
-"""One in so many places of the queue is kept for callers who have nothing waiting."""
+"""One in this many places of the queue is kept for callers with nothing waiting."""
 
 _RATE_MEMORY = 0.2
-"""How much the newest series counts in the measured rate."""
+"""Weight of the newest series in the moving average of seconds per series."""
 
 _Place = Literal["queue", "model", "ended"]
-"""Where a job is: waiting for its next turn, with a series in the model, or neither any more."""
+"""Where a job is: waiting in the queue, with a series in the model, or ended."""
 
 _log = logging.getLogger("kronos.forecaster")
 
 
 class Observer(Protocol):
-    """Told what the scheduler does, on the scheduler's thread. An exception from it fails the job at hand."""
+    """Told what the scheduler does, on the scheduler's thread. If it raises, the current job fails."""
 
     def queue_wait(self, seconds: float) -> None:
         """A series reached the model, ``seconds`` after its admission."""
 
     def stage(self, name: Stage, seconds: float) -> None:
-        """A stage of a model call ended, be it by a stop or an error."""
+        """A stage of a model call ended, possibly by a stop or an error."""
 
     def batch(self, series_count: int) -> None:
-        """A model call began that decodes so many series together."""
+        """A model call began, with ``series_count`` series decoded together."""
 
 
 class NullObserver:
@@ -61,16 +60,14 @@ class NullObserver:
 class Job:
     """Series admitted together. Made by :meth:`Worker.submit`.
 
-    The model works on it in a copy of the context variables of whoever submitted it, so that what is logged there
-    says for whom.
+    The model works in a copy of the submitter's context variables, so that its log lines carry the request's id.
 
     Attributes:
         future: the forecasts in the order of the series, or a ForecasterError: :class:`Stopped` after
-            ``cancel``, else what befell the first series that failed. Its own ``cancel`` has no effect.
+            ``cancel``, else the error of the first series that failed. Its own ``cancel`` has no effect.
     """
 
     def __init__(self, worker: "Worker", series: Sequence[Series]) -> None:
-        """Count the time from now on; the worker does the rest."""
         self.future: Future[list[Forecast]] = Future()
         # Otherwise Future.cancel, which asyncio calls on its own, would race with the worker's result.
         self.future.set_running_or_notify_cancel()
@@ -82,37 +79,37 @@ class Job:
         self._admitted = self._since = perf_counter()
         self._place: _Place = "queue"
         self._spent: dict[_Place, float] = {"queue": 0.0, "model": 0.0, "ended": 0.0}
-        """Seconds in each place, without those since it came to the one where it is."""
+        """Seconds in each place, up to the last move."""
         self._reached = False
         self._stage_seconds: dict[Stage, float] = {}
 
     def cancel(self, cause: str) -> None:
         """Stop all work on this job; without effect on a job that is done. Thread-safe, does not wait.
 
-        Waiting series leave the queue at once; one in the model stops before its next step, and then only
-        does ``future`` end. It raises :class:`Stopped` with the first cause given, also if the last step
-        should be finished by then.
+        Waiting series leave the queue at once; a series in the model stops before its next step, and only then
+        does ``future`` end. It raises :class:`Stopped` with the first cause given, even if the last step was
+        already running.
         """
         self._worker._cancel(self, cause)
 
     @property
     def stage(self) -> Literal["queue", "inference"]:
-        """Where the job is, or was when it ended; "inference" once its first series reached the model."""
+        """How far it came: "inference" once its first series has reached the model."""
         return "inference" if self._reached else "queue"
 
     @property
     def queue_seconds(self) -> float:
-        """Time in which none of its series was in the model, from admission until the job ended, or until now."""
+        """Time from admission to the end, or to now, in which none of its series was in the model."""
         return self._seconds("queue")
 
     @property
     def inference_seconds(self) -> float:
-        """Time that its series spent in the model, until now."""
+        """Time that its series have spent in the model."""
         return self._seconds("model")
 
     @property
     def stage_seconds(self) -> Mapping[Stage, float]:
-        """Time that its series spent in each stage of the model that ended by now."""
+        """Time that its series have spent in each stage that has ended."""
         return dict(self._stage_seconds)
 
     def _seconds(self, place: _Place) -> float:
@@ -121,7 +118,7 @@ class Job:
             return self._spent[place] + current
 
     def _move(self, place: _Place) -> float:
-        """Note that it is there from now on; returns the seconds since the last move. The lock must be held."""
+        """Move to ``place``; returns the seconds spent in the last one. The lock must be held."""
         now = perf_counter()
         seconds = now - self._since
         self._spent[self._place] += seconds
@@ -130,7 +127,7 @@ class Job:
 
 
 class Worker:
-    """One daemon thread that forecasts the series of all jobs, one at a time, the callers in turns."""
+    """The thread, a daemon, and its queue."""
 
     def __init__(self, checkpoint: Checkpoint, capacity: int, observer: Observer | None = None) -> None:
         """Start the thread.
@@ -138,17 +135,17 @@ class Worker:
         Args:
             checkpoint: what to forecast with.
             capacity: most series that may wait; the one in the model does not count.
-            observer: told about waiting times, stages and batches.
+            observer: told of waiting times, stages and batches.
         """
         if capacity < 1:
             raise ValueError(f"capacity must be 1 or more, got {capacity}")
         self._checkpoint = checkpoint
         self._capacity = capacity
         self._observer = observer or NullObserver()
-        # Guards everything below and the private state of every job. Futures are resolved outside it: their
-        # callbacks are other people's code and may call back.
+        # Guards everything below and the private state of every job. Futures are resolved without it: their
+        # callbacks may call the worker.
         self._changed = threading.Condition()
-        self._queue: Turns[Job, Series] = Turns()
+        self._queue: FairQueue[Job, Series] = FairQueue()
         self._running: Job | None = None
         self._closed: str | None = None
         self._seconds_per_series = 0.0
@@ -162,13 +159,13 @@ class Worker:
 
     @property
     def depth(self) -> int:
-        """Series waiting. Does not wait for a lock."""
+        """Series waiting. Takes no lock."""
         return len(self._queue)
 
     def submit(self, series: Sequence[Series], caller: str = "") -> Job:
         """Admit all of ``series`` as one job, or none. Does not wait.
 
-        ``caller`` is any name; callers take turns, however much each of them asks for.
+        ``caller`` is any name: each caller gets an equal share of the model, however much it asks for.
 
         Raises:
             QueueFull: there is no room for all of them.
@@ -187,14 +184,14 @@ class Worker:
         return job
 
     def check_room(self, asked: int, caller: str = "") -> None:
-        """Raise :class:`QueueFull` if there is no room for so many series of ``caller`` now.
+        """Raise :class:`QueueFull` if there is no room now for ``asked`` series of ``caller``.
 
-        A caller who has series waiting leaves one in ``RESERVED_SHARE`` places to the others: nobody can take the
-        whole queue.
+        A caller with series waiting has to leave one in ``RESERVED_SHARE`` places free: nobody can fill the queue
+        alone.
         """
         with self._changed:
             depth = len(self._queue)
-            reserved = self._capacity // RESERVED_SHARE if self._queue.held(caller) else 0
+            reserved = self._capacity // RESERVED_SHARE if self._queue.waiting(caller) else 0
             missing = depth + asked + reserved - self._capacity
             if missing > 0:
                 raise QueueFull(depth, self._capacity, asked, reserved, missing * self._pace())
@@ -215,7 +212,7 @@ class Worker:
             self._thread.join()
 
     def _pace(self) -> float:
-        """Seconds per series, as measured; a series that takes longer than those before it counts already."""
+        """Seconds per series, as measured; a series that takes longer than that counts while it runs."""
         running = self._running
         current = 0.0 if running is None else perf_counter() - running._since
         return max(self._seconds_per_series, current)
@@ -265,7 +262,7 @@ class Worker:
             self._observer.queue_wait(waited)
             self._observer.batch(1)
             outcome = forecast(self._checkpoint, series, stop=job._stop, observe_stage=observe_stage)
-        # Whatever befalls one series, the thread lives on.
+        # No error may end the thread.
         except Exception as error:
             outcome = classify(error)
         ended = {
@@ -276,7 +273,7 @@ class Worker:
         return outcome
 
     def _settle(self, job: Job, outcome: Forecast | ForecasterError) -> None:
-        """Note the outcome of the series in the model; the last one, or the first to fail, ends its job."""
+        """Note the outcome of a series; the last one of a job, or the first that fails, ends it."""
         with self._changed:
             self._running = None
             self._measure(job._move("queue"))
@@ -295,6 +292,6 @@ class Worker:
             job.future.set_exception(outcome)
 
     def _measure(self, seconds: float) -> None:
-        """Take the time of a series into the rate. One that was stopped early counts too: it has made room."""
+        """Update the moving average. A series that was stopped counts too: it made room just the same."""
         known = self._seconds_per_series or seconds
         self._seconds_per_series = known + _RATE_MEMORY * (seconds - known)

@@ -1,6 +1,6 @@
-"""Who may call: clients with a key, and whoever is in an allowed network. Never by what a header claims.
+"""Access: clients with an API key, and callers in an allowed network. No header can claim an address.
 
-Keys come from a setting, or from a file that is read again and again while the service runs.
+Keys come from a setting, or from a file that is read again while the service runs.
 """
 
 from __future__ import annotations
@@ -23,25 +23,24 @@ from kronos_service.telemetry import logs
 from kronos_service.telemetry.exchange import ANONYMOUS
 
 KEY_FILE_SECONDS = 1.0
-"""How often the file with the keys is read."""
+"""Pause between two reads of the key file."""
 
 _log = logs.get_logger("kronos.access")
 
 
 class Access:
-    """Names the client of a request, or refuses it."""
+    """Identifies the client of a request. Without keys and networks in the settings, everybody may call."""
 
     def __init__(self, settings: Settings) -> None:
-        """Whom the settings let in; without keys and networks everybody."""
         keys = read_api_keys(settings)
         self._keys = None if keys is None else ApiKeys(keys)
         self._networks = None if settings.allowed_networks is None else parse_networks(settings.allowed_networks)
 
     def client(self, headers: Headers, address: str) -> str:
-        """The name of the client, ``anonymous`` if it needs no key; else a Problem.
+        """The name of the client, or ``anonymous`` if it needs no key; raises a Problem if it may not call.
 
-        In an allowed network no key is needed, but one that is sent must be right: a caller who sends an old one
-        should hear of it.
+        In an allowed network no key is needed, but a key that is sent must be valid: callers should notice when
+        theirs has expired.
         """
         allowed = self._networks is None or _is_in(address, self._networks)
         if self._keys is None:
@@ -60,31 +59,28 @@ class Access:
         return name
 
     def replace_keys(self, keys: Mapping[str, str]) -> None:
-        """From now on these are the keys."""
+        """Use ``keys``, client name to key, from now on."""
         self._keys = ApiKeys(keys)
 
 
 class ApiKeys:
-    """Named clients and their keys."""
+    """API keys, by client name."""
 
     def __init__(self, keys: Mapping[str, str]) -> None:
-        """``keys``: client name to key."""
         self._digests = {name: _digest(key) for name, key in keys.items()}
 
     def find(self, given: str) -> str | None:
         """The name of the client with this key."""
         digest = _digest(given)
-        # Every key is compared, in constant time, and by digests of one length: how long it takes says nothing
-        # about any of them.
+        # All keys, in constant time, by digests of equal length: the time taken reveals nothing about any of them.
         names = [name for name, known in self._digests.items() if hmac.compare_digest(known, digest)]
         return names[0] if names else None
 
 
 class KeyFile:
-    """The file with the keys, watched: its content is what counts, however it was replaced."""
+    """Watches the key file by its content, since it can be replaced in many ways. ``use`` is called with new keys."""
 
     def __init__(self, path: Path, use: Callable[[Mapping[str, str]], None]) -> None:
-        """``use`` is told the keys each time they have changed."""
         self._path = path
         self._use = use
         self._keys: Mapping[str, str] | None = None
@@ -93,12 +89,12 @@ class KeyFile:
     async def watch_forever(self) -> None:
         """Read the file every ``KEY_FILE_SECONDS`` until cancelled."""
         while True:
-            # In a thread, because a file of a network volume can take its time.
+            # In a thread, because a network volume can be slow.
             await asyncio.to_thread(self.read)
             await asyncio.sleep(KEY_FILE_SECONDS)
 
     def read(self) -> None:
-        """Read the file once. One that is broken or gone changes nothing; the log says so, once for each reason."""
+        """Read the file once. If it is broken or gone, the old keys stay, and the reason is logged once."""
         try:
             keys = read_key_file(self._path)
         except ValueError as error:
@@ -121,25 +117,25 @@ def bearer_token(headers: Headers) -> str:
 
 
 def same_secret(known: str, given: str) -> bool:
-    """Compare in a time that says nothing about the secret."""
+    """Compare in constant time."""
     return hmac.compare_digest(_digest(known), _digest(given))
 
 
 def client_address(scope: Scope) -> str:
-    """Who holds the connection: never by a header, which the caller writes."""
+    """The peer of the connection. Headers don't count: the caller writes them."""
     client = scope.get("client")
     return _written(client[0]) if client else "unknown"
 
 
-# Parsing an address takes longer than all counting of a request, and most requests come from few of them.
+# Parsing an address takes longer than counting a request, and most requests come from few addresses.
 @functools.lru_cache(maxsize=1024)
 def _written(host: str) -> str:
-    """An address in the one way that we write it."""
+    """An address in its canonical form."""
     try:
         address = ip_address(host)
     except ValueError:
         return str(host)
-    # A socket that listens on IPv6 shows callers of IPv4 like this.
+    # An IPv6 socket shows IPv4 peers like this.
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(address)
@@ -147,7 +143,7 @@ def _written(host: str) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def caller_of(address: str) -> str:
-    """Whose limits apply to an address: its own, or of IPv6 the network of 64 bits that one caller usually owns."""
+    """Who the limits apply to: an IPv4 address, or the /64 network of an IPv6 address, which one caller owns."""
     try:
         known = ip_address(address)
     except ValueError:

@@ -1,8 +1,7 @@
-"""What a request must pass before any work is done for it.
+"""Checks before any work is done for a request.
 
-In this order: a known key or network, the rate limit, an uncompressed JSON body that is not too large, a service that
-takes requests, and a body that arrives in time. Every refusal is a ``Problem``, answered and counted by
-``middleware``.
+In this order: API key or network, rate limit, content type and size of the body, whether the service accepts
+requests, and whether the body arrives in time. The middleware answers and counts each refusal.
 """
 
 from __future__ import annotations
@@ -28,14 +27,13 @@ from kronos_service.settings import Settings
 from kronos_service.telemetry.exchange import ANONYMOUS, Exchange
 
 MAX_REMEMBERED_CALLERS = 1024
-"""Callers whose recent requests are remembered; past it those who were seen longest ago are forgotten."""
+"""Callers whose recent requests are remembered; beyond that, the least recently seen are forgotten."""
 
 
 class GateMiddleware:
-    """ASGI middleware in front of the API routes; everything else passes freely."""
+    """ASGI middleware in front of the API routes; all other requests pass unchecked."""
 
     def __init__(self, app: ASGIApp, *, settings: Settings, lifecycle: Lifecycle, access: Access) -> None:
-        """``app`` is what is behind the gate."""
         self._app = app
         self._settings = settings
         self._lifecycle = lifecycle
@@ -44,20 +42,20 @@ class GateMiddleware:
         self._bytes_in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check, read the body, pass on."""
+        """Check the request, read its body, and pass both on."""
         if scope["type"] != "http" or (exchange := exchange_of(scope)).route not in API_PATHS:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        await self._let_in(exchange, headers)
-        if exchange.method != "POST":  # for the router to refuse
+        await self._identify(exchange, headers)
+        if exchange.method != "POST":  # the router answers 405
             await self._app(scope, receive, send)
             return
         self._check_headers(headers)
         self._lifecycle.check_accepting(exchange.caller)
         exchange.admitted = True
         exchange.stage = "body"
-        body = bytearray()  # not a list of chunks: a body of one-byte chunks would take fifty times its size
+        body = bytearray()  # as a list, chunks of one byte would take fifty times as much memory
         try:
             await self._read(receive, body)
             exchange.request_bytes = len(body)
@@ -65,12 +63,12 @@ class GateMiddleware:
         finally:
             self._bytes_in_flight -= len(body)
 
-    async def _let_in(self, exchange: Exchange, headers: Headers) -> None:
+    async def _identify(self, exchange: Exchange, headers: Headers) -> None:
         exchange.caller = caller_of(exchange.client_address)
         try:
             exchange.client = self._access.client(headers, exchange.client_address)
         except Problem:
-            # Keys are not to be guessed faster than requests may be sent.
+            # The rate limit also limits how fast keys can be guessed.
             if self._rate is not None:
                 await self._rate.hit(exchange.caller)
             raise
@@ -87,12 +85,12 @@ class GateMiddleware:
         charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "')
         if media_type.strip() != "application/json" or charset not in {"", "utf-8", "utf8"}:
             raise Problem(Kinds.media_type, "send 'Content-Type: application/json', and the body in UTF-8")
-        # The server has checked that it is a number; a body without one is counted as it comes.
+        # The server has checked that it is a number. A body without a length is measured as it arrives.
         if int(headers.get("content-length", 0)) > self._settings.max_body_bytes:
             raise self._too_large()
 
     async def _read(self, receive: Receive, body: bytearray) -> None:
-        """Read all into ``body``, and count it as in flight."""
+        """Read the whole body into ``body``, and count its bytes as in flight."""
         limit = self._settings.body_timeout_seconds
         try:
             async with asyncio.timeout(limit):
@@ -105,14 +103,14 @@ class GateMiddleware:
                         raise self._too_large()
                     if self._bytes_in_flight + len(chunk) > self._settings.max_bytes_in_flight:
                         raise self._too_much_at_once()
-                    # What has arrived, not what was announced: nobody shall block others by a promise.
+                    # Only what has arrived: an announced length alone must not take up room.
                     self._bytes_in_flight += len(chunk)
                     body += chunk
                     if not message.get("more_body", False):
                         return
         except TimeoutError:
             detail = f"the body was not complete after {limit:g} s: send it faster"
-            # The connection has to go, or the rest of the body would be read for ever.
+            # Otherwise the server would go on reading the rest of the body.
             raise Problem(Kinds.slow_body, detail, headers={"Connection": "close"}) from None
 
     def _too_large(self) -> Problem:
@@ -130,22 +128,21 @@ class GateMiddleware:
 
 
 class RateLimit:
-    """A moving window per caller, in memory of bounded size."""
+    """A moving window per caller, in bounded memory. A request must be within each of ``limits``."""
 
-    def __init__(self, items: list[RateLimitItem]) -> None:
-        """A request must be within every one of ``items``."""
-        self._items = items
+    def __init__(self, limits: list[RateLimitItem]) -> None:
+        self._limits = limits
         self._storage = MemoryStorage()
         self._windows = MovingWindowRateLimiter(self._storage)
         self._callers: OrderedDict[str, None] = OrderedDict()
 
     async def hit(self, caller: str) -> None:
-        """Count a request of ``caller``; raises the 429 with the time until there is room again."""
+        """Count a request of ``caller``; raises the Problem that says how long to wait."""
         await self._remember(caller)
-        for item in self._items:
+        for item in self._limits:
             if not await self._windows.test(item, caller):
                 raise await self._problem(item, caller)
-        for item in self._items:
+        for item in self._limits:
             if not await self._windows.hit(item, caller):
                 raise await self._problem(item, caller)
 
@@ -159,12 +156,12 @@ class RateLimit:
         self._callers.move_to_end(caller)
         if len(self._callers) > MAX_REMEMBERED_CALLERS:
             forgotten, _ = self._callers.popitem(last=False)
-            for item in self._items:
+            for item in self._limits:
                 await self._windows.clear(item, forgotten)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """A ``receive`` that gives the body in one piece, then whatever comes: the news that the client left."""
+    """A ``receive`` that returns the body in one piece, and then what comes next: the disconnect."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replayed() -> Message:

@@ -1,4 +1,4 @@
-"""Problems as HTTP answers, and Starlette's own errors as problems."""
+"""Problems as HTTP responses, and Starlette's own errors as problems."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from kronos_service.api.errors import MEDIA_TYPE, InvalidPlace, Kind, Kinds, Pro
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that any exception is answered with."""
+    """The problem to answer any exception with."""
     return _http_problem(error) if isinstance(error, HTTPException) else to_problem(error)
 
 
 def response(problem: Problem, request_id: str) -> Response:
-    """The answer ``application/problem+json``."""
+    """The ``application/problem+json`` response."""
     body = orjson.dumps(problem.body(request_id))
     return Response(body, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
@@ -26,7 +26,7 @@ def response(problem: Problem, request_id: str) -> Response:
 def _http_problem(error: HTTPException) -> Problem:
     headers = error.headers
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return Problem(Kinds.not_found, "no such path: /docs shows the paths there are", headers=headers)
+        return Problem(Kinds.not_found, "no such path: /docs lists the paths", headers=headers)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = (headers or {}).get("Allow", "another method")
         return Problem(Kinds.method, f"this path takes {allowed}", headers=headers)
@@ -36,7 +36,7 @@ def _http_problem(error: HTTPException) -> Problem:
 
 
 def openapi_responses(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
-    """The ``responses`` of a route that may answer with ``kinds``, an example each."""
+    """The OpenAPI ``responses`` of a route that may answer with ``kinds``, with an example of each."""
     by_status: dict[int, list[Kind]] = {}
     for kind in kinds:
         by_status.setdefault(kind.status, []).append(kind)

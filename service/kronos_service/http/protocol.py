@@ -1,6 +1,6 @@
-"""What the HTTP server answers by itself: bytes that are no HTTP request never reach the application.
+"""The HTTP protocol of the server, which refuses by itself what never becomes a request of the application.
 
-They are answered in the one error format, counted and logged like everything else.
+Broken or endless HTTP is answered in the one error format, counted and logged like everything else.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from kronos_service.http.scope import attach_refusal, find_exchange
 from kronos_service.telemetry.exchange import Exchange
 
 MAX_HEAD_BYTES = 65_536
-"""Most bytes of a request line and its headers."""
+"""Largest request line with its headers."""
 
 STALLED_SECONDS = 60.0
 STALLED_BYTES = 65_536
-"""Least that a client has to take of a waiting answer in ``STALLED_SECONDS``: about 1 kB/s."""
+"""A client has to take this much of a waiting answer in ``STALLED_SECONDS``: about 1 kB/s."""
 
 
 class ProblemProtocol(HttpToolsProtocol):
@@ -37,61 +37,60 @@ class ProblemProtocol(HttpToolsProtocol):
     report: Callable[[Exchange], None]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        """For the arguments see HttpToolsProtocol."""
         super().__init__(*arguments, **options)
         self._head_bytes: int | None = 0
-        """How much of a head has come; None after its end, and until the next one begins."""
+        """Bytes of the current head so far; None between the end of a head and the next request."""
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The first head may take its time from here on."""
+        """Start the timer of the first head."""
         super().connection_made(transport)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is waited for any more."""
+        """Stop the timers."""
         _cancel(self._head_timer, self._stall_timer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, as uvicorn does, and refuse a head without end."""
+        """Parse as uvicorn does, and refuse a head that is too large."""
         if self._head_bytes is not None:
             self._head_bytes += len(data)
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
-            self._refuse(Kinds.not_http, "these bytes are no HTTP/1.1 request: send one")
+            self._refuse(Kinds.not_http, "this is not an HTTP/1.1 request: send one")
         except httptools.HttpParserUpgrade:
-            # Answered like any request. uvicorn's own version of this method has a log line for that, and one
-            # for what is no HTTP; a storm of either would be a storm of lines.
+            # Answered like any request. uvicorn's own method logs a line for each upgrade and each parse error,
+            # however many there are.
             return
-        # One piece of data may end one head and begin the next: only what is left open counts.
+        # A chunk can end one head and begin the next: only an unfinished head counts.
         if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES:
             detail = f"they are over {MAX_HEAD_BYTES} bytes: send fewer or shorter ones"
             self._refuse(Kinds.head_too_large, detail)
 
     def on_message_begin(self) -> None:
-        """A request begins; the connection may have waited for it."""
+        """Start the timer of the next head."""
         super().on_message_begin()
         if self._head_bytes is None:
             self._head_bytes = 0
             self._expect_head()
 
     def on_headers_complete(self) -> None:
-        """The head is there, the body has a limit of its own."""
+        """Stop the timer: the body has a time limit of its own."""
         self._head_bytes = None
         _cancel(self._head_timer)
         super().on_headers_complete()
 
     def pause_writing(self) -> None:
-        """The client is slow to take its answer."""
+        """Watch a client that is slow to take its answer."""
         super().pause_writing()
         self._expect_taking()
 
     def resume_writing(self) -> None:
-        """It has taken nearly all of it."""
+        """Stop watching: nearly everything is sent."""
         _cancel(self._stall_timer)
         super().resume_writing()
 
@@ -103,7 +102,7 @@ class ProblemProtocol(HttpToolsProtocol):
         self._stall_timer = self.loop.call_later(self.stalled_seconds, self._check_taken, waiting)
 
     def _check_taken(self, waited: int) -> None:
-        # A large answer is one write: there is no other news of a client who takes it slowly.
+        # A large answer is a single write, so that nothing else shows whether the client is reading.
         if waited - self.transport.get_write_buffer_size() >= STALLED_BYTES:
             self._expect_taking()
         else:
@@ -111,11 +110,11 @@ class ProblemProtocol(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
-            # The request before it is still being answered: that goes first.
+            # The previous request is still being answered.
             self._expect_head()
             return
         if not self._head_bytes:
-            # A connection that nobody used.
+            # An unused connection.
             self.transport.close()
             return
         detail = f"its headers were not complete after {self.head_seconds:g} s: send them faster"
@@ -132,8 +131,8 @@ class ProblemProtocol(HttpToolsProtocol):
             self._write(refused)
             self.report(refused)
         else:
-            # The request that is being answered on this connection gets this in place of its answer, if that has
-            # not begun: it is counted by the application, when it ends.
+            # If the answer to the current request has not begun, this is sent instead, and the application counts
+            # the request when it ends.
             scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
             exchange = find_exchange(scope)
             if exchange is not None:
@@ -163,11 +162,11 @@ class ProblemProtocol(HttpToolsProtocol):
 def problem_protocol(
     head_seconds: float, report: Callable[[Exchange], None], stalled_seconds: float = STALLED_SECONDS
 ) -> type[ProblemProtocol]:
-    """The protocol for a server.
+    """A protocol class for uvicorn.
 
-    ``head_seconds`` is how long request line and headers may take, ``report`` is told of every request that was
-    refused before the application knew of it; a client who takes less than STALLED_BYTES of its answer in
-    ``stalled_seconds`` is gone.
+    ``head_seconds`` is the time limit for a request line with its headers. ``report`` is called with each request
+    that was refused before it reached the application. A client that takes less than STALLED_BYTES of its answer in
+    ``stalled_seconds`` is disconnected.
     """
     settings = {"head_seconds": head_seconds, "report": staticmethod(report), "stalled_seconds": stalled_seconds}
     return type("ConfiguredProblemProtocol", (ProblemProtocol,), settings)

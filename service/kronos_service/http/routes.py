@@ -1,6 +1,6 @@
-"""The HTTP routes: what a request asks for, put to the forecaster, and the answer.
+"""The HTTP routes: from the body of a request to the forecaster, and back to the response.
 
-Reading and writing bodies, and everything that pandas does, is CPU work of up to a second: it runs in threads.
+Parsing and writing bodies, and all that pandas does, can take a second of CPU time: it runs in threads.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from kronos_service.telemetry.exchange import Exchange
 from kronos_service.telemetry.metrics import Metrics
 
 _PROCESSING_THREADS = 2
-"""Requests that are read or written at once: more would only fight over the interpreter lock."""
+"""Requests parsed or written at once: more threads would only contend for the interpreter lock."""
 
 _PREDICTION_PROBLEMS = openapi_responses(
     Kinds.malformed,
@@ -69,7 +69,7 @@ _PREDICTION_PROBLEMS = openapi_responses(
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the handlers work with."""
+    """What the handlers need."""
 
     settings: Settings
     forecaster: Forecaster
@@ -135,7 +135,7 @@ def build_router(service: Service) -> APIRouter:
 
 
 class _Predictor:
-    """What both prediction routes do."""
+    """The two prediction routes."""
 
     def __init__(self, service: Service) -> None:
         settings = service.settings
@@ -184,7 +184,7 @@ class _Predictor:
         return Response(content, media_type="application/json")
 
     def _room_for(self, caller: str) -> Expect:
-        # Checking a batch of hundreds takes longer than saying that there is no room for it.
+        # Checked first, because validating a batch of hundreds of series takes a while.
         return functools.partial(self._forecaster.check_room, caller=caller)
 
     async def _forecast(
@@ -213,9 +213,9 @@ class _Predictor:
                 exchange.spent(stage, seconds)
 
     async def _race(self, exchange: Exchange, job: Job, left: asyncio.Task[None]) -> list[Forecast]:
-        """The job's result, unless the client leaves, the time limit strikes or a shutdown ends it before."""
+        """The job's result, unless the client disconnects, the time runs out or a shutdown stops it first."""
         result: asyncio.Future[list[Forecast]] = asyncio.wrap_future(job.future)
-        # Once nobody waits for it any more its exception is no news.
+        # Otherwise asyncio would log the exception of a result that nobody waits for any more.
         result.add_done_callback(lambda future: future.cancelled() or future.exception())
         interrupted = self._lifecycle.interrupted()
         remaining = self._time_limit - exchange.elapsed_seconds
@@ -231,7 +231,7 @@ class _Predictor:
             exchange.cancelled = "client_disconnect"
         else:
             exchange.cancelled = "shutdown" if interrupted.done() else "timeout"
-        # The answer does not wait for the model, which stops before its next step.
+        # The response does not wait for the model, which stops before its next step.
         job.cancel(exchange.cancelled)
         if exchange.cancelled == "client_disconnect":
             raise _client_gone()
@@ -248,13 +248,13 @@ class _Predictor:
         try:
             return result.result()
         except Stopped:
-            # By the forecaster itself, which nothing but a shutdown closes.
+            # The forecaster was closed, which only a shutdown does.
             exchange.cancelled = "shutdown"
             raise
 
 
 def _describe(exchange: Exchange, prepared: Sequence[Prepared]) -> None:
-    """What was asked for, for the log."""
+    """Note what was asked for, for the log."""
     exchange.fields.update(
         batch=len(prepared),
         candles=sum(one.input_candles for one in prepared),
@@ -297,13 +297,13 @@ def _write_single(finished: Sequence[Finished], versions: dict[str, str]) -> byt
 
 
 def _write_batch(finished: Sequence[Finished], versions: dict[str, str]) -> bytes:
-    # Item by item, so that the interpreter lock is given up in between.
+    # Item by item, so that the interpreter lock is released in between.
     items = orjson.Fragment(b"[" + b",".join(orjson.dumps(one.item) for one in finished) + b"]")
     return orjson.dumps({"items": items} | versions)
 
 
 def _json_body(schema: str) -> dict[str, Any]:
-    """The request body for the OpenAPI document: the handlers read it themselves, in a thread."""
+    """The request body in the OpenAPI document, which FastAPI does not know: the handlers parse it in a thread."""
     reference = {"$ref": f"#/components/schemas/{schema}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": reference}}}}
 

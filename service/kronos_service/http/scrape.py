@@ -1,4 +1,4 @@
-"""The scrape: on the address of the API, or on one of its own."""
+"""The metrics endpoint, on the address of the API or on one of its own."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from kronos_service.telemetry.metrics import Metrics
 
 
 class Scrape:
-    """Answers Prometheus, if it sends the token, where there is one."""
+    """Renders the metrics, for whoever sends the token if there is one."""
 
     def __init__(self, metrics: Metrics, settings: Settings) -> None:
-        """``metrics`` is what is rendered."""
         self._metrics = metrics
         self._token = None if settings.metrics_token is None else settings.metrics_token.get_secret_value()
 
     async def answer(self, request: Request) -> Response:
-        """The metrics in the format that was asked for; raises the Problem for a wrong token."""
+        """The metrics, in the format that the Accept header asks for; raises a Problem if the token is wrong."""
         if self._token is not None and not same_secret(self._token, bearer_token(request.headers)):
             detail = "send the token of the scrape as 'Authorization: Bearer <token>'"
             raise Problem(Kinds.unauthorized, detail, headers={"WWW-Authenticate": "Bearer"})
@@ -31,16 +30,15 @@ class Scrape:
 
 
 class ScrapeAddress:
-    """ASGI application that is nothing but the scrape."""
+    """ASGI application for an address that serves the metrics and nothing else."""
 
     def __init__(self, scrape: Scrape) -> None:
-        """``scrape`` is what answers."""
         self._scrape = scrape
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["path"] != METRICS_PATH:
-            raise Problem(Kinds.not_found, f"there is nothing but {METRICS_PATH} on this port")
+            raise Problem(Kinds.not_found, f"this port serves {METRICS_PATH} only")
         if scope["method"] not in {"GET", "HEAD"}:
             raise Problem(Kinds.method, "this path takes GET", headers={"Allow": "GET"})
         answer = await self._scrape.answer(Request(scope, receive))

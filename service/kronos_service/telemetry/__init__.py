@@ -1,1 +1,1 @@
-"""What is told of a request and of the process: metrics, logs, traces."""
+"""Metrics, logs and traces: of each request, and of the process."""

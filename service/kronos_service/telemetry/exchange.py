@@ -19,7 +19,7 @@ ANONYMOUS = "anonymous"
 """The ``client`` label of callers without a key."""
 
 Stage = Literal["gate", "body", "preprocess", "queue", "inference", "postprocess"]
-"""How far a request came: limits and keys, reading its body, and then as in the metrics."""
+"""How far a request has come: keys and limits, reading the body, and then as in the metrics."""
 
 CancellationCause = Literal["client_disconnect", "timeout", "shutdown"]
 
@@ -28,11 +28,11 @@ CancellationCause = Literal["client_disconnect", "timeout", "shutdown"]
 class Exchange:
     """The record of one request.
 
-    ``route`` is a value of the contract's label set ``route``, or None for what is not counted (probes, the
-    scrape, the documentation). ``caller`` is whose limits and whose turn it is: a key's name or an address.
-    ``request_bytes`` is None until the whole body is there. ``problem`` is the error that was answered, ``error``
-    the exception behind a 500; ``cancelled`` says why an admitted request was stopped, ``timed_out`` where the time
-    limit struck. ``milliseconds`` is where the time went, by stage; ``fields`` what the log line says besides.
+    ``route`` is a value of the contract's label set ``route``, or None if the request is not counted (probes,
+    scrapes, documentation). ``caller`` is who the rate limit and the fair queue go by: a client or an address.
+    ``request_bytes`` is None until the whole body has arrived. ``problem`` is the error that was answered, ``error``
+    the exception behind a 500. ``cancelled`` is why an admitted request was stopped, ``timed_out`` the stage in which
+    it ran into the time limit. ``milliseconds`` is the time by stage, ``fields`` what else goes into the log line.
     """
 
     request_id: str
@@ -69,7 +69,7 @@ class Exchange:
 
     @property
     def outcome(self) -> str:
-        """How it ended: a value of the contract's label set ``status``."""
+        """How it ended, as a value of the contract's label set ``status``."""
         if self.problem is not None:
             return self.problem.kind.outcome
         if self.code is None:
@@ -78,14 +78,14 @@ class Exchange:
 
     @property
     def exemplar(self) -> dict[str, str]:
-        """What leads from a metric to this request: at most 114 of the 128 characters that OpenMetrics allows."""
+        """The labels of an exemplar: at most 114 characters, where OpenMetrics allows 128."""
         if self.trace is None:
             return {"request_id": self.request_id}
         return {"request_id": self.request_id, "trace_id": self.trace.trace_id}
 
     @contextmanager
     def timed(self, stage: Literal["preprocess", "postprocess"]) -> Iterator[None]:
-        """Note that the request is in ``stage`` now, and how long it stays."""
+        """Note that the request is in ``stage``, and for how long."""
         self.stage = stage
         started = time.perf_counter()
         try:
@@ -94,5 +94,5 @@ class Exchange:
             self.spent(stage, time.perf_counter() - started)
 
     def spent(self, stage: str, seconds: float) -> None:
-        """Note the time that one stage took."""
+        """Note how long a stage took."""
         self.milliseconds[f"{stage}_ms"] = round(seconds * 1000, 3)

@@ -1,9 +1,9 @@
-"""Logs: one JSON object a line, for our own events and for those of the libraries alike.
+"""Logs: one JSON object per line, for our own events and for those of libraries.
 
-Never in a log line: candle values, bodies, header values that were not checked.
+No line holds candle values, bodies, or header values that were not checked.
 
-Our own loggers (``get_logger``) write by the shortest way there is, because a line is written for every request;
-those of the libraries, and of the forecaster, come through the standard library and end in the same place.
+Our own loggers (``get_logger``) take the shortest path, because every request logs a line. Those of libraries and of
+the forecaster go through the standard library, and end up in the same place.
 """
 
 from __future__ import annotations
@@ -94,20 +94,20 @@ FIELDS: dict[str, str] = {
 """Every field that a log line can have, and what it means."""
 
 _LEVELS = {"warn": "warning", "exception": "error"}
-"""Of the methods that are not called like their level."""
+"""The level of methods that have another name."""
 _LONGEST_EXCEPTION = 16_384
 _LINE_ENDS = [(end.encode(), f"\\u{ord(end):04x}".encode()) for end in "\x7f\x85\u2028\u2029"]
-"""What JSON may hold as it is, and other programs take for the end of a line or for a command."""
+"""Characters that are legal in JSON, but that other programs take for the end of a line or a command."""
 _CONTAINER = socket.gethostname()
 _PROCESS = {"container": _CONTAINER, "pid": os.getpid()}
 
 
 context: ContextVar[Mapping[str, str]] = ContextVar("kronos_log_context", default=MappingProxyType({}))
-"""Fields of all lines that are written from here on, in this task and in the threads that work for it."""
+"""Fields of all lines of the current task, and of the threads that work for it."""
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
-    """Our own logger of that name; use it after ``configure``, else the lines are for people."""
+    """A logger of our own. Until ``configure`` is called it writes structlog's default format."""
     logger: FilteringBoundLogger = structlog.get_logger(name)
     return logger
 
@@ -146,7 +146,7 @@ def configure(level: str, log_format: str) -> None:
 
 
 def _console_renderer() -> Processor:
-    # Where rich is installed the default one shows local variables, candles among them.
+    # With rich installed, the default would print local variables, candles among them.
     return structlog.dev.ConsoleRenderer(
         # https://no-color.org
         colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
@@ -162,7 +162,7 @@ class _Sink:
         self._lock = threading.Lock()
 
     def write(self, line: bytes) -> None:
-        """Write one line; where nobody reads any more, the line is lost and the service lives on."""
+        """Write one line. If standard error is closed, the line is lost and the service goes on."""
         with self._lock:
             try:
                 self._stream.write(line + b"\n")
@@ -172,7 +172,7 @@ class _Sink:
 
 
 class _Logger:
-    """What structlog hands finished lines to."""
+    """The logger that structlog wraps: it writes finished lines."""
 
     def __init__(self, name: str, sink: _Sink) -> None:
         self.name = name
@@ -180,14 +180,14 @@ class _Logger:
 
 
 class _Handler(logging.Handler):
-    """Brings what the standard library's loggers say to the same place."""
+    """Writes the records of the standard library's loggers to the same place."""
 
     def __init__(self, sink: _Sink) -> None:
         super().__init__()
         self._sink = sink
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line; one that cannot be formatted must not harm whoever logged it."""
+        """Write one line; a formatting error must not reach the caller."""
         try:
             line = self.format(record).encode("utf-8", "backslashreplace")
         except Exception:
@@ -209,7 +209,7 @@ def _to_text(rendering: list[Processor]) -> Processor:
 
 
 def _complete(logger: Any, method: str, event: EventDict) -> EventDict:
-    """Add what every line has. One step, not one for each field, because it is done for every request."""
+    """Add the fields that every line has, in a single step because it runs for every request."""
     record = event.get("_record")
     return {
         "timestamp": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
@@ -236,7 +236,7 @@ def _render_json(_logger: Any, _method: str, event: EventDict) -> bytes:
     try:
         line = orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
-        # Half a character, or an integer of more than 64 bits: not JSON as orjson has it, but no reason to be silent.
+        # orjson rejects lone surrogates and integers of more than 64 bits.
         return json.dumps(event, default=str).encode()
     for character, escaped in _LINE_ENDS:
         line = line.replace(character, escaped)
@@ -244,7 +244,7 @@ def _render_json(_logger: Any, _method: str, event: EventDict) -> bytes:
 
 
 def _escape_controls(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """The console's renderer writes texts as they are: no caller shall move the cursor, or begin a line."""
+    """The console renderer does not escape: a caller's text could move the cursor or begin a line."""
     return {name: _printable(value) if isinstance(value, str) else value for name, value in event.items()}
 
 

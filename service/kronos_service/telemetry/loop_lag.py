@@ -1,4 +1,4 @@
-"""How late the event loop is."""
+"""The lag of the event loop: how late it runs what is due."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ WINDOW_SECONDS = 60.0
 
 
 class LoopLag:
-    """Samples the event loop: how much later than asked for does a sleeper wake up?"""
+    """Measures how much later than asked for ``asyncio.sleep`` returns."""
 
     def __init__(self) -> None:
-        """No sample yet: the lag is 0."""
-        # Newest last, and only what no later sample exceeds: the first one is the largest of the window.
+        # Newest last, without samples that a later one exceeds: the first is the largest of the window.
         self._peaks: deque[tuple[float, float]] = deque()
         self._due: float | None = None
 
     async def sample_forever(self) -> None:
-        """Run until cancelled."""
+        """Take samples until cancelled."""
         while True:
             self._due = time.monotonic() + SAMPLE_SECONDS
             await asyncio.sleep(SAMPLE_SECONDS)
@@ -28,7 +27,7 @@ class LoopLag:
             self._add(now, max(0.0, now - self._due))
 
     def largest_seconds(self) -> float:
-        """The largest lag of the last 60 s, a lag that still goes on included. Safe from any thread."""
+        """The largest lag of the last 60 s, including one that has not ended yet. Thread-safe."""
         now = time.monotonic()
         horizon = now - WINDOW_SECONDS
         past = max((lag for when, lag in list(self._peaks) if when >= horizon), default=0.0)

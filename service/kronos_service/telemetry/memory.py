@@ -6,15 +6,15 @@ import os
 from pathlib import Path
 
 _UNLIMITED_V1 = 2**62
-"""Version 1 has no word for "no limit", but a number near 2^63, rounded down to pages."""
+"""Version 1 says "no limit" with a number near 2^63, rounded down to whole pages."""
 
 
 def memory_limit_bytes(cgroups: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> int:
     """The smallest memory limit of this process's cgroup and those around it, at most the host's memory, in bytes.
 
-    Reads cgroup version 2 and 1. ``cgroups`` is where they are mounted, ``membership`` the file that says to
-    which of them the process belongs. A container sees its own cgroup as the root, or under the host's path
-    without the folders for it: folders that are missing have no limit.
+    Reads cgroup versions 2 and 1. ``cgroups`` is where they are mounted, ``membership`` the file that names the
+    process's own. A container may see its cgroup as the root, under a host path whose folders it does not see: a
+    missing folder has no limit.
     """
     limits = [_host_memory_bytes()]
     for line in _read(membership).splitlines():
@@ -29,7 +29,7 @@ def memory_limit_bytes(cgroups: Path = Path("/sys/fs/cgroup"), membership: Path 
 
 
 def _limits(root: Path, path: str, name: str) -> list[int]:
-    """The limits on the way from ``root`` down to ``path``."""
+    """The limits from ``root`` down to ``path``."""
     folder = root
     found = [_limit(folder / name)]
     for part in Path(path).parts:

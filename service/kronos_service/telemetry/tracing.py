@@ -1,4 +1,4 @@
-"""The W3C trace context of a request: which trace it belongs to, as its caller says."""
+"""W3C trace context: the trace that a request belongs to."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _FIRST_VERSION, _INVALID_VERSION = "00", "ff"
 
 
 class Trace(NamedTuple):
-    """The trace, and the caller's span in it; both in lower-case hexadecimal digits (32 and 16)."""
+    """A trace and the caller's span in it, as 32 and 16 lower-case hexadecimal digits."""
 
     trace_id: str
     span_id: str
 
 
 def parse_traceparent(values: Sequence[str]) -> Trace | None:
-    """The trace of the ``traceparent`` headers of a request; None if there is not exactly one valid one.
+    """The trace in the ``traceparent`` headers of a request; None unless there is exactly one, and it is valid.
 
-    https://www.w3.org/TR/trace-context: later versions may append to what the first one says.
+    See https://www.w3.org/TR/trace-context. Later versions may append fields to those of the first.
     """
     match = _TRACEPARENT.fullmatch(values[0]) if len(values) == 1 else None
     if match is None:

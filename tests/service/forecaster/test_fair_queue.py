@@ -1,4 +1,4 @@
-"""Turns, against what they promise."""
+"""The fair queue, against what it promises."""
 
 from collections import Counter
 
@@ -6,35 +6,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kronos_service.forecaster.turns import Turns
+from kronos_service.forecaster.fair_queue import FairQueue
 
 
 def test_nothing_waits_at_first():
-    turns = Turns()
-    assert len(turns) == 0
+    queue = FairQueue()
+    assert len(queue) == 0
     with pytest.raises(KeyError):
-        turns.take()
-    turns.drop("unknown")
+        queue.take()
+    queue.drop("unknown")
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 5), st.booleans()), max_size=20))
 def test_nothing_is_lost_and_nobody_comes_twice_before_another(jobs):
-    turns = Turns()
+    queue = FairQueue()
     waiting = Counter()
     for number, (caller, count, _) in enumerate(jobs):
-        turns.add(caller, number, [(number, piece) for piece in range(count)])
+        queue.add(caller, number, [(number, piece) for piece in range(count)])
         waiting[caller] += count
     for number, (caller, count, dropped) in enumerate(jobs):
         if dropped:
-            turns.drop(number)
+            queue.drop(number)
             waiting[caller] -= count
-    assert len(turns) == waiting.total()
-    assert all(turns.held(caller) == waiting[caller] for caller in "abc")
+    assert len(queue) == waiting.total()
+    assert all(queue.waiting(caller) == waiting[caller] for caller in "abc")
 
-    taken = [turns.take() for _ in range(len(turns))]
+    taken = [queue.take() for _ in range(len(queue))]
 
-    assert len(turns) == 0
-    assert turns.jobs == ()
+    assert len(queue) == 0
+    assert queue.jobs == ()
     expected = {(n, piece) for n, (_, count, dropped) in enumerate(jobs) if not dropped for piece in range(count)}
     assert {work for _, work in taken} == expected
     for number in {job for job, _ in taken}:

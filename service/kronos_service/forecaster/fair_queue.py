@@ -1,4 +1,4 @@
-"""The order in which waiting work is taken: in turns."""
+"""A queue that is fair to its callers: round robin over callers, then over the jobs of a caller."""
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterable
@@ -11,46 +11,45 @@ W = TypeVar("W")
 """One piece of its work."""
 
 
-class Turns(Generic[J, W]):
-    """Waiting work, taken caller by caller, of a caller job by job, of a job in the order it was added.
+class FairQueue(Generic[J, W]):
+    """Jobs of several callers, each with pieces of work that are taken in the order they were added.
 
-    So whoever asks for little waits for one piece of everybody else's work, and not for all of it. Every
-    operation takes constant time. Not thread-safe.
+    A caller with little to do waits for one piece of everybody else's work, not for all of it. Every operation takes
+    constant time per piece. Not thread-safe.
     """
 
     def __init__(self) -> None:
-        """Begin empty."""
         self._callers: OrderedDict[str, OrderedDict[J, deque[W]]] = OrderedDict()
         self._caller_of: dict[J, str] = {}
-        self._held: dict[str, int] = {}
+        self._waiting: dict[str, int] = {}
         self._length = 0
 
     def __len__(self) -> int:
-        """Pieces of work that wait."""
+        """Pieces waiting."""
         return self._length
 
     @property
     def jobs(self) -> tuple[J, ...]:
-        """The jobs that have work waiting."""
+        """The jobs with pieces waiting."""
         return tuple(self._caller_of)
 
-    def held(self, caller: str) -> int:
-        """Pieces of work that wait for ``caller``."""
-        return self._held.get(caller, 0)
+    def waiting(self, caller: str) -> int:
+        """Pieces of ``caller`` waiting."""
+        return self._waiting.get(caller, 0)
 
     def add(self, caller: str, job: J, work: Iterable[W]) -> None:
-        """Append a job with all its work, of which there must be some. A new caller's turn comes last."""
+        """Add a job with its work, which must not be empty. A new caller comes last."""
         pieces = deque(work)
         self._callers.setdefault(caller, OrderedDict())[job] = pieces
         self._caller_of[job] = caller
         self._count(caller, len(pieces))
 
     def take(self) -> tuple[J, W]:
-        """Remove and return what comes next; raises KeyError if nothing waits."""
+        """Remove and return the next piece, and its job; raises KeyError if the queue is empty."""
         caller, jobs = self._callers.popitem(last=False)
         job, pieces = jobs.popitem(last=False)
         work = pieces.popleft()
-        # Whoever had a turn goes to the end of the line.
+        # Job and caller go to the end of the line.
         if pieces:
             jobs[job] = pieces
         else:
@@ -61,7 +60,7 @@ class Turns(Generic[J, W]):
         return job, work
 
     def drop(self, job: J) -> None:
-        """Remove all work of ``job`` that waits; nothing happens if there is none."""
+        """Remove what is left of ``job``, if anything."""
         caller = self._caller_of.pop(job, None)
         if caller is None:
             return
@@ -73,6 +72,6 @@ class Turns(Generic[J, W]):
 
     def _count(self, caller: str, change: int) -> None:
         self._length += change
-        self._held[caller] = self._held.get(caller, 0) + change
-        if not self._held[caller]:
-            del self._held[caller]
+        self._waiting[caller] = self._waiting.get(caller, 0) + change
+        if not self._waiting[caller]:
+            del self._waiting[caller]
