@@ -32,7 +32,7 @@ function(config, rules) {
   },
 
   // One `absent` per job: over a regular expression it stays silent as long as one of the jobs exists.
-  KronosTargetMissing: {
+  [if config.expectedTargets != [] then 'KronosTargetMissing']: {
     local equal(target) = [label + '="' + target[label] + '"' for label in std.objectFields(target)],
     expr: std.join(' or ', [
       'absent(up{' + std.join(', ', equal(target)) + '})'

@@ -37,6 +37,7 @@ CONFIGS = {
         "selector": 'job=~"kronos-.*"',
         "expectedTargets": [{"job": "kronos-api"}, {"job": "kronos-batch"}],
     },
+    "no job is expected": {"expectedTargets": []},
     "one pair of burn windows": {"objectives": {"burn": BURN[:1]}},
     "a month of data": {"objectives": {"retention": "60d"}},
     "no alert at all": {"alerts": {name: {"enabled": False} for name in ALERTS}},
