@@ -1,8 +1,8 @@
 """The metric contract: a typed, frozen view of ``mixin/metrics.json``.
 
-One file defines every metric of the service. The service builds its collectors from it, the Jsonnet imports
-it, the metrics reference is generated from it and the checks hold expressions against it. This module is
-the only reader on the Python side; it needs nothing but the standard library.
+One file defines every metric of the service. The service builds its collectors from it, Jsonnet imports it, the
+metrics reference is generated from it, and `check` compares expressions with it. In Python, only this module reads
+it; it needs nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -39,12 +39,11 @@ class Example:
 class Metric:
     """One metric of the service.
 
-    ``section`` is where the metrics reference lists it, ``title`` what a panel of it is called, ``why`` what it is
-    there for. ``labels`` maps each label to the name of its value set, which is in ``Contract.label_values``
-    (closed) or in ``Contract.open_labels``. ``buckets`` are the upper bounds as the service exposes them in ``le``,
-    without ``+Inf``; empty for anything but a histogram. ``rule_group`` is the group of the rule that records its
-    rate by all of its labels; None: no such rule. ``when`` names the condition under which the metric exists at all;
-    None: always.
+    ``section`` is where the metrics reference lists it, ``title`` the title of its panels, ``why`` the reason that it
+    exists. ``labels`` maps each label to the name of its value set, which is in ``Contract.label_values`` (closed)
+    or in ``Contract.open_labels``. ``buckets`` are the upper bounds as the service exposes them in ``le``, without
+    ``+Inf``; empty unless it is a histogram. ``rule_group`` is the group of the rule that records its rate by all of
+    its labels; None: no such rule. ``when`` is the condition under which the metric exists; None: always.
     """
 
     name: str
@@ -63,7 +62,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class ExternalMetric:
-    """A metric that somebody else defines: prometheus-client's collectors, or Prometheus itself."""
+    """A metric defined outside the service, by prometheus-client's collectors or by Prometheus itself."""
 
     name: str
     type: MetricType
@@ -73,10 +72,10 @@ class ExternalMetric:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """Everything that ``metrics.json`` says.
+    """The contents of ``metrics.json``.
 
-    ``label_values`` holds the closed sets, value to meaning; ``open_labels`` the sets whose values are not
-    known beforehand, name to meaning; ``target_labels`` what Prometheus adds to every scraped series.
+    ``label_values`` holds the closed sets, value to meaning; ``open_labels`` the sets whose values are not known in
+    advance, name to meaning; ``target_labels`` the labels that Prometheus adds to every scraped series.
     """
 
     job: str
@@ -89,15 +88,14 @@ class Contract:
     external: Mapping[str, ExternalMetric]
 
     def values(self, metric: str, label: str) -> tuple[str, ...] | None:
-        """The closed set of values that ``label`` takes on ``metric``; None where the set is open."""
+        """The values that ``label`` of ``metric`` can have; None if the set is open."""
         closed = self.label_values.get(self.metrics[metric].labels[label])
         return None if closed is None else tuple(closed)
 
     def exposed_series(self, metric: str) -> Mapping[str, tuple[str, ...]]:
-        """The names under which ``metric`` is scraped, each with its labels (``le`` of a bucket included).
+        """The series that a metric is exposed as, each with its labels (``le`` included, target labels not).
 
-        A counter or gauge is exposed under its own name, a histogram as ``_bucket``, ``_sum`` and
-        ``_count``. Works for external metrics too. The labels that Prometheus adds are not among them.
+        A counter or gauge is exposed under its own name, a histogram as ``_bucket``, ``_sum`` and ``_count``.
         """
         own = self.metrics.get(metric)
         if own is None:
@@ -108,7 +106,7 @@ class Contract:
         return {f"{metric}_bucket": (*labels, "le"), f"{metric}_sum": labels, f"{metric}_count": labels}
 
     def all_exposed_series(self) -> Mapping[str, tuple[str, ...]]:
-        """``exposed_series`` of every metric, the external ones included, in one mapping."""
+        """``exposed_series`` of all metrics, external ones included."""
         return {
             name: labels
             for metric in (*self.metrics, *self.external)
@@ -117,7 +115,7 @@ class Contract:
 
 
 def mixin_path() -> Path:
-    """The folder of the Jsonnet package: package data when installed, else the checkout's ``mixin/``."""
+    """The folder of the Jsonnet package: package data if installed, else ``mixin/`` of the checkout."""
     package = Path(__file__).resolve().parent
     candidates = (package / "mixin", package.parent / "mixin")
     for folder in candidates:
@@ -132,8 +130,8 @@ def mixin_path() -> Path:
 def load_contract(path: Path | None = None) -> Contract:
     """Read and check the contract.
 
-    ``path`` is a metrics.json; default: the one in ``mixin_path()``. Raises ContractError, which names the
-    file and every contradiction found in it.
+    ``path`` is a metrics.json; None: the one in ``mixin_path()``. Raises ContractError, which lists every
+    contradiction.
     """
     file = path if path is not None else mixin_path() / "metrics.json"
     try:
@@ -146,11 +144,11 @@ def load_contract(path: Path | None = None) -> Contract:
 
 
 def parse_contract(raw: Any, source: str = "the metric contract") -> Contract:
-    """Build a Contract from parsed JSON; raises ContractError with every contradiction, prefixed ``source``."""
+    """Build a Contract from parsed JSON. Raises ContractError, which lists every contradiction, after ``source``."""
     try:
         contract = _build(raw)
     except (KeyError, TypeError, AttributeError) as error:
-        # Only a file of a wholly different shape gets here: what the checks below report needs the shape.
+        # The checks below need the shape, and report everything else.
         raise ContractError(f"{source} has not the expected shape: {error!r}") from error
     problems = _contradictions(contract)
     if problems:

@@ -1,7 +1,6 @@
-"""Documents that quote the mixin and its contract: what they quote is written into them, never by hand.
+"""Generates the parts of documents that quote the mixin and its contract.
 
-What is generated stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`. Words after the name say what
-to quote.
+They stand between `<!-- generated: NAME -->` and `<!-- end of NAME -->`. Words after the name say what to quote.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.reference import table
 
 Section = Callable[[Sequence[str]], str]
-"""Markdown of a section, from the words after its name."""
+"""Makes the Markdown of a section from the words after its name."""
 
 SECTIONS = "kronos_mixin.sections"
-"""Entry points by which other packages bring sections of the guide: a name, and a function that gives Markdown."""
+"""Entry points through which other packages add sections to the guide; each is a function that returns Markdown."""
 
 _SECTION = re.compile(r"<!-- generated: (?P<name>\S+)(?P<words>[^>]*) -->\n.*?<!-- end of (?P=name) -->", re.DOTALL)
 
@@ -32,12 +31,12 @@ class DocumentError(ValueError):
 
 
 def documents(mixin: Path, data: Mixin) -> dict[Path, str]:
-    """Every page with something generated, as it should be.
+    """Return the up-to-date text of every page that has generated parts.
 
-    ``mixin`` is the folder of the Kronos mixin, ``data`` what is in it, without anybody's configuration laid over it.
+    ``mixin`` is the folder of the Kronos mixin, ``data`` the evaluated mixin with its default configuration.
 
-    The guide to the service and the design are among them where they lie beside the mixin, in a checkout. Raises
-    DocumentError, or ContractError if the contract is wrong.
+    In a checkout, the guide to the service and the design are included. Raises DocumentError, or ContractError if
+    the contract is wrong.
     """
     meanings = knobs.meanings(mixin)
     runbooks = {path.stem: path for path in sorted((mixin / "runbooks").glob("*.md"))}
@@ -58,14 +57,14 @@ def documents(mixin: Path, data: Mixin) -> dict[Path, str]:
 
 
 def stale(mixin: Path, data: Mixin) -> Iterator[Path]:
-    """The documents that are not as they should be."""
+    """The documents that are out of date."""
     for path, text in documents(mixin, data).items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             yield path
 
 
 def write(mixin: Path, data: Mixin) -> list[Path]:
-    """Write the documents that are not as they should be, and return them."""
+    """Write the documents that are out of date, and return their paths."""
     changed = list(stale(mixin, data))
     pages = documents(mixin, data)
     for path in changed:
@@ -74,7 +73,7 @@ def write(mixin: Path, data: Mixin) -> list[Path]:
 
 
 def fill(text: str, sections: Mapping[str, Section]) -> str:
-    """``text`` with these sections made anew; raises DocumentError if it lacks one. Others stay as they are."""
+    """Generate these sections in ``text``, and leave others alone. Raises DocumentError if one is missing."""
     there = [match["name"] for match in _SECTION.finditer(text)]
     for name in sections:
         if there.count(name) != 1:
@@ -99,7 +98,7 @@ def _filled(path: Path, sections: Mapping[str, Section]) -> str:
 
 
 def _others() -> Iterator[tuple[str, Section]]:
-    """Sections of packages that are installed and can be imported: the service's needs its extra."""
+    """Sections of installed packages. One whose import fails is left out: the service's needs its extra."""
     for point in entry_points(group=SECTIONS):
         try:
             made: Callable[[], str] = point.load()
@@ -113,7 +112,7 @@ def _without_words(made: Callable[[], str], _: Sequence[str]) -> str:
 
 
 def _defaults(data: Mixin, meanings: Mapping[tuple[str, ...], str], alert: str, words: Sequence[str]) -> str:
-    """The knobs of an alert, and others that its runbook names, with their defaults."""
+    """A table of the alert's knobs, and of those in ``words``, with their defaults."""
     own = knobs.leaves(data.config["alerts"].get(alert, {}), ("alerts", alert))
     quoted = [(path, ".".join(path[2:]), value) for path, value in own if path[-1] != "enabled"]
     for word in words:
@@ -130,7 +129,7 @@ def _defaults(data: Mixin, meanings: Mapping[tuple[str, ...], str], alert: str, 
 
 
 def _index(data: Mixin, runbooks: Mapping[str, Path]) -> str:
-    """Every alert: its severity, how long its condition must hold, and the first sentence of its runbook."""
+    """A table of all alerts: severity, `for`, and the first sentence of the runbook."""
     compiled: dict[str, list[Mapping[str, Any]]] = {}
     for rule in (rule for group in data.alerts for rule in group["rules"]):
         compiled.setdefault(rule["alert"], []).append(rule)

@@ -1,4 +1,4 @@
-"""Writes several files atomically: all of them or none. Owners and modes are kept."""
+"""Writes several files atomically: all or none. Owners and modes are kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-# No tool that looks for *.yml or *.json takes a file that is not finished for one that is.
+# Globs such as *.yml and *.json must not find unfinished files.
 _SUFFIX = ".kronos-mixin.tmp"
 
 
@@ -19,7 +19,7 @@ _SUFFIX = ".kronos-mixin.tmp"
 class _Change:
     target: Path
     new: Path | None
-    """Where the new content lies in full; None to remove the target."""
+    """The complete new content; None: remove the target."""
     old: Path | None = None
     """A second name of the old content, from the commit on."""
     done: bool = False
@@ -27,21 +27,21 @@ class _Change:
 
 @dataclass(slots=True)
 class Transaction:
-    """Changes to files: prepared by `write` and `remove`, made by `commit`, taken back by `undo`.
+    """Changes to files: prepared by `write` and `remove`, made by `commit`, reverted by `undo`.
 
-    New content is first written in full, and to the disk, beside its target, so that a full disk or a lost
-    permission shows before anything has changed; then each file is replaced at once. What was there keeps a second
-    name until the end, so that taking a change back needs no space. As a context manager it leaves no traces, and
-    takes everything back if an exception, Ctrl-C included, passes through it. Every method raises OSError.
+    New content is first written and synced beside its target, so that a full disk or a missing permission shows
+    before anything has changed; then each file is replaced atomically. The old content keeps a second name until the
+    end, so `undo` needs no space. As a context manager it cleans up, and reverts everything on an exception, Ctrl-C
+    included. Every method raises OSError.
     """
 
     _changes: list[_Change] = field(default_factory=list)
     _folders: list[Path] = field(default_factory=list)
 
     def write(self, path: Path, content: bytes, like: Path | None = None) -> None:
-        """Prepare ``path`` with ``content``; a link is followed and stays. Nothing happens if it is there already.
+        """Prepare to write ``content``, unless ``path`` has it already. Symbolic links are followed.
 
-        Owner and mode are those of the file that is there, or of ``like``; of a new file, as usual.
+        Owner and mode are copied from ``like``, else from the old file; a new file gets the usual ones.
         """
         target = path.resolve()
         if target.is_file() and target.read_bytes() == content:
@@ -59,7 +59,7 @@ class Transaction:
             os.fsync(file.fileno())
 
     def remove(self, path: Path) -> None:
-        """Prepare that ``path`` goes; a link goes, not what it points to."""
+        """Prepare to remove ``path``; of a symbolic link, the link itself."""
         self._changes.append(_Change(path.parent.resolve() / path.name, None))
 
     @property
@@ -68,7 +68,7 @@ class Transaction:
         return bool(self._changes)
 
     def commit(self) -> None:
-        """Make all changes, in the order in which they were prepared."""
+        """Make all changes, in the order in which they were prepared; on an error, revert them."""
         try:
             for change in self._changes:
                 change.old = _second_name(change.target)
@@ -84,30 +84,29 @@ class Transaction:
             raise
 
     def undo(self) -> None:
-        """Take back what was committed: every file is the one that was there, not a copy of it."""
+        """Revert what was committed. Every file is the original again, not a copy."""
         for change in reversed(self._changes):
             if not change.done:
                 continue
             if change.old is not None:
                 change.old.replace(change.target)
-                # Where both are the same file still, replacing is a success that does nothing.
+                # rename() does nothing if both names are still links to the same file.
                 change.old.unlink(missing_ok=True)
                 change.old = None
             else:
                 change.target.unlink(missing_ok=True)
             change.done = False
         for folder in reversed(self._folders):
-            with contextlib.suppress(OSError):  # Somebody else may have put something there.
+            with contextlib.suppress(OSError):  # Others may have put files there.
                 folder.rmdir()
 
     def __enter__(self) -> Self:
-        """Begin; there is nothing to do yet."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove what was prepared and not made, and the second names."""
+        """Remove temporary files; on an exception, revert everything first."""
         if kind is not None:
             self.undo()
         for change in self._changes:
@@ -128,7 +127,7 @@ class Transaction:
 
 
 def sweep(target: Path, backups: bool = False) -> None:
-    """Remove what a run that was killed has left beside ``target``, and with ``backups`` beside its backups."""
+    """Remove what killed runs left beside ``target``, and with ``backups`` beside its backups."""
     random = "*" if backups else "????????"  # As tempfile names them.
     for leftover in target.parent.glob(f".{_escaped(target.name)}.{random}{_SUFFIX}"):
         leftover.unlink(missing_ok=True)
@@ -139,7 +138,7 @@ def _escaped(name: str) -> str:
 
 
 def _second_name(path: Path) -> Path | None:
-    """Another name for the content of ``path``; None where there is none."""
+    """Make another name for the content of ``path``; None if it does not exist."""
     if not path.exists() and not path.is_symlink():
         return None
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX) as free:
@@ -152,7 +151,7 @@ def _second_name(path: Path) -> Path | None:
 
 
 def _like(target: Path, descriptor: int) -> None:
-    """Give a new file owner, mode and extended attributes of the one that it will replace."""
+    """Give a new file the owner, mode and extended attributes of the one that it will replace."""
     try:
         old = target.stat()
     except FileNotFoundError:
@@ -174,8 +173,8 @@ def _like(target: Path, descriptor: int) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Make sure that new names survive a power cut."""
-    with contextlib.suppress(OSError):  # Not every system lets one open a folder.
+    """Make sure that renames survive a power cut."""
+    with contextlib.suppress(OSError):  # Not every system can open a folder.
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The reference of all knobs: name, default and meaning, taken from ``config.libsonnet`` and its comments."""
+"""Generates the reference of all knobs, with default and meaning, from ``config.libsonnet`` and its comments."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from kronos_mixin.reference import table
 from kronos_mixin.schema import Path, comments
 
-# What every alert has, said once.
+# The knobs that every alert has.
 _EVERY_ALERT = {
     "enabled": "Whether the alert exists.",
-    "severity": "Its label `severity`: critical wakes somebody, warning is read in the morning, info on dashboards.",
+    "severity": "Its label `severity`. critical wakes someone, warning can wait until morning, info is for dashboards.",
     "for": "How long the condition must hold before it fires.",
-    "keepFiringFor": "How long it goes on firing after the condition has ended; `0s`: not at all.",
+    "keepFiringFor": "How long it keeps firing after the condition has ended; `0s`: not at all.",
 }
 
 _HEAD = """\
@@ -27,13 +27,13 @@ Objects are merged with your own, lists are replaced. Numbers that end up in a r
 
 
 def reference(config: Mapping[str, Any], meanings: Mapping[Path, str]) -> str:
-    """The reference as Markdown: of a mixin's ``config``, and what its knobs mean."""
+    """The reference as Markdown, from the defaults and the meanings of the knobs."""
     rows = [(f"`{'.'.join(path)}`", code(default), meaning(path, meanings)) for path, default in leaves(config)]
     return f"{_HEAD}\n{table(('knob', 'default', 'meaning'), rows)}\n"
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Knobs in alphabetical order; an empty object is one that users fill."""
+    """Knobs in alphabetical order. An empty object counts as one knob, which users fill."""
     if isinstance(value, Mapping) and value:
         for key in sorted(value):
             yield from leaves(value[key], (*path, key))
@@ -42,13 +42,13 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def meanings(mixin: pathlib.Path) -> dict[Path, str]:
-    """What ``config.libsonnet`` in the folder ``mixin`` says of its knobs, by their paths."""
+    """The comments in ``config.libsonnet`` of the folder ``mixin``, by the path of their knob."""
     source = (mixin / "config.libsonnet").read_text(encoding="utf-8")
     return {path: text for path, text in comments(source) if path[-1] not in _EVERY_ALERT}
 
 
 def meaning(path: Path, meanings: Mapping[Path, str]) -> str:
-    """The knob's own comment, else that of the object it is in."""
+    """The knob's own comment, else that of the object around it."""
     if path in meanings:
         return meanings[path]
     if path[0] == "alerts" and path[-1] in _EVERY_ALERT:
@@ -57,7 +57,7 @@ def meaning(path: Path, meanings: Mapping[Path, str]) -> str:
 
 
 def code(value: Any) -> str:
-    """A default, as code."""
+    """A default as inline code."""
     if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
         return "; ".join(", ".join(f"{key} `{one[key]}`" for key in one) for one in value)
     text = value if isinstance(value, str) else json.dumps(value)

@@ -1,7 +1,7 @@
-"""Which series and labels a PromQL expression reads, and which labels its result has, with which values.
+"""Finds out which series and labels a PromQL expression reads, and the labels of its result with their values.
 
-Prometheus answers a query for a series, a label or a value that does not exist with nothing, not with an error; a
-rule over it is valid and silent for ever. This module finds such queries before they are loaded.
+To Prometheus a query for a series, label or value that does not exist is no error: it returns nothing, and a rule
+over it is valid and never fires. This module finds such queries before they are loaded.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import NamedTuple
 import promql_parser as promql
 
 Values = frozenset[str] | None
-"""The values that a label can have; None where anything may come."""
+"""The values that a label can have; None: any."""
 
 Labels = Mapping[str, Values]
 
-# What Grafana puts in place of its own variables before it asks; any duration does for parsing.
+# Grafana replaces these by durations before it sends a query; any duration will parse.
 _INTERVALS = re.compile(r"\$(__interval|__rate_interval|__range)\b|\$\{(__interval|__rate_interval|__range)\}")
-# The values that such a regular expression can match are told by cutting it at its bars.
+# A regular expression of this form can be split at its bars into the values that it matches.
 _ALTERNATIVES = re.compile(r"[\w/.:-]+(\|[\w/.:-]+)*")
 
 _SET_OPERATORS = {"and", "or", "unless"}
@@ -38,18 +38,18 @@ class Matcher(NamedTuple):
     value: str
 
     def lets_through(self, value: str) -> bool:
-        """Whether a series with this value of the label may be selected."""
+        """Whether a series whose label has this value may match."""
         if self.operator in {"=", "!="}:
             return (value == self.value) == (self.operator == "=")
         try:
             return (re.fullmatch(self.value, value) is not None) == (self.operator == "=~")
-        except re.error:  # Prometheus's dialect has a few things that Python's does not: they may match.
+        except re.error:  # RE2 has a few things that Python lacks: assume that they match.
             return True
 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """One place where an expression reads a series; `functions` are the calls around it, the innermost first."""
+    """One selector in an expression; `functions` are the calls around it, innermost first."""
 
     name: str
     matchers: tuple[Matcher, ...]
@@ -57,7 +57,7 @@ class Selector:
 
     @property
     def counted(self) -> bool:
-        """Whether it is read as a counter may be: by its increase, never by its value."""
+        """Whether it is read as a counter should be: by its increase, not by its value."""
         return any(function in _OF_COUNTERS for function in self.functions)
 
 
@@ -65,8 +65,8 @@ class Selector:
 class Reading:
     """What one expression reads.
 
-    ``labels`` are those that its result may have; None where that can't be told, because a series is unknown or
-    carries labels of somebody else's choice. ``problems`` are sentences.
+    ``labels`` are those that its result may have; None if unknown, because a series is unknown or has arbitrary
+    labels. ``problems`` are sentences without their subject, the expression.
     """
 
     labels: Labels | None = None
@@ -77,10 +77,9 @@ class Reading:
 
 
 def read(expression: str, known: Mapping[str, Labels | None]) -> Reading:
-    """Parse ``expression`` and hold it against the ``known`` series and their labels.
+    """Parse ``expression`` and check it against the ``known`` series and their labels; None: any labels.
 
-    Labels of None stand for a series with any labels. Never raises: an expression that does not parse is a
-    problem of the Reading.
+    Never raises: an expression that does not parse is a problem of the Reading.
     """
     reading = Reading()
     try:
@@ -94,7 +93,7 @@ def read(expression: str, known: Mapping[str, Labels | None]) -> Reading:
 
 
 def matchers(text: str) -> tuple[Matcher, ...]:
-    """The matchers in `text`, which stands between the braces of a selector. Raises ValueError if there are none."""
+    """Parse label matchers, written as between the braces of a selector. Raises ValueError if there are none."""
     tree = _parse(f"x{{{text}}}")
     if not isinstance(tree, promql.VectorSelector) or tree.matchers.or_matchers or text.rstrip().endswith(","):
         raise ValueError(f"{text!r} is no list of label matchers")
@@ -105,19 +104,19 @@ def matchers(text: str) -> tuple[Matcher, ...]:
 
 
 def pretty(expression: str) -> str:
-    """``expression`` laid out over lines; as it is, but for blanks around it, where it does not parse."""
+    """``expression``, formatted; only stripped of surrounding blanks if it does not parse."""
     try:
         return promql.parse(expression).prettify().strip()
     except ValueError:
         return expression.strip()
 
 
-# Rules are read once for the labels of what they record and once for what is wrong with them.
+# Rules are parsed twice: for the labels of what they record, and for their problems.
 _parse = functools.lru_cache(maxsize=4096)(promql.parse)
 
 
 class _Walk:
-    """Goes through one expression from the leaves up, each step giving the labels of its result."""
+    """Walks the tree of one expression from the leaves up; each step returns the labels of its result."""
 
     def __init__(self, known: Mapping[str, Labels | None], reading: Reading) -> None:
         self._known = known
@@ -142,7 +141,7 @@ class _Walk:
                 return {}
 
     def _selector(self, node: promql.VectorSelector) -> Labels | None:
-        # Of matchers that are joined by `or` any one may hold: they narrow nothing down.
+        # Matchers joined by `or` narrow nothing down: any one of them may hold.
         certain = node.matchers.matchers
         named = [_matcher(one) for one in [*certain, *(m for group in node.matchers.or_matchers for m in group)]]
         name = node.name or next((matcher.value for matcher in named if matcher.label == "__name__"), "")
@@ -168,7 +167,7 @@ class _Walk:
         return narrowed
 
     def _several(self, matchers: Iterable[Matcher]) -> None:
-        """Series by a pattern of their names: at least one must match; whose labels there are can't be told."""
+        """Series by a pattern of their names: at least one must match. Their labels are unknown."""
         for label, operator, value in matchers:
             if label == "__name__" and operator == "=~" and not any(_matches(value, name) for name in self._known):
                 self._problem(f"reads {value}, which matches nothing that is exposed or recorded")
@@ -183,7 +182,7 @@ class _Walk:
         parts = [value] if literal or not _ALTERNATIVES.fullmatch(value) else value.split("|")
         matching: set[str] = set()
         for part in parts:
-            # An empty value is how one asks for series without the label.
+            # An empty value selects series without the label.
             found = {one for one in values if (one == part if literal else _matches(part, one))}
             if not found and part:
                 self._problem(
@@ -210,11 +209,11 @@ class _Walk:
         return None if inner is None else _without(inner, named)
 
     def _buckets(self, operator: str, node: promql.Expr) -> None:
-        """A bucket holds all that is in those below it: several together count the same thing many times over."""
+        """Report a sum or average over buckets of several le: they are cumulative, so it counts things twice."""
         if isinstance(node, promql.ParenExpr):
             self._buckets(operator, node.expr)
         elif isinstance(node, promql.BinaryExpr) and str(node.op) == "or":
-            # Each side may have chosen a boundary of its own.
+            # Each side may select a single boundary.
             self._buckets(operator, node.lhs)
             self._buckets(operator, node.rhs)
         else:
@@ -238,11 +237,11 @@ class _Walk:
             target = node.args[1]
             assert isinstance(target, promql.StringLiteral)  # noqa: S101 - the parser has checked the types
             return None if arguments[0] is None else {**arguments[0], target.val: None}
-        # All others keep the labels of their only vector; vector(), time() and scalar() have none.
+        # All others keep the labels of their only vector argument; vector(), time() and scalar() have none.
         return next((labels for labels in arguments if labels is None or labels), {})
 
     def _equalities(self, node: promql.Expr) -> Labels:
-        """`absent` makes up its labels from what its selector demands."""
+        """`absent` takes its labels from the equality matchers of its selector."""
         selector = node.vector_selector if isinstance(node, promql.MatrixSelector) else node
         if not isinstance(selector, promql.VectorSelector):
             return {}
@@ -301,7 +300,7 @@ def _matcher(node: promql.Matcher) -> Matcher:
 def _matches(pattern: str, value: str) -> bool:
     try:
         return re.fullmatch(pattern, value) is not None
-    except re.error:  # Prometheus's dialect has a few things that Python's does not: they may match.
+    except re.error:  # RE2 has a few things that Python lacks: assume that they match.
         return True
 
 
@@ -310,7 +309,7 @@ def _without(labels: Labels, unwanted: Iterable[str]) -> Labels:
 
 
 def _either(label: str, left: Labels, right: Labels) -> Values:
-    """What a label may be in the union of two vectors."""
+    """The values that a label may have in the union of two vectors."""
     sides = [side[label] for side in (left, right) if label in side]
     if any(values is None for values in sides):
         return None

@@ -1,4 +1,4 @@
-"""The metrics section of the guide, made from the contract: what exists, its labels, and a query to begin with."""
+"""Generates the metrics section of the guide from the contract: metrics, labels, and an example query for each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def section(contract: Contract) -> str:
 
 
 def reasons(contract: Contract) -> str:
-    """What each metric is there for, as Markdown."""
+    """A Markdown table of why each metric exists."""
     return table(("metric", "what it is there for"), ((f"`{m.name}`", m.why) for m in contract.metrics.values()))
 
 
@@ -55,7 +55,7 @@ def _queries(metrics: Iterable[Metric]) -> str:
 
 
 def anchor(label_set: str) -> str:
-    """Where the values of a closed label set are listed."""
+    """The anchor of the list of a closed label set's values."""
     return f"values-{label_set.replace('_', '-')}"
 
 

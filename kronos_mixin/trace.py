@@ -1,4 +1,4 @@
-"""Turns Jsonnet's stack traces into readable errors: what is wrong, where, and a hint."""
+"""Turns Jsonnet's stack traces into readable errors: the problem, its place, and a hint."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SNIPPET = "(command line)"
-"""Name of the code that this tool wraps around a mixin. No such file exists, and no message names it."""
+"""The file name of the code that this tool wraps around a mixin; messages leave it out."""
 
-# `file:line:column-...` or `file:(line:column)-(line:column)`, with what stands there behind it.
+# `file:line:column-...` or `file:(line:column)-(line:column)`, then the code at that place.
 _FRAME = re.compile(r"^\t(?P<file>[^\t]+?):\(?(?P<line>\d+):(?P<column>\d+)[^\t]*(?:\t(?P<what>.*))?$")
 _STATIC = re.compile(r"^(?P<file>.+?):\(?(?P<line>\d+):(?P<column>\d+)(?:-[\d:()-]+)?\)?: (?P<reason>.*)$", re.DOTALL)
 
 _HINTS = (
     (
         r"couldn't open import",
-        "install the libraries that it needs into vendor/ (`jb install`), or name their folder: --jpath DIR",
+        "install its libraries into vendor/ (`jb install`), or name their folder: --jpath DIR",
     ),
     (
         r"max stack frames exceeded",
@@ -25,7 +25,7 @@ _HINTS = (
     ),
     (
         r"field does not exist|Field does not exist",
-        "a name is misspelt, or an object replaces another that it should be added to: write `field+:`, not `field:`",
+        "a name is misspelt, or an object replaces one that it should extend: write `field+:`, not `field:`",
     ),
     (r"couldn't manifest function", "a function stands where data should: call it, or hide the field with `::`"),
     (
@@ -47,10 +47,10 @@ class _Frame:
 
 
 def readable(message: str, libraries: Sequence[Path] = ()) -> str:
-    """One message out of a stack trace.
+    """Make a message of a stack trace.
 
-    It begins with the innermost place that is not the standard library. Where that is in one of ``libraries``, the
-    place in the user's own code that led there follows, with what stands there; then a hint.
+    It begins with the innermost place outside the standard library. If that is in one of ``libraries``, the place in
+    the user's own code that led there follows. Then come the code at that place, and a hint.
     """
     text = re.sub(r"^(RUNTIME|STATIC) ERROR: ", "", message.strip("\n "))
     if static := _STATIC.match(text) if message.startswith("STATIC ERROR") else None:
@@ -74,7 +74,7 @@ def readable(message: str, libraries: Sequence[Path] = ()) -> str:
 
 
 def _frames(text: str) -> tuple[list[_Frame], str]:
-    """The frames outside the standard library, innermost first, and the reason, which may be of several lines."""
+    """The frames outside the standard library, innermost first, and the reason, which may span several lines."""
     reason: list[str] = []
     frames: list[_Frame] = []
     for line in text.split("\n"):
@@ -87,7 +87,7 @@ def _frames(text: str) -> tuple[list[_Frame], str]:
 
 
 def _within(frame: _Frame, libraries: Sequence[Path]) -> bool:
-    # Lexically: a link in vendor/ may lead back into the user's own files, but its text is written as a library.
+    # Not resolved: a file linked into vendor/ counts as a library, wherever the link leads.
     path = Path(frame.file).absolute()
     return any(path.is_relative_to(folder.absolute()) for folder in libraries)
 

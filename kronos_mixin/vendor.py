@@ -1,4 +1,4 @@
-"""Vendors the Kronos mixin into another repository, with jsonnet-bundler's layout and lock file."""
+"""Vendors the Kronos mixin into another repository, with the layout and lock file of jsonnet-bundler (jb)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kronos_mixin.contract import mixin_path
 from kronos_mixin.files import Transaction
 
 NAME = "kronos-mixin"
-"""Under which imports find it: `mixin`, the folder's name, is taken as soon as there is a second one."""
+"""The name to import it by. The folder's own, `mixin`, would clash with that of any other mixin."""
 
 SUBDIR = "mixin"
 FILE, LOCK = "jsonnetfile.json", "jsonnetfile.lock.json"
@@ -33,22 +33,22 @@ _SECONDS = 120
 
 
 class VendorError(Exception):
-    """Vendoring failed. The message says why, and what to do."""
+    """Vendoring failed; the message says why, and what to do."""
 
 
 class UnreachableError(VendorError):
-    """The remote repository can't be asked."""
+    """The remote repository can't be reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a dependency comes from, as jb writes it down."""
+    """Where a dependency comes from, in jb's terms."""
 
     remote: str
 
     @property
     def folder(self) -> str:
-        """The folder below vendor/: host, organisation and repository. Raises VendorError."""
+        """Its folder below vendor/: host/organisation/repository/mixin. Raises VendorError."""
         match = _URL.match(self.remote) or _SCP.match(self.remote)
         if match is None:
             raise VendorError(f"{self.remote}: is no address such as https://git.example.com/team/kronos.git")
@@ -63,11 +63,11 @@ class Source:
         return {"git": {"remote": self.remote, "subdir": SUBDIR}}
 
 
-def lay(target: Path, remote: str, ref: str) -> tuple[Path, str]:
-    """Vendor the mixin as it is at ``ref``, a tag, branch or commit; returns its folder and the commit.
+def vendor(target: Path, remote: str, ref: str) -> tuple[Path, str]:
+    """Vendor the mixin at ``ref`` (tag, branch or commit) into ``target``; return its folder and the commit.
 
-    It comes out of the checkout that this program runs from, if that knows the ref, else from the remote. Files that
-    jb would write are written, other dependencies stay. Raises VendorError and OSError.
+    The ref is looked up in the checkout that this program runs from, then in the remote. Writes the same files as
+    jb, and keeps other dependencies. Raises VendorError and OSError.
     """
     source = Source(remote)
     place = target / "vendor" / source.folder
@@ -107,18 +107,18 @@ def lay(target: Path, remote: str, ref: str) -> tuple[Path, str]:
     return place, commit
 
 
-def behind(target: Path, remote: str | None = None, ref: str | None = None) -> list[str]:
-    """How a vendored copy is outdated; empty if it is not.
+def outdated(target: Path, remote: str | None = None, ref: str | None = None) -> list[str]:
+    """Return what is outdated or edited in a vendored copy; empty if nothing is.
 
-    ``remote`` and ``ref`` default to what jsonnetfile.json says. Raises VendorError if nothing is vendored there, and
-    UnreachableError if the remote can't be asked.
+    ``remote`` and ``ref`` default to those in jsonnetfile.json. Raises VendorError if nothing is vendored there, and
+    UnreachableError if the remote can't be reached.
     """
     entry = _entry(_read(target / FILE), remote)
     lock = _entry(_read(target / LOCK), remote)
     if entry is None or lock is None:
         missing = FILE if entry is None else LOCK
-        lay_it = command("vendor", target, "--remote", "URL", "--ref", "TAG")
-        raise VendorError(f"{target / missing}: names no {NAME}: `{lay_it}` puts it there")
+        vendor_it = command("vendor", target, "--remote", "URL", "--ref", "TAG")
+        raise VendorError(f"{target / missing}: names no {NAME}: `{vendor_it}` puts it there")
     source = Source(entry["source"]["git"]["remote"])
     place = target / "vendor" / source.folder
     problems = []
@@ -145,17 +145,17 @@ def behind(target: Path, remote: str | None = None, ref: str | None = None) -> l
 
 
 def checksum(folder: Path) -> str:
-    """The sum of jb's lock file: the contents of all files, in the order of a walk, hashed as one."""
+    """The sum in jb's lock file: a hash over the contents of all files, in the order of Go's filepath.Walk."""
     digest = hashlib.sha256()
     files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    # A walk goes through a folder where its name stands among its neighbours: compare part by part.
+    # Walk sorts the names in each folder: compare paths part by part.
     for path in sorted(files, key=lambda path: [part.encode() for part in path.relative_to(folder).parts]):
         digest.update(path.read_bytes())
     return base64.b64encode(digest.digest()).decode()
 
 
 def _fetch(remote: str, ref: str, folder: Path) -> str:
-    """Unpack the mixin at ``ref`` into ``folder``; returns the commit."""
+    """Unpack the mixin at ``ref`` into ``folder``; return the commit."""
     if ref.startswith("-"):
         raise VendorError(f"{ref}: is no name of a tag, branch or commit")
     checkout = mixin_path().parent
@@ -194,13 +194,13 @@ def _refs(remote: str) -> dict[str, str]:
 
 
 def _resolve(refs: dict[str, str], ref: str) -> str | None:
-    # An annotated tag is an object of its own; what it stands for is listed with ^{}.
+    # An annotated tag is an object of its own; the line with ^{} has its commit.
     names = (f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}", f"refs/heads/{ref}", ref)
     return next((refs[name] for name in names if name in refs), None)
 
 
 def _newer(refs: dict[str, str], ref: str) -> str | None:
-    """The newest released version, if ``ref`` is one and older."""
+    """The newest released version, if ``ref`` is an older one."""
     own = _VERSION.match(ref)
     if own is None:
         return None
@@ -214,7 +214,7 @@ def _git(*arguments: str, check: bool = True) -> bytes:
     program = shutil.which("git")
     if program is None:
         raise VendorError("git is not on PATH: install it, or use `jb install`")
-    # Nobody is there to answer a question for a password.
+    # Fail instead of asking for a password.
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
         done = subprocess.run(
@@ -254,7 +254,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _entry(data: dict[str, Any], remote: str | None) -> dict[str, Any] | None:
-    """The dependency that is this mixin: by its name, or the remote."""
+    """The entry of this mixin: by ``remote``, else by its name."""
     for entry in data.get("dependencies", []):
         git = entry.get("source", {}).get("git", {})
         if git and (entry.get("name") == NAME if remote is None else git.get("remote") == remote):
@@ -263,7 +263,7 @@ def _entry(data: dict[str, Any], remote: str | None) -> dict[str, Any] | None:
 
 
 def _with(data: dict[str, Any], entry: dict[str, Any], legacy: bool) -> dict[str, Any]:
-    """A jsonnetfile with ``entry`` in place of an older one, in jb's order."""
+    """A jsonnetfile with ``entry`` instead of an older one, sorted like jb's."""
     others = [
         other
         for other in data.get("dependencies", [])
@@ -272,7 +272,7 @@ def _with(data: dict[str, Any], entry: dict[str, Any], legacy: bool) -> dict[str
     return {
         "version": 1,
         "dependencies": sorted([*others, entry], key=_order),
-        # Without it jb makes no link under the name.
+        # Without it jb makes no link vendor/NAME.
         "legacyImports": True if legacy else data.get("legacyImports", False),
     }
 

@@ -1,4 +1,4 @@
-"""YAML and JSON as people write them, the same bytes for the same data."""
+"""Writes YAML and JSON as people would; the same data always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 
 
 def to_yaml(data: Any) -> str:
-    """Block style, texts of several lines as blocks, lists indented below their key, the order of the data."""
+    """YAML in block style, also for multi-line strings; lists are indented, and keys keep their order."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
 
 
@@ -20,7 +20,7 @@ def to_json(data: Any) -> str:
 
 
 def item_lines(value: Any, column: int, offset: int) -> list[str]:
-    """The lines of a list's item: its dash at ``column``, lists in it ``offset`` deeper than their keys."""
+    """The lines of a list item, its dash at ``column``; lists inside are ``offset`` deeper than their keys."""
     lines = (
         _mapping(value, column + 2, offset) if isinstance(value, Mapping) else [" " * (column + 2) + _scalar(value)]
     )
@@ -47,7 +47,7 @@ def _scalar(value: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper would fold long expressions, and give two rules that share an object an anchor and an alias."""
+    """Unlike SafeDumper, indents lists, and writes no anchors and aliases for objects that occur twice."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT
         super().increase_indent(flow, False)

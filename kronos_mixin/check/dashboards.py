@@ -1,4 +1,4 @@
-"""Faults in the form of dashboards, which Grafana would import without a word and show wrongly or not at all."""
+"""Checks the form of dashboards: mistakes that Grafana imports silently, and then shows wrongly or not at all."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from kronos_mixin.check.finding import Finding
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.promql import Labels
 
-_UID = re.compile(r"[a-zA-Z0-9_-]{1,40}")  # What Grafana takes.
+_UID = re.compile(r"[a-zA-Z0-9_-]{1,40}")  # Grafana refuses others.
 _VARIABLE = re.compile(r"\$\{(\w+)(?:[:.][^}]*)?\}|\$(\w+)|\[\[(\w+)(?::[^\]]*)?\]\]")
 _COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}){1,2}|transparent|text")
 _LINK = re.compile(r"/d/([\w-]+)")
-_OWN_UNITS = ("prefix:", "suffix:")  # Units in words of one's own.
+_OWN_UNITS = ("prefix:", "suffix:")  # Units in free text.
 _WIDTH = 24
 
 
 @functools.cache
 def vocabulary() -> Mapping[str, Any]:
-    """Grafana's own lists of ids, with the version that they came from (proof/grafana_vocabulary.cjs)."""
+    """The ids that Grafana knows, and of which version they are (made by proof/grafana_vocabulary.cjs)."""
     text = (resources.files(__package__) / "grafana_vocabulary.json").read_text(encoding="utf-8")
     data: Mapping[str, Any] = json.loads(text)
     return data
@@ -72,14 +72,14 @@ def _variables(dashboard: Mapping[str, Any]) -> Iterator[str]:
             yield f"has the variable {name}, which no panel uses"
         if names.count(name) > 1:
             yield f"has two variables {name}"
-    # `$__interval` and its like are Grafana's own; `$__all` is a value.
+    # `$__interval` and the like are built into Grafana; `$__all` is a value.
     for name in sorted(_used(everything) - set(names)):
         if not name.startswith("__"):
             yield f"uses the variable {name}, which it does not have"
 
 
 def _used(text: str) -> set[str]:
-    # `.json` in a link and `$1` in a replacement are no variables; a name begins with a letter.
+    # `$1` in a replacement is not a variable: names begin with a letter.
     return {name for groups in _VARIABLE.findall(text) for name in groups if name and not name[0].isdigit()}
 
 
@@ -113,7 +113,7 @@ def _panel(panel: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _ids(panel: Mapping[str, Any]) -> Iterator[str]:
-    """Ids that Grafana does not know and silently ignores."""
+    """Ids that Grafana does not know, and would silently ignore."""
     options, config = panel.get("options", {}), panel.get("fieldConfig", {})
     overrides = config.get("overrides", [])
     properties = [item for override in overrides for item in override.get("properties", [])]
@@ -134,7 +134,7 @@ def _ids(panel: Mapping[str, Any]) -> Iterator[str]:
         "colorModes": [color.get("mode") for color in set_to("color")],
         "colors": [colour for colour in colours if colour and not _COLOUR.fullmatch(colour)],
         "matchers": [override.get("matcher", {}).get("id") for override in overrides],
-        # Those of a kind of panel are held against its own type, where the types are: in the tests.
+        # `custom.` ones depend on the kind of panel: proof/grafana_types.py checks them against Grafana's types.
         "properties": [p.get("id") for p in properties if not str(p.get("id")).startswith("custom.")],
         "transformers": [transformation.get("id") for transformation in panel.get("transformations", [])],
     }
@@ -155,7 +155,7 @@ def _steps(steps: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _links(panel: Mapping[str, Any], dashboard: Mapping[str, Any], mixin: Mixin) -> Iterator[str]:
-    """Links to dashboards of ours, and the variables that they carry."""
+    """Links to our own dashboards, and the variables that they pass on."""
     boards = {board["uid"]: board for board in mixin.dashboards.values()}
     links = [*panel.get("links", []), *panel.get("fieldConfig", {}).get("defaults", {}).get("links", [])]
     for link in links:
@@ -170,7 +170,7 @@ def _links(panel: Mapping[str, Any], dashboard: Mapping[str, Any], mixin: Mixin)
 
 
 def _legends(panel: Mapping[str, Any], queries: list[Expression]) -> Iterator[str]:
-    """Lines of one panel that would have the same name."""
+    """Lines of one panel that could have the same name."""
     names: dict[str, str] = {}
     for target, query in zip(panel.get("targets", []), queries, strict=False):
         legend, reference = target.get("legendFormat", ""), target.get("refId")
@@ -188,17 +188,17 @@ def _legends(panel: Mapping[str, Any], queries: list[Expression]) -> Iterator[st
 
 
 def _not_told(legend: str, labels: Labels) -> list[str]:
-    """The labels in which lines of one name may differ."""
+    """The labels in which lines with the same name may differ."""
     shown = set(LEGEND_LABEL.findall(legend))
     differing = {label for label, values in labels.items() if values is None or len(values) > 1}
     if "instance" in shown:
-        # An instance is one target: it comes with one job and one place, which the variables have chosen.
+        # An instance is one target, so its target labels need not be shown.
         return sorted(label for label in differing - shown if labels[label] is not None)
     return sorted(differing - shown)
 
 
 def _names(legend: str, labels: Labels) -> set[str]:
-    """All names that lines can have, as far as the values of labels are known."""
+    """All names that lines can have, where the values of labels are known."""
     parts = LEGEND_LABEL.split(legend)
     choices = [
         [part] if at % 2 == 0 else sorted(labels.get(part) or {"{{" + part + "}}"}) for at, part in enumerate(parts)

@@ -1,4 +1,4 @@
-"""Expressions that don't parse, or that read what nothing exposes; labels and recorded series that lead nowhere."""
+"""Checks expressions: do they parse, does what they read exist, and is everything that rules record read?"""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _LABEL_VALUES = re.compile(r"label_values\((?P<series>.+),\s*(?P<label>\w+)\)$")
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """An expression of the mixin, and what is shown of its result.
+    """An expression of the mixin, and the labels of its result that are shown.
 
-    ``holder`` is the rule, panel, variable or annotation that ``text`` is part of. ``shown`` maps what shows labels,
-    such as a legend, to the labels that it shows.
+    ``holder`` is the rule, panel, variable or annotation that ``text`` is part of. ``shown`` maps places that show
+    labels, such as the legend, to those labels.
     """
 
     file: str
@@ -36,7 +36,7 @@ class Expression:
 
 
 def all_of(mixin: Mixin, known: Known) -> list[Expression]:
-    """Every expression of rules, alerts, panels, variables and annotations, read."""
+    """Read every expression of rules, alerts, panels, variables and annotations."""
     found = []
     for rule in (rule for group in mixin.rules for rule in group["rules"]):
         text = rule["expr"]
@@ -56,7 +56,7 @@ def all_of(mixin: Mixin, known: Known) -> list[Expression]:
 
 
 def check(mixin: Mixin, expressions: Iterable[Expression]) -> Iterator[Finding]:
-    """Every finding about the expressions of the mixin."""
+    """Report unknown series and labels, unread records, and records that are read before they are made."""
     used: set[str] = set()
     for one in expressions:
         used |= one.reading.series
@@ -80,7 +80,7 @@ def check(mixin: Mixin, expressions: Iterable[Expression]) -> Iterator[Finding]:
 
 def _panels(file: str, dashboard: Mapping[str, Any], known: Known) -> Iterator[Expression]:
     for panel in dashboard["panels"]:
-        # Links of a panel's fields are opened from one of its lines.
+        # A link in the field config is opened from one line, and may use its labels.
         linked = set(_FIELD_LABEL.findall(str([panel.get("fieldConfig"), panel.get("links")])))
         for target in panel.get("targets", []):
             shown = {"the legend": set(LEGEND_LABEL.findall(target["legendFormat"])), "a link": linked}

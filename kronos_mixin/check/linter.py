@@ -1,6 +1,6 @@
 """The rules of the community's dashboard linter, under its names, with waivers where we break them on purpose.
 
-Only those that the other checks don't imply: title, description, unit, query and valid PromQL are required anyway.
+Left out are those that other checks cover: title, description, unit, valid PromQL.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RATE = re.compile(r"\bi?rate\s*\([^][]*\[([^]]+)\]")
 
 @dataclass(frozen=True, slots=True)
 class Offence:
-    """A breach of one rule; ``panel`` and ``series`` are empty if it is about neither."""
+    """One broken rule; ``panel`` and ``series`` are empty if it is about neither."""
 
     rule: str
     dashboard: str
@@ -33,7 +33,7 @@ class Offence:
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """A rule that is broken on purpose: where, as shell patterns, and why."""
+    """A rule that we break on purpose: why, and where, as shell patterns."""
 
     rule: str
     dashboard: str
@@ -42,7 +42,7 @@ class Waiver:
     series: str = "*"
 
     def covers(self, offence: Offence) -> bool:
-        """Whether the offence is waived by this."""
+        """Whether this waiver applies to the offence."""
         pairs = (
             (offence.dashboard, self.dashboard),
             (offence.panel, self.panel),
@@ -51,35 +51,35 @@ class Waiver:
         return self.rule == offence.rule and all(fnmatch.fnmatchcase(text, pattern) for text, pattern in pairs)
 
 
-_AGGREGATED = "Instances are added up before anything else: a recorded series has no label instance."
+_AGGREGATED = "Rules sum over instances: a recorded series has no label instance."
 
 WAIVERS = (
     Waiver(
         "target-instance-rule",
         "*",
-        f"{_AGGREGATED} That is what makes the panel fast, however many instances there are.",
+        f"{_AGGREGATED} That keeps panels fast, however many instances there are.",
         series="*:*",
     ),
     Waiver(
         "template-instance-rule",
         "kronos-dashboard.json",
-        f"{_AGGREGATED} A variable that filters next to nothing would mislead; kronos-instances.json has it.",
+        f"{_AGGREGATED} A variable that filters hardly anything would mislead; kronos-instances.json has it.",
     ),
     Waiver(
         "template-instance-rule",
         "kronos-slo.json",
-        f"{_AGGREGATED} An objective is one of the service, not of one instance.",
+        f"{_AGGREGATED} Objectives are about the service, not about one instance.",
     ),
     Waiver(
         "target-instance-rule",
         "kronos-dashboard.json",
-        "Asks for the share of all instances that are ready.",
+        "Shows the share of all instances that are ready.",
         panel="Ready",
     ),
     Waiver(
         "target-instance-rule",
         "kronos-dashboard.json",
-        "Most alerts are about the service and carry no instance: a filter would hide those.",
+        "Most alerts are about the service and have no label instance: a filter would hide them.",
         series="ALERTS",
     ),
 )
@@ -100,7 +100,7 @@ def check(
             place = f"panel {offence.panel!r}" if offence.panel else ""
             yield Finding(f"grafana/{offence.dashboard}", place, f"{offence.message} ({offence.rule})")
     for waiver in waivers:
-        # A dashboard that is switched off needs none.
+        # The dashboard may be switched off.
         if not any(fnmatch.fnmatchcase(name, waiver.dashboard) for name in mixin.dashboards):
             continue
         if not any(waiver.covers(offence) for offence in offences):
@@ -160,6 +160,6 @@ def _of_panel(dashboard: str, panel: str) -> Callable[[str, str, str], Offence]:
 
 
 def _templated(holder: Mapping[str, Any]) -> bool:
-    """Whether a panel or variable asks the data source that was chosen, by its uid."""
+    """Whether a panel or variable uses the data source of the dashboard's variable."""
     source = holder.get("datasource")
     return isinstance(source, dict) and source.get("uid") in {"$datasource", "${datasource}"}

@@ -1,4 +1,4 @@
-"""Checks of any mixin: whatever can be told without knowing what its service exposes."""
+"""Checks for any mixin: all that can be checked without knowing which metrics its service exposes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from kronos_mixin.check.finding import Finding
 from kronos_mixin.compile import manifest
 from kronos_mixin.jsonnet import Mixin
 
-# A dashboard's own variables, in the three ways in which Grafana takes them.
+# A dashboard's variables, in Grafana's three notations.
 _VARIABLE = re.compile(r"\$\{\w+(?:[.:][^}]*)?\}|\[\[\w+(?::[^\]]*)?\]\]|\$\w+")
-# What a variable may stand for outside of quotes: a name, an operation, a duration, a number.
+# What a variable outside quotes may stand for: a name, an operator, a duration, a number.
 _STANDS_FOR = ("x", "sum", "5m", "1")
 _MOST_VARIABLES = 3
 _DURATION = re.compile(r"(?<=[\[:])\s*(?:" + _VARIABLE.pattern + r")\s*(?=[\]:])")
@@ -27,7 +27,7 @@ _VARIABLE_QUERY = re.compile(
 
 
 class _Anything(dict[str, promql.Labels | None]):
-    """Series of somebody else's service: all may exist, with any labels."""
+    """The series of an unknown service: any may exist, with any labels."""
 
     def __contains__(self, key: object) -> bool:
         return True
@@ -37,10 +37,10 @@ class _Anything(dict[str, promql.Labels | None]):
 
 
 def check(mixin: Mixin, files: Mapping[str, str], output: Path, compile_command: str) -> list[Finding]:
-    """Every finding about ``mixin``, which ``compile_command`` compiles to ``files``.
+    """Check ``mixin``, which ``compile_command`` compiles to ``files``.
 
-    Expressions must parse; a series with a colon in its name, as only rules have it, must be recorded by a rule of
-    the mixin; promtool must agree, where it is on PATH; files compiled into ``output`` before must be up to date.
+    Expressions must parse. A series with a colon in its name must be recorded by a rule of the mixin. promtool must
+    accept the rules, if it is on PATH. Files already in ``output`` must be up to date.
     """
     findings = list(drift(files, output, mixin.name, compile_command)) if manifest(output, mixin.name) else []
     recorded = {rule["record"] for group in mixin.rules + mixin.alerts for rule in _rules(group) if "record" in rule}
@@ -90,27 +90,27 @@ def _variables(variables: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def _read(expression: str) -> promql.Reading:
-    """Read an expression in which a dashboard's variables may stand for anything."""
+    """Read an expression whose variables may stand for anything."""
     parts = _QUOTED.split(expression)
-    # In quotes a variable is text, and between brackets a duration: any will do.
+    # In quotes a variable is text, in brackets a duration. Any will do.
     parts[1::2] = [_VARIABLE.sub("x", part) for part in parts[1::2]]
     parts[::2] = [_DURATION.sub("5m", part) for part in parts[::2]]
     variables = sorted({found[0] for part in parts[::2] for found in _VARIABLE.finditer(part)})
     if len(variables) > _MOST_VARIABLES:
-        return promql.Reading()  # Too many to try what they stand for.
+        return promql.Reading()  # Too many combinations to try.
     for values in itertools.product(_STANDS_FOR, repeat=len(variables)):
         chosen = dict(zip(variables, values, strict=True))
         reading = promql.read(_with(parts, chosen), _Anything())
         if not reading.problems:
             break
     if variables:
-        # `job:x:$window` is a name of which only Grafana knows the whole.
+        # `job:x:$window` is a name that only Grafana can complete.
         reading.series = {name for name in reading.series if name in expression}
     return reading
 
 
 def _with(parts: list[str], values: Mapping[str, str]) -> str:
-    """The expression with values for the variables outside of quotes, which are every other part."""
+    """The expression with values for its variables outside quotes, which are in every other part."""
     return "".join(
         part if number % 2 else _VARIABLE.sub(lambda found: values[found[0]], part)
         for number, part in enumerate(parts)
@@ -118,7 +118,7 @@ def _with(parts: list[str], values: Mapping[str, str]) -> str:
 
 
 def _asks_prometheus(source: Any, variables: Mapping[str, Any]) -> bool:
-    """Whether a query goes to Prometheus, as far as its data source tells; a dashboard of old has none."""
+    """Whether a query goes to Prometheus. Without a data source, as in old dashboards, it is assumed to."""
     kind = source.get("type") if isinstance(source, dict) else None
     named = source.get("uid") if isinstance(source, dict) else source
     if kind is None and isinstance(named, str):
@@ -127,7 +127,7 @@ def _asks_prometheus(source: Any, variables: Mapping[str, Any]) -> bool:
 
 
 def _panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """All panels, those in rows included, as Grafana keeps them now and as it did of old."""
+    """All panels, those inside rows included; old dashboards keep rows in a list of their own."""
     for panel in [
         *_list(dashboard, "panels"),
         *(p for row in _list(dashboard, "rows") for p in _list(row, "panels")),

@@ -1,4 +1,4 @@
-"""Every series that there is: what the contract exposes and what the mixin's rules record, with its labels."""
+"""All existing series with their labels: those that the contract exposes and those that the mixin's rules record."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ Known = Mapping[str, promql.Labels | None]
 
 
 def known(mixin: Mixin, contract: Contract) -> Known:
-    """All series that an expression of the mixin may read, with the labels and values that they have.
-
-    None for the labels of a series that has those of somebody else's choice.
-    """
+    """All series that an expression of the mixin may read, with their labels and values; None: any labels."""
     series: dict[str, promql.Labels | None] = _scraped(contract, mixin.config.get("aggregationLabels", []))
-    # All names first: a rule may read what a later group records. Their labels follow as they become known.
+    # Names first, labels after: a rule may read what a later group records.
     rules = [rule for group in mixin.rules for rule in group["rules"]]
     series |= {rule["record"]: None for rule in rules}
     for rule in rules:
@@ -26,7 +23,7 @@ def known(mixin: Mixin, contract: Contract) -> Known:
 
 
 def counters(contract: Contract) -> set[str]:
-    """The series whose value means nothing by itself, only its increase."""
+    """The series of which only the increase means anything, not the value."""
     types = {name: metric.type for name, metric in contract.metrics.items()}
     types |= {name: metric.type for name, metric in contract.external.items()}
     names = {name for name, kind in types.items() if kind == "counter"}
@@ -35,7 +32,7 @@ def counters(contract: Contract) -> set[str]:
 
 
 def _scraped(contract: Contract, aggregation_labels: list[str]) -> dict[str, promql.Labels | None]:
-    """Every series of a scrape, with its own labels, the target's, and those that tell installations apart."""
+    """Every scraped series with its own labels, those of its target, and ``aggregation_labels``."""
     target: promql.Labels = dict.fromkeys([*contract.target_labels, *aggregation_labels])
     series: dict[str, promql.Labels | None] = {}
     for name in (*contract.metrics, *contract.external):
@@ -43,7 +40,7 @@ def _scraped(contract: Contract, aggregation_labels: list[str]) -> dict[str, pro
         for exposed, labels in contract.exposed_series(name).items():
             own = {label: _values(contract, metric, label) if metric else None for label in labels}
             series[exposed] = {**target, **own}
-    # An alert carries the labels of its own expression.
+    # Their labels are those of each alert's expression.
     return series | {"ALERTS": None, "ALERTS_FOR_STATE": None}
 
 

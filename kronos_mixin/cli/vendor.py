@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from kronos_mixin import vendor as vendoring
 from kronos_mixin.cli.console import FAILED, UNREACHABLE, USAGE, Console, fail
 from kronos_mixin.cli.groups import grouped
-from kronos_mixin.vendor import NAME, UnreachableError, VendorError, behind, lay
+from kronos_mixin.vendor import NAME, UnreachableError, VendorError
 
 
 @grouped
@@ -55,7 +56,7 @@ def vendor(
     try:
         if check:
             with console.progress("asking the remote"):
-                problems = behind(target_repo, remote, ref)
+                problems = vendoring.outdated(target_repo, remote, ref)
             for problem in problems:
                 console.result(problem)
             if problems:
@@ -63,7 +64,7 @@ def vendor(
             console.done(f"{NAME} in {target_repo} is up to date")
             return
         with console.progress("fetching"):
-            place, commit = lay(target_repo, remote or "", ref or "")
+            place, commit = vendoring.vendor(target_repo, remote or "", ref or "")
     except UnreachableError as error:
         fail(str(error), UNREACHABLE)
     except VendorError as error:

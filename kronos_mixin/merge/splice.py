@@ -1,7 +1,7 @@
-"""Puts entries into a prometheus.yml, and takes them out again, without touching anything else in it.
+"""Adds entries to a prometheus.yml and removes them again, and leaves the rest of the file alone.
 
-The file is never written anew from its data: that would lose comments, anchors and layout. Lines are put in between
-marks that name the mixin. What comes out is parsed again, and must hold what was there and what was put in.
+The text is edited, never dumped from parsed data: that would lose comments, anchors and layout. Added lines stand
+between markers that name the mixin. The result is parsed again: it must hold the old entries and the new ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kronos_mixin.yamltext import item_lines
 
 _ADDED = "  # added by kronos-mixin"
 _INSTEAD = "# kronos-mixin keeps: "
-"""Makes a comment of an empty list, so that it comes back as it was."""
+"""Comments out an empty list, so that unmerge can restore it."""
 
 Entries = Mapping[str, Sequence[Any]]
 """What to add to each of LISTS: paths of rule files, scrape jobs."""
@@ -36,9 +36,9 @@ _UNUSUAL = "is written in a way that can't be added to; afterwards"
 
 
 def merge(text: str, name: str, entries: Entries, options: Sequence[str] = ()) -> str:
-    """``text`` with the entries of the mixin ``name``, in place of its older ones; the marks remember ``options``.
+    """Return ``text`` with these entries of the mixin ``name`` instead of its earlier ones.
 
-    Raises MergeError if that is not possible without changing anything else.
+    The markers record ``options``. Raises MergeError if something else would have to change.
     """
     where = layout(text)
     tree(text)
@@ -57,7 +57,7 @@ def merge(text: str, name: str, entries: Entries, options: Sequence[str] = ()) -
 
 
 def unmerge(text: str, name: str) -> str:
-    """``text`` without anything of the mixin ``name``. Raises MergeError where marks have been torn apart."""
+    """Return ``text`` without the mixin ``name``. Raises MergeError if a marker has lost its counterpart."""
     result = text
     for key in LISTS:
         block = block_of(result, name, key)
@@ -68,7 +68,7 @@ def unmerge(text: str, name: str) -> str:
 
 
 def by_hand(entries: Entries) -> str:
-    """The lines to add, for people."""
+    """The lines to add, for those who edit the file themselves."""
     lines: list[str] = []
     for key in LISTS:
         if entries.get(key):
@@ -86,7 +86,7 @@ def _merge(text: str, name: str, key: str, items: list[Any], options: Sequence[s
     if top is None:
         return _add_key(where, name, key, items, options)
     if text[top.value : top.end].strip() and top.kind in {"flow", "nothing"} and top.end > top.value:
-        # A comment of `[]` or `null`, so that items can follow in lines of their own.
+        # Comment out `[]` or `null`, so that items can follow on lines of their own.
         text = text[: top.value] + _INSTEAD + text[top.value :]
         where = layout(text)
         top = where.keys[key]
@@ -127,7 +127,7 @@ def _add_key(where: Layout, name: str, key: str, items: list[Any], options: Sequ
 
 
 def _list_end(where: Layout, top: TopLevel) -> int:
-    """Where the next item of a list goes: behind the last one, and behind the comments that belong to it."""
+    """Where the next item of a list goes: after the last one and the comments that belong to it."""
     text = where.text
     # The last character of a text in block style is its line's end.
     end = at = _line_end(text, max(top.end - 1, top.start))
@@ -147,7 +147,7 @@ def _list_end(where: Layout, top: TopLevel) -> int:
 
 
 def _offset(where: Layout, top: TopLevel | None) -> int:
-    """How far dashes are indented below their key: as in comments that stand for items, or in the other lists."""
+    """How far dashes are indented below their key: as in commented-out items, else as in the other lists."""
     if top is not None:
         comment = re.compile(r"(?P<margin> *)# ?- ").match(where.text, _line_end(where.text, top.end - 1))
         if comment and len(comment["margin"]) > where.column:
@@ -157,7 +157,7 @@ def _offset(where: Layout, top: TopLevel | None) -> int:
 
 
 def _foreign(text: str, block: Block) -> str:
-    """The lines of items that somebody has added inside of our block."""
+    """The lines of items that users added inside our block."""
     where = layout(text)
     top = where.keys.get(block.key)
     data = tree(text).get(block.key)
@@ -191,7 +191,7 @@ def _replace(text: str, block: Block, lines: str) -> str:
     start, end = block.start, block.end
     if text[end - 1] == "\n":
         return text[:start] + lines + text[end:]
-    # The last line of a file that does not end it: so it was before, too.
+    # The file had no newline at its end before the merge either.
     if lines:
         return text[:start] + lines.removesuffix("\n").removesuffix("\r")
     return _without_line_end(text[:start])
@@ -202,7 +202,7 @@ def _without_line_end(text: str) -> str:
 
 
 def _tidy(text: str, key: str) -> str:
-    """Put back what the list was before the first mixin, once the last one has gone."""
+    """Once the last mixin is gone, restore the list as it was before the first."""
     where = layout(text)
     top = where.keys.get(key)
     if top is None or any(block.key == key for block in blocks(text)):
@@ -211,9 +211,9 @@ def _tidy(text: str, key: str) -> str:
     line = text[top.start : line_end]
     bare = line.rstrip("\r\n")
     if bare.endswith(_ADDED):
-        if top.items:  # By now it is somebody else's, too.
+        if top.items:  # Users have added entries of their own.
             return text[: top.start] + bare.removesuffix(_ADDED) + line[len(bare) :] + text[line_end:]
-        # Not the mark that some editors begin a file with: it was there before.
+        # Keep the byte order mark that some editors put at the start.
         start = text.rfind("\n", 0, top.start) + 1 or len(text) - len(text.removeprefix("\ufeff"))
         rest = text[line_end:]
         return text[:start] + rest if line != bare else _without_line_end(text[:start])
@@ -228,18 +228,18 @@ def _insert(text: str, at: int, lines: list[str], newline: str) -> str:
     block = newline.join(lines)
     if at == 0 or text[at - 1] == "\n" or (at == 1 and text[0] == "\ufeff"):
         return text[:at] + block + newline + text[at:]
-    # The file's last line does not end: it shall not end afterwards either.
+    # The file has no newline at its end: don't add one.
     return text[:at] + newline + block + text[at:]
 
 
 def _line_end(text: str, index: int) -> int:
-    """Behind the line that holds the character at ``index``."""
+    """Where the line after that of the character at ``index`` begins."""
     found = text.find("\n", index)
     return len(text) if found < 0 else found + 1
 
 
 def _newline(text: str, near: int) -> str:
-    """The line end that is in use around a place."""
+    """The kind of line end used near a position."""
     at = text.rfind("\n", 0, near)
     if at < 0:
         at = text.find("\n")
@@ -247,7 +247,7 @@ def _newline(text: str, near: int) -> str:
 
 
 def _prove(old: str, new: str, name: str, entries: Entries) -> None:
-    """Parse what came out: it must hold what was there, but for older entries of ours, and the new ones."""
+    """Parse the result: it must hold the new entries, and all that was there except our earlier ones."""
     before = _rest(old, name)
     try:
         after, held = _rest(new, name), _held(new, name)
@@ -262,7 +262,7 @@ def _prove(old: str, new: str, name: str, entries: Entries) -> None:
 
 
 def _rest(text: str, name: str) -> dict[str, Any]:
-    """The data without what is ours; a list that is not there is an empty one."""
+    """The data without our entries; a missing list counts as empty."""
     data = tree(text)
     ours = positions(text, name)
     for key in LISTS:

@@ -1,1 +1,1 @@
-"""Holds a mixin against a running Prometheus."""
+"""Checks a mixin against a running Prometheus."""

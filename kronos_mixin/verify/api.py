@@ -1,4 +1,4 @@
-"""The HTTP API of Prometheus, and of what speaks the same."""
+"""A client of the HTTP API of Prometheus and compatible servers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import httpx
 
 
 class QueryError(Exception):
-    """The server refused a request; the message has its reason."""
+    """The server refused a request or did not answer; the message says why."""
 
 
 class WaitError(Exception):
-    """A condition did not come true in time; the message has what was seen last."""
+    """A condition did not come true in time; the message shows what was seen last."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Series:
-    """The values of one series, as (Unix seconds, value) in order of time."""
+    """The values of one series, as (Unix seconds, value), sorted by time."""
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
@@ -38,12 +38,12 @@ class Series:
 class Api:
     """Requests to the server at `url` (no slash at the end).
 
-    Every method raises QueryError when the server refuses or doesn't answer.
+    Every method raises QueryError if the server refuses or does not answer.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        # No proxy of the environment: these servers are on this machine.
+        # The environment's proxy can't reach servers on this machine.
         self._client = httpx.Client(trust_env=False, timeout=60)
 
     def close(self) -> None:
@@ -51,9 +51,9 @@ class Api:
         self._client.close()
 
     def query(self, expr: str, at: float | None = None) -> list[Sample]:
-        """Return the value of an expression at a time in Unix seconds (None: now).
+        """Evaluate an expression at a time in Unix seconds (None: now).
 
-        A scalar is one sample without labels; a range (`x[5m]`) gives all samples of every series.
+        A scalar is one sample without labels; a range (`x[5m]`) returns all samples of every series.
         """
         data = self._get("query", query=expr, time=at)
         kind, result = data["resultType"], data["result"]
@@ -72,32 +72,32 @@ class Api:
         ]
 
     def query_range(self, expr: str, start: float, end: float, step: float) -> list[Series]:
-        """Return the values of an expression from `start` to `end` (Unix seconds) every `step` seconds."""
+        """Evaluate an expression from `start` to `end` (Unix seconds) every `step` seconds."""
         data = self._get("query_range", query=expr, start=start, end=end, step=step)
         return [Series(series["metric"], tuple(_points(series, "values"))) for series in data["result"]]
 
     def label_values(self, label: str, series: str, start: float, end: float) -> list[str]:
-        """Return the values that a label has on some series (a selector) between two Unix times, in order."""
+        """Return the values of a label on the series of a selector between two Unix times, sorted."""
         values: list[str] = self._ask(f"label/{label}/values", {"match[]": series, "start": start, "end": end})
         return values
 
     def series(self, selector: str, start: float, end: float) -> list[dict[str, str]]:
-        """Return the labels, `__name__` among them, of all series that a selector matches between two Unix times."""
+        """Return the labels, with `__name__`, of all series that a selector matches between two Unix times."""
         found: list[dict[str, str]] = self._ask("series", {"match[]": selector, "start": start, "end": end})
         return found
 
     def alerts(self) -> list[dict[str, Any]]:
-        """Return the pending and firing alerts, as the API gives them (labels, annotations, state, ...)."""
+        """Return the pending and firing alerts, as in the API (labels, annotations, state, ...)."""
         alerts: list[dict[str, Any]] = self._get("alerts")["alerts"]
         return alerts
 
     def rules(self) -> list[dict[str, Any]]:
-        """Return the rule groups, as the API gives them (name, file, rules, lastError in each, ...)."""
+        """Return the rule groups, as in the API (name, file, rules with lastError, ...)."""
         groups: list[dict[str, Any]] = self._get("rules")["groups"]
         return groups
 
     def targets(self) -> list[dict[str, Any]]:
-        """Return the scraped targets, as the API gives them (labels, health, lastError, ...)."""
+        """Return the scraped targets, as in the API (labels, health, lastError, ...)."""
         targets: list[dict[str, Any]] = self._get("targets", state="active")["activeTargets"]
         return targets
 
@@ -109,10 +109,9 @@ class Api:
         timeout: float = 60,
         interval: float = 0.2,
     ) -> list[Sample]:
-        """Ask every `interval` seconds until `predicate` is true of the samples, and return them.
+        """Query every `interval` seconds until `predicate` is true of the samples, and return them.
 
-        The default waits for any sample. Raises WaitError, with what was seen last, after `timeout` seconds,
-        and QueryError at once: an expression that is wrong will not get better.
+        The default waits for any sample. Raises WaitError after `timeout` seconds, and QueryError at once.
         """
         deadline = time.monotonic() + timeout
         while not predicate(samples := self.query(expr)):
@@ -126,7 +125,7 @@ class Api:
         return samples
 
     def _get(self, path: str, **parameters: str | float | None) -> dict[str, Any]:
-        """Return `data` of the answer, where that is an object."""
+        """The `data` of the answer, where that is an object."""
         data: dict[str, Any] = self._ask(path, parameters)
         return data
 
@@ -147,7 +146,7 @@ class Api:
 
 
 def _points(series: Mapping[str, Any], key: str) -> list[tuple[float, float]]:
-    """Return (timestamp, value) of one series of an answer; Go's +Inf, -Inf and NaN are floats here too."""
+    """(timestamp, value) pairs of one series of an answer. float() reads Go's +Inf, -Inf and NaN."""
     if key not in series:
         raise QueryError(f"{series['metric']} is a native histogram: ask for a number, not for the series.")
     pairs = [series[key]] if key == "value" else series[key]

@@ -1,7 +1,6 @@
 """Runs the queries of dashboards against a Prometheus with data, and finds panels that are empty or misleading.
 
-A panel whose metric does not exist is empty, one with a broken legend has two lines of one name: neither is an error
-to Prometheus or to Grafana.
+Neither Prometheus nor Grafana reports a metric that does not exist, or two lines with the same name.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _AT_ONCE = 4
 
 @dataclass(frozen=True)
 class Span:
-    """A time range in Unix seconds, with the seconds between two points and between two scrapes."""
+    """A time range in Unix seconds, with the step of the panels and the scrape interval, both in seconds."""
 
     begin: float
     end: float
@@ -35,7 +34,7 @@ class Span:
 
     @property
     def whole(self) -> str:
-        """Its length, as PromQL writes it."""
+        """Its length as a PromQL duration."""
         return f"{self.end - self.begin:.0f}s"
 
     @property
@@ -46,7 +45,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with a panel, under the variables that were chosen (none: all at All)."""
+    """A problem of a panel with these values of the dashboard's variables; those not in `chosen` are at All."""
 
     dashboard: str
     panel: str
@@ -62,16 +61,16 @@ class Finding:
 def check(
     api: Api, dashboards: Mapping[str, Mapping[str, Any]], span: Span, silent: Iterable[str] = ()
 ) -> list[Finding]:
-    """Check every panel of the dashboards, by file name: with all variables at All, then with each at one value.
+    """Check every panel of the dashboards (by file name): with all variables at All, then with each at one value.
 
-    `silent` are series without events in this scene: queries over them may be empty.
+    Queries over `silent` series, which have no data or never change, may be empty.
     """
     scene = _Scene(api, span, frozenset(silent))
     return [finding for name, dashboard in dashboards.items() for finding in scene.dashboard(name, dashboard)]
 
 
 def values(api: Api, dashboard: Mapping[str, Any], span: Span) -> dict[str, list[str]]:
-    """Ask for the values that each variable offers; variables without any are left out."""
+    """Return the values that each variable offers; variables without any are left out."""
     offered = {
         variable.name: api.label_values(variable.label, variable.series, span.begin, span.end)
         for variable in variables(dashboard)
@@ -96,14 +95,14 @@ class _Scene:
             offered = self._api.label_values(variable.label, variable.series, self._span.begin, self._span.end)
             if offered:
                 choices.append({variable.name: self._busiest(variable.series, variable.label, offered)})
-        if len(choices) > 2:  # And all of them at once.
+        if len(choices) > 2:  # Then all of them at once.
             choices.append({key: value for choice in choices for key, value in choice.items()})
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for findings in pool.map(lambda choice: list(self._chosen(name, dashboard, choice)), choices):
                 yield from findings
 
     def _busiest(self, series: str, label: str, offered: Sequence[str]) -> str:
-        """The value with the most data: a rare one may rightly leave panels empty."""
+        """The value with the most data. For a rare one, panels may rightly be empty."""
         total = f"topk(1, sum by ({label}) (sum_over_time({series}[{self._span.whole}])))"
         found = self._api.query(total, at=self._span.end)
         return found[0].labels[label] if found else offered[0]
@@ -127,12 +126,12 @@ class _Scene:
                 yield from (Finding(name, panel, reason, query.expr, under) for reason in reasons)
             yield from (Finding(name, panel, reason, "", under) for reason in [*_names(lines), *_percentiles(lines)])
         for query in marked:
-            # Marks need no names of their own: alerts of one name may fire side by side.
+            # Annotations may share a name: alerts of one name can fire side by side.
             reasons = self._asked(query, chosen, [])
             yield from (Finding(name, query.panel, reason, query.expr, under) for reason in reasons)
 
     def _asked(self, query: Query, chosen: Mapping[str, str], lines: list[tuple[str, Series]]) -> list[str]:
-        """What is wrong with one query; adds its answer to `lines`, by name."""
+        """The problems of one query; adds its lines, with their names, to `lines`."""
         try:
             found = self._ask(query)
         except QueryError as error:
@@ -149,7 +148,7 @@ class _Scene:
         return self._api.query_range(query.expr, span.begin, span.end, span.step)
 
     def _empty(self, query: Query, found: Sequence[Series], chosen: Mapping[str, str]) -> Iterator[str]:
-        """Found nothing, though every series that the query reads exists for the chosen values."""
+        """Whether it is empty although all series that it reads have data for the chosen values."""
         reads = promql.read(query.expr, dict.fromkeys(self._series)).series
         if unknown := sorted(reads - self._series.keys() - self._silent):
             yield f"reads {', '.join(unknown)}, of which there is nothing"
@@ -161,12 +160,12 @@ class _Scene:
             yield f"is empty, but for its{_DEFAULT}"
 
     def _filtered(self, query: Query) -> bool:
-        """Whether it is empty because it hides zeros: nothing happened for the chosen values."""
+        """Whether it is empty only because it hides zeros: nothing happened for the chosen values."""
         everything = query.expr.removesuffix(_NOT_ZERO)
         return everything != query.expr and bool(self._ask(replace(query, expr=everything)))
 
     def _only_default(self, query: Query) -> bool:
-        """Whether all it ever shows is the 0 of its `or vector(0)`."""
+        """Whether it never shows anything but the 0 of its `or vector(0)`."""
         everything = query.expr.removesuffix(_DEFAULT)
         return everything != query.expr and not self._ask(replace(query, expr=everything, instant=False))
 
@@ -205,7 +204,7 @@ def _names(lines: Sequence[tuple[str, Series]]) -> Iterator[str]:
 
 
 def _percentiles(lines: Sequence[tuple[str, Series]]) -> Iterator[str]:
-    """Points at which a higher percentile is below a lower one."""
+    """Report points at which a higher percentile is below a lower one."""
     families: dict[str, list[tuple[int, str, Series]]] = {}
     for name, series in lines:
         if match := _PERCENTILE.search(name):

@@ -1,4 +1,4 @@
-"""The queries of a dashboard, with Grafana's variables filled in."""
+"""Lists the queries of a dashboard, with Grafana's variables filled in."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Override = tuple[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Query:
-    """One query of one panel. `unit` is Grafana's name of the unit on the panel's left axis.
+    """One query of one panel. `unit` is Grafana's id of the unit of the left axis.
 
-    `instant` queries are asked once, at the end of the time range. `bounds` are the panel's own lowest and highest
-    value, each missing, None for "any", or a number. `renames` and `overrides` are what the panel does to names, and
-    to the properties of lines with certain names.
+    `instant` queries are evaluated once, at the end of the time range. `bounds` are `min` and `max` of the panel's
+    axis: missing, None for "any", or a number. `renames` are the panel's changes to names (pattern, replacement),
+    `overrides` properties of lines by a pattern of their names.
     """
 
     panel: str
@@ -36,11 +36,11 @@ class Query:
 
     @property
     def labels(self) -> list[str]:
-        """The labels that the legend shows."""
+        """The labels in the legend."""
         return _LEGEND.findall(self.legend)
 
     def name(self, labels: Mapping[str, str]) -> str:
-        """The name of a line in the legend, from the labels of its series."""
+        """The name in the legend of a series with these labels."""
         name = _LEGEND.sub(lambda match: labels.get(match[1], ""), self.legend).strip()
         for pattern, replacement in self.renames:
             name = re.sub(pattern, replacement, name)
@@ -58,7 +58,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable whose values are those of a label on some series; `series` may name earlier variables."""
+    """A variable with the values of a label on the series of a selector."""
 
     name: str
     label: str
@@ -75,9 +75,9 @@ def queries(
 ) -> Iterator[Query]:
     """Every query of every panel, in order.
 
-    `interval` is the step of the panels, as in "30s", `rate_interval` Grafana's window for rates (None: the same) and
-    `span` the whole time range. `chosen` gives a regular expression for some of the variables; all others stand at
-    All. Raises KeyError, with its name, for a variable that the dashboard does not have.
+    `interval`, `rate_interval` (None: the same) and `span` are the values of $__interval, $__rate_interval and
+    $__range, such as "30s". `chosen` maps variables to regular expressions; all others are at All. Raises KeyError,
+    with its name, for a variable that the dashboard does not have.
     """
     values = _all(dashboard) | dict(chosen or {})
     values |= {"__interval": interval, "__rate_interval": rate_interval or interval, "__range": span}
@@ -103,7 +103,7 @@ def queries(
 
 
 def marks(dashboard: Mapping[str, Any], chosen: Mapping[str, str] | None = None) -> Iterator[Query]:
-    """The queries of its annotations, which are drawn over every panel; `chosen` and errors as for `queries`."""
+    """The queries of the dashboard's annotations; `chosen` and errors as for `queries`."""
     values = _all(dashboard) | dict(chosen or {})
     for annotation in dashboard["annotations"]["list"]:
         yield Query(
@@ -117,7 +117,7 @@ def marks(dashboard: Mapping[str, Any], chosen: Mapping[str, str] | None = None)
 
 
 def variables(dashboard: Mapping[str, Any]) -> list[Variable]:
-    """The variables that take their values from Prometheus, with those before them at All, in order."""
+    """The variables with values from Prometheus, in order; variables in their selectors are at All."""
     values = _all(dashboard)
     asked = [
         (one["name"], one["query"]["query"]) for one in dashboard["templating"]["list"] if one["type"] == "query"
@@ -139,14 +139,14 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def _bounds(defaults: Mapping[str, Any]) -> dict[str, float | None]:
-    """Lowest and highest value. A threshold at 0 or below means that values may go there."""
+    """`min` and `max` of the axis. A threshold at 0 or below means that lower values are expected."""
     bounds = {key: defaults[key] for key in ("min", "max") if key in defaults}
     steps = [step["value"] for step in defaults.get("thresholds", {}).get("steps", [])]
     return {"min": None} | bounds if any(step is not None and step <= 0 for step in steps) else bounds
 
 
 def _rename(options: Mapping[str, str]) -> tuple[str, str]:
-    """Grafana's pattern and replacement, with groups as Python writes them."""
+    """Grafana's pattern and replacement, with groups in Python's notation."""
     return options["regex"], re.sub(r"\$(\d)", r"\\\1", options["renamePattern"])
 
 
