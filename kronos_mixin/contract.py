@@ -123,7 +123,7 @@ def mixin_path() -> Path:
             return folder
     tried = " nor ".join(str(folder) for folder in candidates)
     raise ContractError(
-        f"metrics.json is neither in {tried}: install the distribution again, or run from a whole checkout"
+        f"metrics.json is neither in {tried}: reinstall kronos-mixin, or run it from a complete checkout"
     )
 
 
@@ -149,7 +149,7 @@ def parse_contract(raw: Any, source: str = "the metric contract") -> Contract:
         contract = _build(raw)
     except (KeyError, TypeError, AttributeError) as error:
         # The checks below need the shape, and report everything else.
-        raise ContractError(f"{source} has not the expected shape: {error!r}") from error
+        raise ContractError(f"{source} does not have the expected shape: {error!r}") from error
     problems = _contradictions(contract)
     if problems:
         raise ContractError(f"{source} contradicts itself:\n" + "\n".join(f"- {line}" for line in problems))

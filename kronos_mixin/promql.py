@@ -96,7 +96,7 @@ def matchers(text: str) -> tuple[Matcher, ...]:
     """Parse label matchers, written as between the braces of a selector. Raises ValueError if there are none."""
     tree = _parse(f"x{{{text}}}")
     if not isinstance(tree, promql.VectorSelector) or tree.matchers.or_matchers or text.rstrip().endswith(","):
-        raise ValueError(f"{text!r} is no list of label matchers")
+        raise ValueError(f"{text!r} is not a list of label matchers")
     found = tuple(_matcher(one) for one in tree.matchers.matchers)
     if not found:
         raise ValueError("there is no label matcher")

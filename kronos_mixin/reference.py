@@ -25,7 +25,7 @@ def section(contract: Contract) -> str:
 
 def reasons(contract: Contract) -> str:
     """A Markdown table of why each metric exists."""
-    return table(("metric", "what it is there for"), ((f"`{m.name}`", m.why) for m in contract.metrics.values()))
+    return table(("metric", "why it exists"), ((f"`{m.name}`", m.why) for m in contract.metrics.values()))
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -51,7 +51,7 @@ class Source:
         """Its folder below vendor/: host/organisation/repository/mixin. Raises VendorError."""
         match = _URL.match(self.remote) or _SCP.match(self.remote)
         if match is None:
-            raise VendorError(f"{self.remote}: is no address such as https://git.example.com/team/kronos.git")
+            raise VendorError(f"{self.remote}: is not an address such as https://git.example.com/team/kronos.git")
         parts = [match["host"], *match["path"].removesuffix("/").removesuffix(".git").split("/")]
         if len(parts) < 3 or any(part in {"", ".", ".."} for part in parts):
             raise VendorError(f"{self.remote}: must name an organisation and a repository, as in .../team/kronos.git")
@@ -73,9 +73,9 @@ def vendor(target: Path, remote: str, ref: str) -> tuple[Path, str]:
     place = target / "vendor" / source.folder
     link = target / "vendor" / NAME
     if not target.is_dir():
-        raise VendorError(f"{target}: is no folder: name that of your repository")
+        raise VendorError(f"{target}: is not a folder: name that of your repository")
     if link.exists() and not link.is_symlink():
-        raise VendorError(f"{link}: is there and no link: move it away, imports would find it instead")
+        raise VendorError(f"{link}: is not a symbolic link: move it away, imports would find it instead")
     declared, locked = _read(target / FILE), _read(target / LOCK)
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{SUBDIR}.") as temporary:
@@ -118,7 +118,7 @@ def outdated(target: Path, remote: str | None = None, ref: str | None = None) ->
     if entry is None or lock is None:
         missing = FILE if entry is None else LOCK
         vendor_it = command("vendor", target, "--remote", "URL", "--ref", "TAG")
-        raise VendorError(f"{target / missing}: names no {NAME}: `{vendor_it}` puts it there")
+        raise VendorError(f"{target / missing}: has no {NAME}: add it with `{vendor_it}`")
     source = Source(entry["source"]["git"]["remote"])
     place = target / "vendor" / source.folder
     problems = []
@@ -126,7 +126,7 @@ def outdated(target: Path, remote: str | None = None, ref: str | None = None) ->
         again = command("vendor", target, "--remote", source.remote, "--ref", entry["version"])
         problems.append(f"{place}: is missing: run `{again}`, or `jb install`")
     elif checksum(place) != lock.get("sum"):
-        problems.append(f"{place}: is not what {LOCK} says: somebody has edited it")
+        problems.append(f"{place}: does not match the sum in {LOCK}: it was edited")
     wanted = ref or entry["version"]
     try:
         refs = _refs(source.remote)
@@ -136,11 +136,11 @@ def outdated(target: Path, remote: str | None = None, ref: str | None = None) ->
         raise
     now = _resolve(refs, wanted)
     if now is None and wanted != lock["version"]:
-        problems.append(f"{source.remote}: has no {wanted} any more")
+        problems.append(f"{source.remote}: no longer has {wanted}")
     elif now is not None and now != lock["version"]:
-        problems.append(f"{wanted} is {now[:12]} by now, and vendored is {lock['version'][:12]}")
+        problems.append(f"{wanted} is now {now[:12]}, but {lock['version'][:12]} is vendored")
     elif ref is None and (newer := _newer(refs, wanted)):
-        problems.append(f"{newer} is out, and vendored is {wanted}")
+        problems.append(f"{newer} is out, but {wanted} is vendored")
     return problems
 
 
@@ -157,7 +157,7 @@ def checksum(folder: Path) -> str:
 def _fetch(remote: str, ref: str, folder: Path) -> str:
     """Unpack the mixin at ``ref`` into ``folder``; return the commit."""
     if ref.startswith("-"):
-        raise VendorError(f"{ref}: is no name of a tag, branch or commit")
+        raise VendorError(f"{ref}: is not the name of a tag, branch or commit")
     checkout = mixin_path().parent
     if (checkout / ".git").exists():
         known = _git("-C", str(checkout), "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", check=False)
@@ -169,7 +169,7 @@ def _fetch(remote: str, ref: str, folder: Path) -> str:
         try:
             _git("-C", clone, "fetch", "--quiet", "--depth", "1", remote, ref)
         except VendorError as error:
-            raise UnreachableError(f"{ref} can't be had from {remote}: {error}") from None
+            raise UnreachableError(f"can't fetch {ref} from {remote}: {error}") from None
         commit = _git("-C", clone, "rev-parse", "FETCH_HEAD^{commit}").decode().strip()
         _unpack(Path(clone), commit, folder)
     return commit
@@ -189,7 +189,7 @@ def _refs(remote: str) -> dict[str, str]:
     try:
         lines = _git("ls-remote", remote).decode().splitlines()
     except VendorError as error:
-        raise UnreachableError(f"{remote} can't be asked: {error}") from None
+        raise UnreachableError(f"can't reach {remote}: {error}") from None
     return {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
 
 
@@ -249,7 +249,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict) or not isinstance(data.get("dependencies", []), list):
         raise VendorError(f"{path}: is not a jsonnetfile with a list of dependencies")
     if data.get("version", 1) != 1:
-        raise VendorError(f"{path}: has version {data['version']}, of which this program knows nothing")
+        raise VendorError(f"{path}: has version {data['version']}, which this program does not know")
     return data
 
 

@@ -1,8 +1,7 @@
-"""Dashboards held against Grafana's own types, as its typed SDK for Python has them.
+"""Checks dashboards against the types of Grafana's SDK for Python.
 
-The SDK reads anything: it drops keys that it does not know, and takes values of any type. So its classes are used as
-a description only, and walked beside the JSON. Which key of the JSON belongs to which attribute of a class is written
-nowhere but in the source of the class's `from_json`.
+The SDK itself accepts anything: it drops unknown keys and takes values of any type. So the JSON is compared with the
+type hints of its classes. Which key belongs to which attribute is only in the source of each class's `from_json`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import Any
 from grafana_foundation_sdk.cog import plugins, variants
 
 with warnings.catch_warnings():
-    # It recommends a newer form of dashboards, which Grafana 10.4 could not read.
+    # It recommends a newer schema, which Grafana 10.4 can't read.
     warnings.filterwarnings("ignore", message="Prefer using dashboardv2")
     from grafana_foundation_sdk.models import dashboard as schema
 
@@ -31,20 +30,20 @@ _MODELS = "grafana_foundation_sdk.models"
 
 
 def problems(dashboard: Mapping[str, Any]) -> list[str]:
-    """Every key that Grafana does not know and every value of another type than it expects, with its path."""
+    """Return all unknown keys and all values of the wrong type, with their paths."""
     plugins.register_default_plugins()
     return list(_object(dashboard, schema.Dashboard, "", None))
 
 
 def _object(value: Any, cls: type, path: str, panel: Mapping[str, Any] | None) -> Iterator[str]:
-    """Hold an object against a class. ``panel`` is the panel around it, whose type decides what some keys hold."""
+    """Check an object against a class. ``panel`` is the panel around it: some keys depend on its type."""
     if not isinstance(value, dict):
         yield f"{path}: must be an object, not {value!r}"
         return
     if cls is schema.Panel:
         panel = value
         if _model(panel) is None:
-            yield f"{path}/type: {panel.get('type')!r} is no panel that the SDK knows"
+            yield f"{path}/type: {panel.get('type')!r} is not a panel type that the SDK knows"
     fields = _fields(cls)
     for key, item in value.items():
         own = _of_panel_kind(cls, key, panel)
@@ -53,20 +52,20 @@ def _object(value: Any, cls: type, path: str, panel: Mapping[str, Any] | None) -
         elif key in fields:
             yield from _value(item, fields[key], f"{path}/{key}", cls, panel)
         else:
-            yield f"{path}/{key}: is no field of {cls.__name__}"
+            yield f"{path}/{key}: is not a field of {cls.__name__}"
     if cls is schema.DynamicConfigValue:
         yield from _override(value, path, panel)
 
 
 def _of_panel_kind(cls: type, key: str, panel: Mapping[str, Any] | None) -> type | None:
-    """The class of what each kind of panel has of its own: its options, and the `custom` settings of its fields."""
+    """The class for keys that depend on the type of panel: `options`, and `custom` of its fields."""
     name = {(schema.Panel, "options"): "Options", (schema.FieldConfig, "custom"): "FieldConfig"}.get((cls, key))
     found: type | None = getattr(_model(panel or {}), name, None) if name else None
     return found
 
 
 def _override(item: Mapping[str, Any], path: str, panel: Mapping[str, Any] | None) -> Iterator[str]:
-    """An override names a field of the configuration by its path, such as `custom.lineWidth`."""
+    """Check an override, which names a property by its path, such as `custom.lineWidth`."""
     name = str(item.get("id", ""))
     if not name:
         yield f"{path}: an override without an id"
@@ -75,13 +74,13 @@ def _override(item: Mapping[str, Any], path: str, panel: Mapping[str, Any] | Non
     cls = _of_panel_kind(schema.FieldConfig, "custom", panel) if first == "custom" else schema.FieldConfig
     key = rest if first == "custom" else name
     if cls is None or key not in _fields(cls):
-        yield f"{path}/id: {name} is no property of a {(panel or {}).get('type')} panel"
+        yield f"{path}/id: {name} is not a property of a {(panel or {}).get('type')} panel"
     else:
         yield from _value(item.get("value"), _fields(cls)[key], f"{path}/value", cls, panel)
 
 
 def _value(value: Any, hint: Any, path: str, owner: type, panel: Mapping[str, Any] | None) -> Iterator[str]:
-    """Hold a value against a type hint of ``owner``."""
+    """Check a value against a type hint of ``owner``."""
     hint = _resolved(hint, owner)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint in (typing.Any, object):
@@ -100,7 +99,7 @@ def _value(value: Any, hint: Any, path: str, owner: type, panel: Mapping[str, An
 def _collection(
     value: Any, kind: type, hint: Any, path: str, owner: type, panel: Mapping[str, Any] | None
 ) -> Iterator[str]:
-    """Hold the items of a list or an object against the hint for one item."""
+    """Check the items of a list or an object against the hint for one item."""
     if not isinstance(value, kind):
         yield f"{path}: must be {'a list' if kind is list else 'an object'}, not {value!r}"
         return
@@ -112,12 +111,12 @@ def _collection(
 def _union(
     value: Any, choices: tuple[Any, ...], path: str, owner: type, panel: Mapping[str, Any] | None
 ) -> list[str]:
-    """No problem if one choice fits, else those of the choice that fits best."""
+    """No problems if one choice fits, else those of the choice that fits best."""
     if value is None and type(None) in choices:
         return []
     resolved = [_resolved(choice, owner) for choice in choices if choice is not type(None)]
     if schema.RowPanel in resolved and isinstance(value, dict):
-        # A row is told from a panel by its type alone.
+        # Only its type tells a row from a panel.
         resolved = [schema.RowPanel if value.get("type") == "row" else schema.Panel]
     found = [list(_value(value, choice, path, owner, panel)) for choice in resolved]
     return min(found, key=len, default=[])
@@ -126,7 +125,7 @@ def _union(
 def _class(value: Any, cls: type, path: str, panel: Mapping[str, Any] | None) -> Iterator[str]:
     if issubclass(cls, enum.Enum):
         if value not in [member.value for member in cls]:
-            yield f"{path}: {value!r} is none of {', '.join(str(member.value) for member in cls)}"
+            yield f"{path}: {value!r} is not one of {', '.join(str(member.value) for member in cls)}"
     elif cls is variants.Dataquery:
         yield from _query(value, path, panel)
     elif cls in (str, bool, int, float):
@@ -138,12 +137,12 @@ def _class(value: Any, cls: type, path: str, panel: Mapping[str, Any] | None) ->
 
 
 def _query(value: Any, path: str, panel: Mapping[str, Any] | None) -> Iterator[str]:
-    """What a query may hold depends on the data source that it asks."""
+    """Check a query against the type of its data source."""
     source = value.get("datasource") or (panel or {}).get("datasource") if isinstance(value, dict) else None
     kind = source.get("type") if isinstance(source, dict) else None
     model = _module(str(kind))
     if not hasattr(model, "Dataquery"):
-        yield f"{path}: asks a data source of the unknown type {kind!r}"
+        yield f"{path}: uses a data source of the unknown type {kind!r}"
     else:
         yield from _object(value, model.Dataquery, path, panel)
 
@@ -162,7 +161,7 @@ def _module(name: str) -> Any:
 
 @functools.cache
 def _fields(cls: type) -> Mapping[str, Any]:
-    """The type hint of each key of the JSON of a class."""
+    """The type hint of each JSON key of a class."""
     hints = {
         name: hint for base in reversed(cls.__mro__) for name, hint in vars(base).get("__annotations__", {}).items()
     }
@@ -176,15 +175,15 @@ def _fields(cls: type) -> Mapping[str, Any]:
             if isinstance(line, ast.Assign) and isinstance(target := line.targets[0], ast.Subscript):
                 key, attribute = ast.literal_eval(node.test.left), ast.literal_eval(target.slice)
                 fields[key] = hints.get(attribute, typing.Any)
-    # The type of a row, for example, is a constant that is only ever written.
+    # The type of a row, for example, is a constant: from_json does not read it.
     if '"type"' in inspect.getsource(cls.to_json):  # type: ignore[attr-defined]
         fields.setdefault("type", str)
     return fields
 
 
 def _resolved(hint: Any, owner: type) -> Any:
-    """A hint that is a text, as most are, in the words of the module of its class."""
+    """Evaluate a hint that is a string, as most are, in the module of its class."""
     text = hint.__forward_arg__ if isinstance(hint, typing.ForwardRef) else hint
     if isinstance(text, str):
-        return eval(text, dict(vars(sys.modules[owner.__module__])))  # noqa: S307 - It is the SDK's own text.
+        return eval(text, dict(vars(sys.modules[owner.__module__])))  # noqa: S307 - It is the SDK's own source.
     return hint

@@ -53,7 +53,7 @@ def _dashboard(dashboard: Mapping[str, Any], uids: set[str]) -> Iterator[str]:
     if not _UID.fullmatch(uid):
         yield f"has the uid {uid!r}: 1 to 40 letters, digits, hyphens and underscores"
     if uid in uids:
-        yield f"has the uid {uid}, as another dashboard has"
+        yield f"has the uid {uid} of another dashboard"
     uids.add(uid)
     for key in ("title", "description"):
         if not dashboard.get(key):
@@ -87,14 +87,14 @@ def _grid(dashboard: Mapping[str, Any]) -> Iterator[str]:
     boxes = [(panel.get("title"), panel.get("gridPos") or {}) for panel in dashboard["panels"]]
     for title, box in boxes:
         if not all(isinstance(box.get(side), int) for side in "xywh"):
-            yield f"{title!r} has no place on the grid in whole numbers"
+            yield f"{title!r} has a gridPos that is not in whole numbers"
             return
         if box["x"] < 0 or box["y"] < 0 or box["w"] < 1 or box["h"] < 1 or box["x"] + box["w"] > _WIDTH:
-            yield f"{title!r} reaches out of the grid"
+            yield f"{title!r} extends beyond the grid"
     for (one, a), (other, b) in itertools.combinations(boxes, 2):
         across = a["x"] < b["x"] + b["w"] and b["x"] < a["x"] + a["w"]
         if across and a["y"] < b["y"] + b["h"] and b["y"] < a["y"] + a["h"]:
-            yield f"{one!r} lies over {other!r}"
+            yield f"{one!r} overlaps {other!r}"
 
 
 def _panel(panel: Mapping[str, Any]) -> Iterator[str]:
@@ -104,10 +104,10 @@ def _panel(panel: Mapping[str, Any]) -> Iterator[str]:
     targets = panel.get("targets", [])
     references = [target.get("refId") for target in targets]
     if len(set(references)) < len(references):
-        yield "has two queries under one letter"
+        yield "has two queries with the same refId"
     for target in targets:
         if target.get("datasource") != panel.get("datasource"):
-            yield f"query {target.get('refId')} asks another data source than the panel"
+            yield f"query {target.get('refId')} uses another data source than the panel"
     if not panel.get("fieldConfig", {}).get("defaults", {}).get("unit"):
         yield "has no unit"
 
@@ -151,7 +151,7 @@ def _steps(steps: list[dict[str, Any]]) -> Iterator[str]:
             yield f"the threshold step at {step.get('value')} has no color"
     values: list[Any] = [step.get("value") for step in steps]
     if values and (values[0] is not None or None in values[1:] or values[1:] != sorted(set(values[1:]))):
-        yield f"threshold steps do not begin at null and rise from there: {values}"
+        yield f"threshold steps must begin at null and rise from there: {values}"
 
 
 def _links(panel: Mapping[str, Any], dashboard: Mapping[str, Any], mixin: Mixin) -> Iterator[str]:
@@ -161,12 +161,12 @@ def _links(panel: Mapping[str, Any], dashboard: Mapping[str, Any], mixin: Mixin)
     for link in links:
         for uid in _LINK.findall(link.get("url", "")):
             if uid not in boards:
-                yield f"the link {link.get('title')!r} leads to {uid}, which is no dashboard of the mixin"
+                yield f"the link {link.get('title')!r} leads to {uid}, which is not a dashboard of the mixin"
                 continue
             there, here = ({v["name"] for v in board["templating"]["list"]} for board in (boards[uid], dashboard))
             carried = {name for name in _used(link["url"]) if not name.startswith("__")}
             for name in sorted((carried - there) & here):
-                yield f"the link {link.get('title')!r} carries {name}, which {uid} does not have"
+                yield f"the link {link.get('title')!r} passes the variable {name}, which {uid} does not have"
 
 
 def _legends(panel: Mapping[str, Any], queries: list[Expression]) -> Iterator[str]:
@@ -181,7 +181,7 @@ def _legends(panel: Mapping[str, Any], queries: list[Expression]) -> Iterator[st
         if labels is None:
             continue
         for label in _not_told(legend, labels):
-            yield f"the legend of {reference} does not tell lines apart that differ in {label}"
+            yield f"the legend of {reference} lacks {label}: lines that differ only in it would have the same name"
         for name in _names(legend, labels):
             if names.setdefault(name, reference) != reference:
                 yield f"lines of {names[name]} and {reference} would both be called {name!r}"

@@ -74,7 +74,7 @@ def check(mixin: Mixin, expressions: Iterable[Expression]) -> Iterator[Finding]:
                 yield Finding("prometheus/kronos-rules.yml", name, sentence)
             later = promql.read(group["rules"][place]["expr"], {}).series.intersection(names[place + 1 :])
             for other in sorted(later):
-                sentence = f"reads {other}, which its group records only afterwards: it would see the last value"
+                sentence = f"reads {other}, which its group records later: it would read the previous value"
                 yield Finding("prometheus/kronos-rules.yml", name, sentence)
 
 

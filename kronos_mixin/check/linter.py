@@ -105,12 +105,12 @@ def check(
             continue
         if not any(waiver.covers(offence) for offence in offences):
             where = f"{waiver.dashboard}, panel {waiver.panel}, series {waiver.series}"
-            yield Finding("kronos_mixin/check/linter.py", waiver.rule, f"is waived without need for {where}")
+            yield Finding("kronos_mixin/check/linter.py", waiver.rule, f"needs no waiver for {where}")
 
 
 def _templates(name: str, dashboard: Mapping[str, Any]) -> Iterator[Offence]:
     if dashboard.get("editable") is not False:
-        yield Offence("uneditable-dashboard", name, "must not be editable: what is changed in Grafana is lost")
+        yield Offence("uneditable-dashboard", name, "must not be editable: changes in Grafana would be lost")
     variables = {variable["name"]: variable for variable in dashboard["templating"]["list"]}
     source = variables.get("datasource", {})
     if (source.get("type"), source.get("query"), source.get("label")) != ("datasource", "prometheus", "Data source"):
@@ -129,7 +129,7 @@ def _templates(name: str, dashboard: Mapping[str, Any]) -> Iterator[Offence]:
             message = f"the variable `{variable['name']}` must reload when the time range changes (refresh: 2)"
             yield Offence("template-on-time-change-reload-rule", name, message)
         if variable["type"] == "query" and not _templated(variable):
-            message = f"the variable `{variable['name']}` must ask the chosen data source"
+            message = f"the variable `{variable['name']}` must use the chosen data source"
             yield Offence("template-datasource-rule", name, message)
 
 
@@ -140,7 +140,7 @@ def _targets(name: str, contract: Contract, expressions: Iterable[Expression]) -
             continue
         offence = _of_panel(name, one.holder["title"])
         if not _templated(one.holder):
-            yield offence("panel-datasource-rule", "must ask the chosen data source", "")
+            yield offence("panel-datasource-rule", "must use the chosen data source", "")
         for selector in one.reading.selectors:
             for label in ("job", "instance"):
                 if (label, "=~", f"${label}") not in selector.matchers:

@@ -32,7 +32,7 @@ _INSTEAD = "# kronos-mixin keeps: "
 Entries = Mapping[str, Sequence[Any]]
 """What to add to each of LISTS: paths of rule files, scrape jobs."""
 
-_UNUSUAL = "is written in a way that can't be added to; afterwards"
+_UNUSUAL = "can't be edited as it is written; the result"
 
 
 def merge(text: str, name: str, entries: Entries, options: Sequence[str] = ()) -> str:
@@ -108,7 +108,7 @@ def _refuse(where: Layout, key: str) -> None:
     line = line_number(where.text, top.value)
     empty = where.text[top.value : top.end]
     if top.kind == "alias":
-        raise MergeError(f"line {line}: {key} is an alias (*...): what it stands for may be used elsewhere, too")
+        raise MergeError(f"line {line}: {key} is an alias (*...): what it refers to may be used elsewhere, too")
     if top.kind == "flow" and (
         top.items or "\n" in empty or top.marked or line != line_number(where.text, top.start)
     ):
@@ -258,7 +258,7 @@ def _prove(old: str, new: str, name: str, entries: Entries) -> None:
         raise MergeError(f"can't be changed without changing {', '.join(sorted(changed))}, too")
     for key in LISTS:
         if held.get(key, []) != [plain(item) for item in entries.get(key, ())]:
-            raise MergeError(f"would not hold in {key} what was put there")
+            raise MergeError(f"would lose what was added to {key}")
 
 
 def _rest(text: str, name: str) -> dict[str, Any]:

@@ -135,7 +135,7 @@ class _Scene:
         try:
             found = self._ask(query)
         except QueryError as error:
-            return [f"Prometheus refuses it: {error}"]
+            return [f"is refused by Prometheus: {error}"]
         named = [(query.name(series.labels), series) for series in found]
         lines += named
         return [*self._empty(query, found, chosen), *_labels(query, found), *_numbers(query, named)]
@@ -151,13 +151,13 @@ class _Scene:
         """Whether it is empty although all series that it reads have data for the chosen values."""
         reads = promql.read(query.expr, dict.fromkeys(self._series)).series
         if unknown := sorted(reads - self._series.keys() - self._silent):
-            yield f"reads {', '.join(unknown)}, of which there is nothing"
+            yield f"reads {', '.join(unknown)}, which has no data"
         elif reads & self._silent or not all(self._has(name, chosen) for name in reads):
             return
         elif not found and not (chosen and self._filtered(query)):
             yield "is empty, though there is data for it"
         elif found and not chosen and self._only_default(query):
-            yield f"is empty, but for its{_DEFAULT}"
+            yield f"is empty except for its{_DEFAULT}"
 
     def _filtered(self, query: Query) -> bool:
         """Whether it is empty only because it hides zeros: nothing happened for the chosen values."""

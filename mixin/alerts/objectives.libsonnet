@@ -1,4 +1,4 @@
-// Will the objectives hold? Each alert has one rule per pair of windows: the long one says that the burn matters, the
+// Will the objectives be met? Each alert has one rule per pair of windows: the long one says that the burn matters, the
 // short one that it still goes on.
 local query = import '../lib/query.libsonnet';
 local text = import '../lib/text.libsonnet';

@@ -1,19 +1,19 @@
-// The metric contract, as rules and dashboards may use it: a metric, label or bucket that the service does not
-// expose is a compile error here, not an empty panel at 3 a.m.
+// The metric contract for rules and dashboards. A metric, label or bucket that the service does not expose is a
+// compile error here, instead of an empty panel later.
 local contract = import '../metrics.json';
 
-// Grafana's ids of the contract's units. All others are counts of something.
+// Grafana's ids for the contract's units. All other units are counts.
 local units = { seconds: 's', bytes: 'bytes' };
 local unitsPerMinute = { requests: 'reqpm' };
 
 {
-  // The labels of a metric, beside those of its target.
+  // The labels of a metric, without those of its target.
   labels(name)::
     if std.objectHas(contract.metrics, name) then std.objectFields(contract.metrics[name].labels)
     else if std.objectHas(contract.external, name) then contract.external[name].labels
     else error 'metrics.json has no metric ' + name,
 
-  // What a panel of a metric starts from: its title, description and unit, and what is counted where that is no unit.
+  // What a panel of a metric starts from: title, description and unit. Counts have an axis label instead of a unit.
   signal(name)::
     local metric = contract.metrics[name];
     {
@@ -23,7 +23,7 @@ local unitsPerMinute = { requests: 'reqpm' };
       [if !std.objectHas(units, metric.unit) then 'axis']: metric.unit,
     },
 
-  // The same for the rate of a counter: per minute, because one request a minute is 0.0167 a second.
+  // The same for the rate of a counter. Per minute, because one request a minute is 0.0167 a second.
   signalPerMinute(name)::
     local metric = contract.metrics[name];
     {
@@ -33,13 +33,13 @@ local unitsPerMinute = { requests: 'reqpm' };
       [if !std.objectHas(unitsPerMinute, metric.unit) then 'axis']: metric.unit + ' per minute',
     },
 
-  // The boundary `le` of a histogram, if it is one. A boundary that is none matches nothing, in silence.
+  // `le`, if it is a bucket boundary of the histogram. Any other value would silently match nothing.
   bucket(histogram, le)::
     local boundaries = contract.buckets[contract.metrics[histogram].buckets];
     if std.member(boundaries, le) then le
     else error le + ' is not a bucket of ' + histogram + '; its buckets are ' + std.join(', ', boundaries),
 
-  // The metrics whose rate is recorded by all of their labels, and in which group of rules.
+  // The metrics whose rate is recorded by all of their labels, each with its rule group.
   recorded:: {
     [name]: contract.metrics[name].rule_group
     for name in std.objectFields(contract.metrics)

@@ -1,4 +1,4 @@
-// A dashboard around panels: variables, time range, links, annotations, and the grid.
+// Makes a dashboard of panels: adds variables, time range, links and annotations, and lays out the grid.
 local panel = import 'panel.libsonnet';
 local query = import 'query.libsonnet';
 local shown = import 'shown.libsonnet';
@@ -6,11 +6,11 @@ local style = import 'style.libsonnet';
 
 local width = 24;  // Grafana's grid is 24 columns wide.
 
-// Grafana's id of a panel is a number, and part of the links that people share. Made from the panel's name, it stays
-// the same when other panels come and go.
+// Grafana's panel ids are numbers, and part of the links that people share. An id made from the panel's name does not
+// change when other panels are added or removed.
 local id(name) = std.parseHex(std.substr(std.md5(name), 0, 6));
 
-// Puts panels on the grid. A row has one height; its panels share the width equally, or by `widths`.
+// Puts panels on the grid, row by row. The panels of a row share its width equally, or by `widths`.
 local place(panels, rows) =
   local named = std.flattenArrays([row.panels for row in rows]);
   local misplaced = [
@@ -18,9 +18,9 @@ local place(panels, rows) =
     for name in std.set(named + std.objectFields(panels))
     if std.count(named, name) != 1 || !std.objectHas(panels, name)
   ];
-  assert misplaced == [] : 'each panel has one place in the rows, but not ' + std.join(', ', misplaced);
+  assert misplaced == [] : '`rows` must list each panel exactly once, and no others; wrong: ' + std.join(', ', misplaced);
   local tops = std.foldl(function(tops, row) tops + [tops[std.length(tops) - 1] + row.height], rows, [0]);
-  // Where the p-th panel of a row begins, in whole columns.
+  // The column in which the p-th panel of a row begins.
   local left(row, p) =
     if row.widths == [] then std.floor(p * width / std.length(row.panels)) else std.sum(row.widths[:p]);
   std.flattenArrays([
@@ -39,8 +39,7 @@ local place(panels, rows) =
     for r in std.range(0, std.length(rows) - 1)
   ]);
 
-// A variable with the values of a label. All also matches series without the label, except for labels that every
-// target has.
+// A variable with the values of a label. `All` also matches series without the label, unless every target has it.
 local labelVariable(label, source) = {
   name: label,
   label: std.asciiUpper(label[0]) + label[1:],
@@ -60,8 +59,8 @@ local labelVariable(label, source) = {
   regex: '',
 };
 
-// Marks on every panel while an alert of ours fires: one per alert, however many routes or instances it is about.
-// Cheap: ALERTS has no series while all is well.
+// Annotations on every panel while one of our alerts fires: one per alert, however many routes or instances it is
+// about. Cheap: while nothing fires, ALERTS has no series.
 local alerts(config) = {
   name: 'Alerts',
   datasource: panel.datasource,
@@ -82,13 +81,13 @@ local alerts(config) = {
   rows(height, rows): [self.row(height, panels) for panels in rows],
 
   // { uid, title, description, variables, source, inputs, panels, rows }. `panels` maps names to panels. `variables`
-  // are labels beside `aggregationLabels` and `job`, which every dashboard has; values of `instance` come from the
-  // targets, all others from the recorded rule `source`. `inputs` are variables that are not labels.
+  // are labels, in addition to `aggregationLabels` and `job`, which every dashboard has. Values of target labels come
+  // from `up`, all others from the recorded rule `source`. `inputs` are variables that are not labels.
   new(config, knobs):
     local q = query(config);
     local ofTarget = q.targetLabels + ['instance'];
     local labels = q.targetLabels + knobs.variables;
-    // Each variable offers what the ones before it leave.
+    // Each variable offers values that match the choice in those before it.
     local series(label, before) =
       local matchers = { [name]: ['$' + name] for name in before };
       if std.member(ofTarget, label) then

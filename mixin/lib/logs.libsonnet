@@ -1,11 +1,11 @@
-// Links to the log lines behind a panel, in Grafana's Explore. They need logs in Loki, so there are none unless
-// `loki.enabled`.
+// Links to the log lines behind a panel, in Grafana's Explore. They need logs in Loki: there are none unless
+// `loki.enabled` is set.
 //
-// Filters are LogQL over the fields of a line, listed in service/OBSERVABILITY.md. Grafana fills in variables, written
-// ${name:pipe}, when the link is opened.
+// Filters are LogQL over the fields of a log line, which service/OBSERVABILITY.md lists. Grafana fills in variables,
+// written ${name:pipe}, when the link is opened.
 local contract = import 'contract.libsonnet';
 
-// Characters that mean something in a URL. Braces stay: Grafana's variables have them.
+// Characters with a meaning in a URL. Not braces: Grafana's variables have them.
 local escapes = [
   ['%', '%25'],
   ['"', '%22'],
@@ -38,16 +38,16 @@ function(config) {
     targetBlank: true,
   }],
 
-  // Lines of any kind.
+  // Log lines of any kind.
   lines(title, filter): link(title, '| json | ' + filter),
 
-  // Requests, one line each; of the chosen routes, if the dashboard has that variable.
+  // The log lines of requests; with `byRoute`, those of the chosen routes.
   requests(title, filter, byRoute=true):
     link(title, std.join(' | ', ['| json', 'event = `request`'] +
                                 (if byRoute then [oneOf('route', ['${route:pipe}'])] else []) +
                                 [filter])),
 
-  // All lines of one request, and the variable that takes its id. It stays out of links, where it is mostly empty.
+  // All log lines of one request, and the variable for its id. It stays out of URLs, where it would mostly be empty.
   ofRequest(title): link(title, '|= `${request_id:percentencode}`'),
   requestVariable: if !config.loki.enabled then [] else [{
     name: 'request_id',

@@ -1,4 +1,4 @@
-// Panels as Grafana stores them: timeseries and stat, which can be drawn without a Grafana server (proof/pictures).
+// Panels as Grafana stores them. Only timeseries and stat: proof/pictures can draw these without a Grafana server.
 local style = import 'style.libsonnet';
 
 local datasource = { type: 'prometheus', uid: '${datasource}' };
@@ -31,7 +31,7 @@ local panel(type, knobs, instant) = {
   },
 };
 
-// A constant series: unlike a threshold of Grafana's, it has a name in the legend and the axis reaches it.
+// Limits are constant series: unlike Grafana's thresholds, they have a name in the legend, and the axis includes them.
 local limitNames(knobs) = if std.objectHas(knobs, 'limits') then std.objectFields(knobs.limits) else [];
 local limitQueries(knobs) = [
   { expr: 'vector(' + knobs.limits[name] + ')', legend: name }
@@ -45,29 +45,29 @@ local limitQueries(knobs) = [
 
   // Lines over time: { title, description, unit, queries, interval, axis, min, reach, log, whole, limits, stack,
   // narrow, overrides, empty, links }.
-  // `axis` says what is counted where `unit` can't. The axis reaches from 0 to `reach` at least; `whole` keeps it to
-  // whole numbers, `log` makes it logarithmic. `limits` maps names to values in PromQL, drawn as dashed lines. `narrow`
-  // panels have no room for numbers in the legend.
+  // `axis` is the label of the axis, for counts without a `unit`. The axis goes from 0 to at least `reach`; `whole`
+  // allows only whole numbers, `log` makes it logarithmic. `limits` maps names to values in PromQL, drawn as dashed
+  // lines. `narrow` panels have no room for numbers in the legend.
   timeseries(knobs): panel('timeseries', knobs { queries+: limitQueries(knobs) }, false) {
     local isSet(knob) = std.objectHas(knobs, knob) && knobs[knob],
     local isLog = isSet('log'),
     local isSeconds = knobs.unit == 's',
-    // Grafana's own axis for nothing but zeros is absurd.
+    // If all values are 0, Grafana would choose an absurd range.
     local reach =
       if std.objectHas(knobs, 'reach') then [knobs.reach]
       else if isSet('whole') then [2]
       else [],
 
-    // The smallest step. A smaller one would fall between two points of a series.
+    // The minimum step. With a smaller one there would be steps without a sample.
     interval: knobs.interval,
-    // `batch` in the legend, not /v1/predict/batch.
+    // Show `batch` in the legend, not /v1/predict/batch.
     transformations: [{
       id: 'renameByRegex',
       options: { regex: '^(.*)/v1/predict/(.*)$', renamePattern: '$1$2' },
     }],
     fieldConfig+: {
       defaults+: {
-        // 100 s, a tick of the log axis, would be 1.67 mins.
+        // With unit `s`, the tick at 100 s of a log axis would read 1.67 mins.
         [if isLog && isSeconds then 'unit']: 'suffix:s',
         [if !isLog then 'min']: if std.objectHas(knobs, 'min') then knobs.min else 0,
         [if isSet('whole') then 'decimals']: 0,
@@ -75,7 +75,7 @@ local limitQueries(knobs) = [
         custom: {
           drawStyle: 'line',
           lineWidth: 2,
-          // Overlapping areas would mix into colours that the legend doesn't have.
+          // Overlapping areas would mix to colours that are not in the legend.
           fillOpacity: if isSet('stack') then 40 else 0,
           [if isSet('stack') then 'stacking']: { mode: 'normal', group: 'A' },
           showPoints: 'never',
@@ -89,7 +89,7 @@ local limitQueries(knobs) = [
       overrides+: style.limits(limitNames(knobs)),
     },
     options: {
-      // Below: a table on the right would take more than a third of the width.
+      // At the bottom: a table on the right would take more than a third of the width.
       legend: {
         displayMode: 'list',
         placement: 'bottom',
@@ -100,10 +100,10 @@ local limitQueries(knobs) = [
     },
   },
 
-  // One number now: { title, description, unit, decimals, mode, size, names, queries, steps, overrides, empty,
+  // The current value: { title, description, unit, decimals, mode, size, names, queries, steps, overrides, empty,
   // links }.
-  // `steps` are thresholds, from style.libsonnet. `mode` is 'value_and_name' where the name matters; `names` is a
-  // regular expression whose first group is shown of a name.
+  // `steps` are thresholds from style.libsonnet. `mode` is 'value_and_name' where the name matters. Names are shortened
+  // to the first group of the regular expression `names`.
   stat(knobs): panel('stat', knobs, true) {
     [if std.objectHas(knobs, 'names') then 'transformations']: [{
       id: 'renameByRegex',
@@ -113,7 +113,7 @@ local limitQueries(knobs) = [
       [if std.objectHas(knobs, 'decimals') then 'decimals']: knobs.decimals,
       color: { mode: 'thresholds' },
       thresholds: { mode: 'absolute', steps: knobs.steps },
-      // No requests yet is neither good nor bad. No instance (`empty`) is bad.
+      // `No requests yet` is neither good nor bad; no instance (`empty`) is bad.
       [if !std.objectHas(knobs, 'empty') then 'mappings']: [{
         type: 'special',
         options: { match: 'null', result: { color: style.neutral, index: 0 } },
@@ -125,7 +125,7 @@ local limitQueries(knobs) = [
       justifyMode: 'center',
       orientation: 'auto',
       reduceOptions: { calcs: ['lastNotNull'], fields: '', values: false },
-      // The number alone; with names only where there are several.
+      // `auto` shows names only if there are several values.
       textMode: if std.objectHas(knobs, 'mode') then knobs.mode else 'auto',
       [if std.objectHas(knobs, 'size') then 'text']: { titleSize: knobs.size, valueSize: knobs.size },
     },

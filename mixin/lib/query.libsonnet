@@ -1,5 +1,5 @@
-// Words for PromQL. Each takes and gives strings or recorded rules; strings are joined with `+`, because `%` is
-// twenty times slower in the C++ implementation.
+// Builds PromQL. Functions take and return strings or recorded rules. Strings are joined with `+`, because `%` is twenty
+// times slower in the C++ implementation.
 //
 // Matchers are objects: { route: 'unmatched' } is route="unmatched", { status: ['error', 'timeout'] } is
 // status=~"error|timeout", { status: { not: ['error', 'timeout'] } } is status!~"error|timeout".
@@ -12,7 +12,7 @@ local matcher(label, value) =
 
 local braces(matchers) = if matchers == [] then '' else '{' + std.join(', ', matchers) + '}';
 
-// A label that the series does not have would match nothing, in silence.
+// A matcher on a label that the series lacks would silently match nothing.
 local checked(series, known, matchers) = [
   if std.member(known, label) then matcher(label, matchers[label])
   else error series + ' has no label ' + label
@@ -28,7 +28,7 @@ local seconds(duration) =
     else { total: sum.total, digits: sum.digits + char };
   std.foldl(step, std.stringChars(duration), { total: 0, digits: '' }).total;
 
-// Once a rate is taken, a counter is no total any more.
+// The rate of a counter is not a total.
 local withoutTotal(name) =
   local length = std.length(name);
   if name[length - 6:] == '_total' then name[:length - 6] else name;
@@ -49,10 +49,10 @@ function(config) {
   count(labels, expr): 'count by ' + q.by(labels) + ' (' + expr + ')',
   on(labels): 'on ' + q.by(labels),
 
-  // A ratio that is absent, not NaN, while nothing happens: one NaN in a window turns every average over it into NaN.
+  // A ratio that is absent, not NaN, while nothing happens: a single NaN would make every average over it NaN.
   ratio(part, whole): part + ' / (' + whole + ' > 0)',
 
-  // A metric as it is scraped, and the buckets of one that is a histogram.
+  // A metric as scraped, and the series of a histogram.
   local scraped(name, labels, matchers) =
     name + braces([config.selector] + checked(name, targetLabels + ['instance'] + labels, matchers)),
   raw(metric, matchers={}): scraped(metric, contract.labels(metric), matchers),
@@ -63,15 +63,15 @@ function(config) {
   rate(expr): 'rate(' + expr + '[' + config.rateWindow + '])',
   increase(expr, window): 'increase(' + expr + '[' + window + '])',
 
-  // A recorded rule, and a series of it. The name says which labels it keeps; aggregationLabels are left out, so
-  // that a name does not depend on where the mixin is used.
+  // A recorded rule, and selectors of it. Its name lists the labels that it keeps, except aggregationLabels: a name must
+  // not depend on where the mixin is used.
   record(labels, metric, operation, expr):
     local name = std.join('_', ['job'] + labels) + ':' + withoutTotal(metric) + ':' + operation;
     { name:: name, labelNames:: labels, record: name, expr: expr },
   read(rule, matchers={}): rule.name + braces(checked(rule.name, targetLabels + rule.labelNames, matchers)),
   readOver(rule, window, matchers={}): 'avg_over_time(' + q.read(rule, matchers) + '[' + window + '])',
 
-  // The commonest rule: the rate of a counter, or of a histogram's buckets, by all of its labels, summed over instances.
+  // The most common rule: the rate of a counter or of a histogram's buckets, by all labels, summed over instances.
   recordRate(metric):
     local buckets = contract.isHistogram(metric);
     local labels = contract.labels(metric) + (if buckets then ['le'] else []);

@@ -1,5 +1,5 @@
-// Queries of panels, and whole panels that start from the metric contract. `variables` are the dashboard's, beside
-// `aggregationLabels` and `job`: every series is filtered by those that it has as labels.
+// Queries of panels, and whole panels made from the metric contract. `variables` are those of the dashboard, in addition
+// to `aggregationLabels` and `job`. Every series is filtered by the variables that are among its labels.
 local contract = import 'contract.libsonnet';
 local panel = import 'panel.libsonnet';
 local query = import 'query.libsonnet';
@@ -18,13 +18,13 @@ function(config, rules, variables) {
 
   sum(by, expr): 'sum' + (if by == [] then '' else ' by (' + std.join(', ', by) + ')') + ' (' + expr + ')',
 
-  // A recorded series over each step of the panel, so that a wide step loses no spike: its mean, or for what
-  // saturates its maximum.
+  // A recorded series over each step of the panel, so that wide steps lose no spikes: its mean, or, for saturation, its
+  // maximum.
   averaged(rule, matchers={}, window='$__interval'):
     'avg_over_time(' + read(rule, matchers) + '[' + window + '])',
   highest(rule): 'max_over_time(' + read(rule) + '[$__interval])',
 
-  // Its value now. Over a window of one evaluation interval it would be empty while an evaluation runs.
+  // Its current value. A window of one evaluation interval would be empty while an evaluation runs.
   now(rule): read(rule),
 
   // A recorded rate, per minute.
@@ -34,7 +34,7 @@ function(config, rules, variables) {
   raw(metric, matchers={}): q.raw(metric, ofInstance(metric) + matchers),
   rawRate(metric): 'rate(' + shown.raw(metric) + '[$__rate_interval])',
 
-  // The share of bad requests by route; what they consist of, as shares of all requests.
+  // The share of bad requests by route; its parts by a label, as shares of all requests.
   share(badRate, whole): q.ratio(
     shown.sum(['route'], shown.averaged(badRate)),
     shown.sum(['route'], shown.averaged(whole))
@@ -48,11 +48,11 @@ function(config, rules, variables) {
     'histogram_quantile(0.' + name[1:] + ', ' + shown.sum(by + ['le'], buckets) + ') and ' +
     shown.sum(by, observed) + ' > 0',
 
-  // Panels over recorded series, and over scraped ones.
+  // Panels of recorded series, and of raw metrics.
   timeseries(knobs): panel.timeseries(knobs { interval: config.evaluationInterval }),
   rawTimeseries(knobs): panel.timeseries(knobs { interval: config.scrape.interval }),
 
-  // Panels of one metric: title, description and unit come from the contract, `knobs` change what they must.
+  // Panels of one metric. Title, description and unit come from the contract; `knobs` override them.
 
   // A counter's recorded rate by one of its labels.
   perMinute(counter, by, knobs={}): shown.timeseries(contract.signalPerMinute(counter) {
@@ -61,7 +61,7 @@ function(config, rules, variables) {
     reach: 1,
   } + knobs),
 
-  // Quantiles of a recorded histogram by one of its labels, or by none.
+  // Quantiles of a recorded histogram, by some of its labels or none.
   quantiles(histogram, by, knobs={}, names=['p50', 'p95', 'p99']): shown.timeseries(contract.signal(histogram) {
     local rule = rules[histogram],
     local legend = ['{{' + label + '}}' for label in by],
@@ -82,7 +82,7 @@ function(config, rules, variables) {
     queries: [panel.query(shown.raw(metric), '{{instance}}')],
   } + knobs),
 
-  // The mean of a histogram. For small whole numbers a quantile would be a guess between two buckets.
+  // The mean of a histogram. For small whole numbers, interpolated quantiles mislead.
   mean(metric, by, knobs={}): shown.rawTimeseries(contract.signal(metric) {
     local rate(series) = shown.sum([by], 'rate(' + series + '[$__rate_interval])'),
     title+: ' (mean)',
@@ -103,8 +103,8 @@ function(config, rules, variables) {
     queries: [panel.query(quantile('p95', ['instance'], rate({}), rate({ le: '+Inf' })), '{{instance}}')],
   } + knobs),
 
-  // The share of good requests over the chosen time. A warning below the target, where the error budget shrinks; bad
-  // at the burn rate that pages.
+  // The share of good requests over the time range. Below the target, where the error budget shrinks, it is a warning;
+  // at the burn rate that pages, it is bad.
   kept(objective): {
     local pages = [std.parseJson(burn.factor) for burn in config.objectives.burn if burn.severity == 'critical'],
     local target = std.parseJson(objective.target),
@@ -119,30 +119,30 @@ function(config, rules, variables) {
       else style.below(std.max(0, std.round((1 - std.minArray(pages) * (1 - target)) * 1e6) / 1e6), target),
   },
 
-  // What is left of an objective's error budget.
+  // The share of an objective's error budget that is left.
   left(objective): {
     unit: 'percentunit',
     queries: [panel.query('min by (job) (' + shown.now(objective.budget) + ')', '{{job}}')],
     steps: style.below(0, std.parseJson(config.objectives.budgetLow)),
   },
 
-  // Our alerts that fire. Those without a label, such as one about a missing target, show under any value of it.
+  // Our firing alerts. Alerts that lack a label, such as one about a missing target, match any value of its variable.
   firing(matchers=[]):
     'ALERTS{' + std.join(', ', ['alertname=~"Kronos.*"', 'alertstate="firing"'] + matchers + [
       label + '=~"$' + label + '|"'
       for label in config.aggregationLabels
     ] + ['job=~"$job"']) + '}',
 
-  // The window of the recorded rates, for titles.
+  // For titles: the window of the recorded rates.
   window: ' (' + config.rateWindow + ')',
 
-  // The latency objective of each route, for a panel's limits.
+  // For `limits` of a panel: the latency objective of each route.
   latencyObjectives: {
     ['objective ' + route]: config.objectives.latency.seconds[route]
     for route in std.objectFields(config.objectives.latency.seconds)
   },
 
-  // A link to another dashboard, unless that is switched off. `labels` are the variables that both have.
+  // A link to another dashboard, unless that is disabled. `labels` are the variables that both have.
   linkTo(name, title, labels=[]): if !config.dashboards[name].enabled then [] else [{
     title: title,
     url: '/d/' + config.dashboards[name].uid + '?${__url_time_range}' +

@@ -1,9 +1,9 @@
-// Refuses knobs that do not exist or have another type than their default, and a selector of another job than the one
-// that is scraped: a misspelt override would otherwise be ignored in silence. It looks at `_config.kronos` alone, so
-// that mixins can be summed. The tool `kronos-mixin` knows more about values.
+// Refuses unknown knobs, knobs of another type than their default, and a selector of another job than the scraped one:
+// mistakes that would otherwise go unnoticed. Only looks at `_config.kronos`, so that mixins can be added up. The tool
+// `kronos-mixin` also checks values.
 local defaults = (import '../config.libsonnet')._config.kronos;
 
-// An empty object among the defaults is one that users fill with names of their own.
+// Users fill an object that is empty by default with names of their own.
 local wrong(known, given, path) = std.flattenArrays([
   if !std.objectHas(known, key) then ['No such knob: ' + path + '.' + key]
   else if std.type(known[key]) != std.type(given[key])
@@ -37,7 +37,7 @@ local jobs(selector) =
          '_config.kronos.selector is ' + config.selector + ', which never matches job ' + missed[0] +
          ' of scrape.job or expectedTargets. Set _config.kronos.job instead: all three follow it.',
 
-  // For the tool, which asks for what these assertions can't tell: where a knob was set, and which one was meant.
+  // The tool turns these assertions off and checks by itself: it can tell where a knob was set, and suggest another.
   kronosStrict:: true,
   kronosDefaults:: defaults,
 }

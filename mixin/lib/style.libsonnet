@@ -1,5 +1,6 @@
-// One thing, one colour, on every panel. The palette is Okabe and Ito's, with a few of Tol's: colour-blind readers can
-// tell it apart on white and on black. The batch route is dashed as well. Lists are overrides; the later one wins.
+// The same thing has the same colour on every panel. The palette is Okabe and Ito's with some of Tol's colours, which
+// colour-blind readers can tell apart on white and on black. The batch route is also dashed. Lists are field overrides;
+// later ones win.
 local colours = {
   blue: '#0072B2',
   sky: '#56B4E9',
@@ -13,7 +14,7 @@ local colours = {
   grey: '#999999',
 };
 
-// Properties of lines by a regular expression over their names.
+// Properties of lines whose name matches a regular expression.
 local override(regex, properties) = {
   matcher: { id: 'byRegexp', options: regex },
   properties: [{ id: id, value: properties[id] } for id in std.objectFields(properties)],
@@ -23,7 +24,7 @@ local fixed(colour) = { color: { mode: 'fixed', fixedColor: colour } };
 
 local coloured(names) = [override('/^' + name + '( |$)/', fixed(names[name])) for name in std.objectFields(names)];
 
-// Good and bad. They differ in brightness too, for those who can't tell red from green.
+// These differ in brightness too, for readers who can't tell red from green.
 local standing = {
   good: colours.green,
   warning: '#D58A00',
@@ -32,17 +33,17 @@ local standing = {
   neutral: '#7A7F87',
 };
 
-// Thresholds: the first colour, then another from each value on.
+// Threshold steps: the first colour, then [value, colour] pairs.
 local steps(first, others) =
   [{ value: null, color: standing[first] }] + [{ value: one[0], color: standing[one[1]] } for one in others];
 
 standing {
-  // Limits, by name.
+  // Lines of limits, by name.
   limits(names): [
     {
       matcher: { id: 'byName', options: std.strReplace(name, '/v1/predict/', '') },
       properties: [
-        // A named colour: Grafana adapts it to the theme.
+        // Grafana adapts named colours to the theme.
         { id: 'color', value: { mode: 'fixed', fixedColor: 'red' } },
         { id: 'custom.lineStyle', value: { fill: 'dash', dash: [10, 6] } },
         { id: 'custom.fillOpacity', value: 0 },
@@ -52,10 +53,10 @@ standing {
     for name in names
   ],
 
-  // Shades while an alert fires. Grey, because several may overlap, on top of the lines.
+  // Alert annotations. Grey, because several may overlap on top of the lines.
   annotation: standing.neutral,
 
-  // Thresholds: bad below `bad`, good from `good` on, a warning between the two.
+  // Thresholds: bad below `bad`, good from `good` on, a warning in between.
   below(bad, good): steps('bad', [[bad, 'warning'], [good, 'good']]),
   warnBelow(good): steps('warning', [[good, 'good']]),
 
@@ -67,8 +68,7 @@ standing {
   // No thresholds.
   plain: steps('neutral', []),
 
-  // Lines that stay at 0 are left out of plot and legend. Hiding them altogether would take the axis away too while
-  // nothing happens.
+  // Hides lines that stay at 0, in plot and legend. Not by `viz: true`: with all lines hidden there would be no axis.
   happened: [{
     matcher: { id: 'byValue', options: { reducer: 'max', op: 'lte', value: 0 } },
     properties: [
@@ -77,7 +77,7 @@ standing {
     ],
   }],
 
-  // Dashes only, where the colour says something else.
+  // For panels where the colour means something else: only the dashes.
   routes: [override('/\\bbatch$/', { 'custom.lineStyle': { fill: 'dash', dash: [10, 6] } })],
 
   // Lines that differ by route alone.
@@ -100,7 +100,7 @@ standing {
     'error': colours.vermilion,
   }),
 
-  // The colour of the status that a rejection ends with.
+  // In the colour of the status that a rejection leads to.
   rejections: coloured({
     rate_limited: colours.olive,
     too_large: colours.teal,
@@ -111,7 +111,7 @@ standing {
     draining: colours.purple,
   }),
 
-  // Clients over their limit, below the line of all of them.
+  // Clients over their limit, stacked below the line of their total.
   clients: self.parts(['limited: .*']) + [override('/^limited: /', { color: { mode: 'palette-classic-by-name' } })],
 
   loadOutcomes: coloured({ not_found: colours.blue, invalid: colours.orange, 'error': colours.vermilion }),
@@ -140,7 +140,7 @@ standing {
 
   processingStages: coloured({ preprocess: colours.sky, postprocess: colours.pink }),
 
-  // Requests that break an objective, and all that count for it.
+  // Requests that miss an objective, and all that count for it.
   objectives: coloured({
     failed: colours.vermilion,
     slow: colours.vermilion,
@@ -148,11 +148,11 @@ standing {
     all: colours.green,
   }),
 
-  // Objectives are about p95: it stands out.
+  // p95 stands out, because objectives are about it.
   quantiles: coloured({ p50: colours.sky, p95: colours.orange, p99: colours.pink }) +
              [override('/^p(50|99)( |$)/', { 'custom.lineWidth': 1 })],
 
-  // Names in a given order, such as windows from short to long.
+  // Ordered names, such as windows from short to long.
   inOrder(names):
     local order = [colours.vermilion, colours.orange, colours.sky, colours.purple, colours.grey];
     coloured({ [names[index]]: order[index % std.length(order)] for index in std.range(0, std.length(names) - 1) }),

@@ -1,4 +1,4 @@
-// Where an alert happened, in words: only labels that the alert has are named.
+// Where an alert happened, in words. Only labels that the alert has are named.
 function(config) {
   local places = std.join('', [
     '{{ with $labels.' + label + ' }} in ' + label + ' {{ . }}{{ end }}'

@@ -1,9 +1,9 @@
-// Every recorded series, in its group, under the name that alerts and dashboards call it by. The rate of a metric that
-// has a `rule_group` in metrics.json goes by the metric's name and needs no line here; what takes more is told below.
-// What more than one reader aggregates is recorded once; a quantile never is: it can't be aggregated any further.
+// All recorded series: by the name under which alerts and dashboards refer to them, and in groups. If a metric has a
+// `rule_group` in metrics.json, its rate is recorded under the metric's name and needs no line here.
+// Aggregations with more than one reader are recorded; quantiles never are, because they can't be aggregated further.
 //
-// Records are locals and not fields of one object, because the C++ implementation evaluates a field anew each time it
-// is read, but a local only once.
+// Records are locals, not fields of one object: the C++ implementation evaluates a field each time it is read, a local
+// only once.
 local contract = import '../lib/contract.libsonnet';
 local query = import '../lib/query.libsonnet';
 
@@ -14,9 +14,9 @@ function(config)
   local rate = 'rate' + config.rateWindow;
   assert q.seconds(knobs.sparseWindow) > q.seconds(config.rateWindow) : 'requests.sparseWindow must be longer than rateWindow';
 
-  // One kind of bad request: its rate, its share of `whole`, and how many there were within the guard's window. The
-  // share exists twice: over the rate window, and over the longer one that bridges the gaps of sparse traffic, made
-  // from recorded rates, because raw counters would be read many times over.
+  // One kind of bad request: its rate, its share of `whole`, and the number within the guard window. The share is
+  // recorded over the rate window, and over the longer window for sparse traffic, where it is computed from recorded
+  // rates: reading the raw counters would cost much more.
   local bad(metric, badRate, whole, badCount) =
     local recorded = q.record(['route'], metric, rate, badRate);
     local ratio = q.record(['route'], metric, 'ratio_' + rate, q.ratio(q.read(recorded), q.read(whole)));
@@ -41,7 +41,7 @@ function(config)
   local endedCount(statuses) =
     q.sum(['route'], q.increase(q.raw('kronos_requests_total', { status: statuses }), knobs.guardWindow));
 
-  // What shares are taken of: success and failure. Refused and cancelled requests are neither.
+  // The denominator of ratios: success and failure. Refused and cancelled requests are neither.
   local eligible =
     q.record(['route'], 'kronos_requests_eligible', rate, ended(['success'] + knobs.failedStatuses));
   local failed =
@@ -52,9 +52,9 @@ function(config)
   local seconds = 'kronos_request_duration_seconds';
   local durations = q.recordRate(seconds);
 
-  // Requests whose time counts: admitted, not ended by a fault of the service other than slowness, and not given up
-  // by the caller before the objective had passed. One given up AFTER it is a slow one, or a hang in which every
-  // caller gives up would look like silence. `buckets` gives the buckets that match: as rates, or as counts.
+  // Requests whose duration counts: admitted, not ended by a fault of the service other than slowness, and not
+  // cancelled by the caller before the objective. One cancelled AFTER it counts as slow: otherwise a hang in which
+  // every caller gives up would not show. `buckets` selects buckets, as rates or as counts.
   local withinObjective(buckets, statuses) = std.join(' or ', [
     assert std.member(contract.values('api_route'), route) :
            'objectives.latency.seconds names ' + route + ', which is no route of the service';
@@ -66,13 +66,13 @@ function(config)
     ' - ' + q.sum(['route'], withinObjective(buckets, statuses));
   local timedRate(matchers) = q.read(durations, matchers);
   local timedCount(matchers) = q.increase(q.buckets(seconds, matchers), knobs.guardWindow);
-  // The difference of two rates may miss 0 by a rounding error.
+  // Rounding can make the difference of two rates slightly negative.
   local slowOf(buckets) = 'clamp_min(' + timedWithout(buckets, ['cancelled', 'success']) + ', 0)';
 
   local timed = q.record(['route'], 'kronos_requests_timed', rate, timedWithout(timedRate, 'cancelled'));
   local slow = bad('kronos_requests_slow', slowOf(timedRate), timed, slowOf(timedCount));
 
-  // The model alone, and its share of requests that are over the objective before queueing is added.
+  // Model time, and the share of requests for which it alone exceeds the objective.
   local modelSeconds = 'kronos_model_inference_seconds';
   local inference = q.recordRate(modelSeconds);
   local slowInferences(buckets) = 'clamp_min(' + q.sum(['route'], buckets({ le: '+Inf' })) + ' - ' + q.sum(
@@ -91,16 +91,15 @@ function(config)
     slowInferences(function(matchers) q.increase(q.buckets(modelSeconds, matchers), knobs.guardWindow))
   );
 
-  // Every window that an alert asks for. Where a short one can be empty at sparse traffic, the sparse window stands
-  // in for it.
+  // Every window that a burn alert reads. At sparse traffic a short one may be empty: then the sparse window is read.
   local windows = std.set(std.flattenArrays([
     [burn.long, burn.short] +
     (if q.seconds(burn.short) < q.seconds(knobs.sparseWindow) then [knobs.sparseWindow] else [])
     for burn in objectives.burn
   ]));
 
-  // An objective: what broke it and what counted, the share of the former over every window that an alert asks for,
-  // and what is left of the error budget (1: all; below 0: overspent).
+  // An objective: rates of bad and of all valid requests, the ratio over every window of a burn alert, and the share of
+  // the error budget that is left (1: all; below 0: overspent).
   local objective(name, badRate, validRate) =
     local target = objectives[name].target;
     local metric = 'kronos_' + name;
@@ -147,8 +146,8 @@ function(config)
     q.max([], q.ratio(q.raw('kronos_queue_depth'), q.raw('kronos_queue_capacity')))
   );
 
-  // Rules of one group are evaluated in order: the rates of metrics come first, then these, and what others read
-  // stands before them.
+  // Rules of one group are evaluated in order: first the rates of metrics, then these. A record comes before those
+  // that read it.
   local groups = [
     ['kronos-requests', [{ eligible: eligible }, { failed: failed }, { timedOut: timedOut }]],
     ['kronos-latency', [{ timed: timed }, { slow: slow }]],
@@ -170,7 +169,7 @@ function(config)
   assert unknown == [] : 'metrics.json names the rule groups ' + std.join(', ', unknown) + ', which are not in records.libsonnet';
 
   plain + std.foldl(function(all, group) std.foldl(function(sum, named) sum + named, group[1], all), groups, {}) + {
-    // In the order in which they are evaluated.
+    // In order of evaluation.
     groups: [
       {
         name: group[0],

@@ -1,1 +1,1 @@
-"""The story that fills a Prometheus: one day, back-filled, or a few minutes with the real service."""
+"""Fills a Prometheus with data: a made-up day, back-filled, or a minute of the real service."""

@@ -1,8 +1,8 @@
-"""Hours of history in seconds: the story's day in a Prometheus database, with the rules and alerts of the mixin.
+"""Back-fills a Prometheus database with the day of the story, and with the mixin's rules and alerts over it.
 
-promtool makes blocks out of OpenMetrics text. Rules become range queries, as `promtool tsdb create-blocks-from rules`
-does it; but that writes a block for each rule and two hours, 700 for a day, and leaves out the alerts. Here all rules
-that don't read one another share one input, and alerts get their `for` and `keep_firing_for`.
+promtool makes blocks of OpenMetrics text. Rules are evaluated by range queries, as in `promtool tsdb
+create-blocks-from rules`. But that writes a block per rule and two hours, 700 for a day, and leaves out alerts. Here,
+rules that do not read one another share their blocks, and alerts honour `for` and `keep_firing_for`.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ STEP = 60
 """Seconds between scrapes, and between evaluations of the rules."""
 
 FLAGS = ("--storage.tsdb.retention.time=100y",)
-"""The day lies in the past, and must not be swept away."""
+"""The day lies in the past: keep its blocks."""
 
 _BLOCK = 2 * 3600
-"""Seconds of one block: promtool reads its whole input once for each, so each gets an input of its own."""
+"""Seconds in a block. promtool reads its whole input once for each block, so each block gets an input of its own."""
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
 
 def compile_for_history(overrides: Mapping[str, Any] | None = None) -> Mixin:
-    """The mixin at the pace of the history, through its configuration alone."""
+    """Evaluate the mixin with the intervals of the history."""
     pace = {"evaluationInterval": f"{STEP}s", "scrape": {"interval": f"{STEP}s"}}
     return evaluate(mixin_path(), {"kronos": pace | dict(overrides or {})})
 
 
 def fill(tools: Tools, mixin: Mixin, folder: Path, hours: float = 24) -> Requests:
-    """Write the last `hours` of the day into `folder/data`, and return the requests that they tell of.
+    """Write the last `hours` of the day into `folder/data`, and return all requests of the day.
 
-    Raises CheckFailed with promtool's words.
+    Raises CheckFailed, with the message of promtool.
     """
     contract = load_contract()
     told = requests(contract)
@@ -70,12 +70,12 @@ def fill(tools: Tools, mixin: Mixin, folder: Path, hours: float = 24) -> Request
 
 
 def serve(tools: Tools, data: Path) -> Prometheus:
-    """A Prometheus over the database, which scrapes and evaluates nothing."""
+    """A Prometheus that serves the database; it scrapes and evaluates nothing."""
     return Prometheus(tools, {"global": {"scrape_interval": f"{STEP}s"}}, data=data, flags=FLAGS)
 
 
 def levels(mixin: Mixin, contract: Contract) -> list[list[dict[str, Any]]]:
-    """The recording rules, those first that read only metrics, then those that read the former, and so on."""
+    """Group the recording rules: those that read only metrics, then those that read the first group, and so on."""
     rules = [rule for group in mixin.rules for rule in group["rules"]]
     known: dict[str, promql.Labels | None] = dict.fromkeys(contract.all_exposed_series())
     known |= {rule["record"]: None for rule in rules}
@@ -109,7 +109,7 @@ def _alert(api: Api, rule: Mapping[str, Any], times: list[float]) -> Iterator[ex
 
 
 def _evaluated(api: Api, rule: Mapping[str, Any], times: list[float]) -> Iterator[tuple[dict[str, str], Numbers]]:
-    """Labels and values of what a rule's expression gives; NaN where it gives nothing."""
+    """Labels and values of the result of a rule's expression; NaN where it has none."""
     for series in api.query_range(rule["expr"], times[0], times[-1], STEP):
         values = np.full(len(times), np.nan)
         for at, value in series.points:
@@ -119,7 +119,7 @@ def _evaluated(api: Api, rule: Mapping[str, Any], times: list[float]) -> Iterato
 
 
 def seconds(duration: str) -> float:
-    """A Prometheus duration, as in "1h30m", in seconds."""
+    """Seconds in a Prometheus duration such as "1h30m"."""
     return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)(ms|[smhdwy])", duration))
 
 
@@ -142,7 +142,7 @@ def states(met: npt.NDArray[np.bool_], wait: float, keep: float) -> npt.NDArray[
 
 
 def write_blocks(tools: Tools, folder: Path, data: Path, series: list[exposition.Series], times: list[float]) -> None:
-    """One input for each block, two at once."""
+    """Write an input for each block, and have promtool convert two at a time."""
     parts: dict[int, list[int]] = {}
     for place, time in enumerate(times):
         parts.setdefault(int(time // _BLOCK), []).append(place)

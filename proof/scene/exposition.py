@@ -1,7 +1,7 @@
 """What Prometheus would have scraped on the day of the story: every series of the contract, as OpenMetrics text.
 
-The contract says which series there are. A counter or histogram of which the story says nothing is counted once for
-each forecast, under one label value after the other, so that its panels have data; a gauge must be told here.
+Counters and histograms that this module does not mention are counted once per forecast, with each label value in
+turn, so that their panels have data. Gauges need an entry here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kronos_mixin.contract import Contract, Metric
 from proof.scene.story import CLIENTS, DAY, END, HOUR, INSTANCES, RELEASE, SLOW, Codes, Instance, Numbers, Requests
 
 TARGET = {"cluster": "frankfurt", "namespace": "forecasts"}
-"""The labels that a real installation would add to every target, beside job and instance."""
+"""Labels that a real installation would add to every target, in addition to job and instance."""
 
 MEMORY_LIMIT = 2.0 * 2**30
 QUEUE_CAPACITY = 256.0
@@ -30,7 +30,7 @@ _REASONS = {
     "overloaded": "queue_full",
     "unavailable": "draining",
 }
-# By the set of a label's values: which codes of a request tell it, and the set in which they are positions.
+# For each label set: the request's codes that hold its values, and the label set that these are positions in.
 _CODES = {
     "route": ("route", "route"),
     "api_route": ("route", "route"),
@@ -47,13 +47,13 @@ _PROCESSING = {"preprocess": 0.002, "postprocess": 0.001}
 Labels = Mapping[str, str]
 
 
-class UnknownMetric(Exception):  # noqa: N818 - It names what is not known.
-    """The contract has a metric that the story can't tell; the message says which, and where to add it."""
+class UnknownMetric(Exception):  # noqa: N818 - It names what is unknown.
+    """The contract has a metric for which there is no value here; the message names it."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One series: a value at each scrape, NaN where there was none."""
+    """One series, with its value at each scrape; NaN where it has none."""
 
     name: str
     labels: Labels
@@ -62,7 +62,7 @@ class Series:
 
 @dataclass(frozen=True)
 class _Events:
-    """What a counter counts or a histogram observes: when, on which instance, with which labels and value."""
+    """The events that a counter counts or a histogram observes, one per row."""
 
     at: Numbers
     instance: Codes
@@ -72,14 +72,13 @@ class _Events:
 
 
 class Day:
-    """The story of `requests`, scraped every `step` seconds from `begin` to the end of the day."""
+    """The day of `requests`, scraped every `step` seconds from `begin` (seconds from its start) to its end."""
 
     def __init__(self, contract: Contract, requests: Requests, step: int, begin: float = 0) -> None:
-        """Remember what to tell; nothing is computed yet."""
         self._contract = contract
         self._requests = requests
         self._step = step
-        # From the start of the day, whatever is shown: counters count from there.
+        # Counters count from the start of the day, even if only a part is shown.
         self._times = np.arange(0, DAY + 1, step, dtype=float)
         self._shown = self._times >= begin
         self.times: Numbers = self._times[self._shown]
@@ -90,7 +89,7 @@ class Day:
             up = instance.up(self._times)
             target = {**TARGET, "job": self._contract.job, "instance": instance.name}
             for name, labels, values in self._of(number, instance):
-                # Prometheus's own series tell of failed scrapes, too.
+                # `up` has a value even if the scrape failed.
                 seen = values if name == "up" else np.where(up, values, math.nan)
                 yield Series(name, {**target, **labels}, seen[self._shown])
 
@@ -109,7 +108,7 @@ class Day:
 
     def _counter(self, metric: Metric, mine: Requests, instance: Instance) -> Iterator[tuple[str, Labels, Numbers]]:
         if metric.name == "kronos_model_loads_total":
-            # After a crash the first attempt finds too little memory.
+            # After the crash, the first load fails for lack of memory.
             crashed = (self._times >= instance.down[0].end) & (len(instance.down) > 1)
             failed = np.where(crashed & (self._times < instance.down[-1].begin), 1.0, 0.0)
             for outcome in self._contract.label_values["load_outcome"]:
@@ -140,7 +139,7 @@ class Day:
     def _counted(
         self, metric: Metric, events: _Events, weight: Numbers | None, instance: Instance
     ) -> Iterator[tuple[Labels, Numbers]]:
-        """The running sum of the events of each child, from the start of the process."""
+        """The running sum of events of each child since the start of the process."""
         names = [self._values(metric, label) for label in metric.labels]
         scrape = np.ceil(events.at / self._step).astype(np.int64)
         shape = (*map(len, names), len(self._times))
@@ -160,7 +159,6 @@ class Day:
         return values
 
     def _events(self, metric: Metric, mine: Requests) -> _Events:
-        """The events of a counter or histogram, each of them one row."""
         statuses = list(self._contract.label_values["status"])
         chosen, value, weight = _told(metric, mine, statuses)
         rows = mine.where(chosen)
@@ -168,7 +166,7 @@ class Day:
         repeated = 1
         for label, values in metric.labels.items():
             if values in {"model_stage", "processing_stage"}:
-                # Every request goes through all stages.
+                # Each request goes through all stages.
                 repeated = len(self._contract.label_values[values])
                 labels[label] = np.repeat(np.arange(repeated), len(rows.at))
             elif values == "rejection_reason":
@@ -187,12 +185,12 @@ class Day:
         """The value of a label for each row, as a position among its values."""
         values = metric.labels[label]
         if values not in _CODES:
-            # Nothing is known of it: one value after the other.
+            # Unknown label sets: each value in turn.
             return (rows.at * 7919).astype(np.int64) % len(self._values(metric, label))
         name, known = _CODES[values]
         if known == values:
             return rows.codes[name]
-        # Positions in a smaller set.
+        # The label has fewer values than the code: translate the positions.
         smaller = list(self._contract.label_values[values])
         table = [smaller.index(value) if value in smaller else -1 for value in self._contract.label_values[known]]
         return np.array(table)[rows.codes[name]]
@@ -236,7 +234,7 @@ class Day:
             raise UnknownMetric(f"{name} is in the contract, but the story has no value for it: add one here.")
 
     def _at_once(self, begun: Numbers, ended: Numbers, weight: Numbers) -> Numbers:
-        """How many of what begins and ends at these times are going on at each scrape."""
+        """How many of the things that begin and end at these times are in progress at each scrape."""
 
         def passed(events: Numbers) -> Numbers:
             order = np.argsort(events)
@@ -246,7 +244,7 @@ class Day:
         return np.maximum(passed(begun) - passed(ended), 0)
 
     def _external(self, mine: Requests, instance: Instance) -> Iterator[tuple[str, Labels, Numbers]]:
-        """The series of prometheus-client and of Prometheus itself, but for the alerts."""
+        """The series of prometheus-client and of Prometheus itself, except those of alerts."""
         times = self._times
         age = times - instance.started(times)
         ones = np.ones(times.shape)
@@ -285,7 +283,7 @@ class Day:
         }
         for name in self._contract.external:
             if name.startswith("ALERTS"):
-                continue  # The rules make them, not a scrape.
+                continue  # They come from rules, not from a scrape.
             if name not in known:
                 raise UnknownMetric(f"{name} is in the contract, but the story has no value for it: add one here.")
             sets, values = known[name]
@@ -296,7 +294,7 @@ class Day:
 def _told(
     metric: Metric, mine: Requests, statuses: list[str]
 ) -> tuple[npt.NDArray[np.bool_], Numbers, Numbers | None]:
-    """Which requests a metric is about, what it observes of each, and how much each counts."""
+    """The requests that a metric counts, the value that it observes of each, and the weight of each (None: 1)."""
     status = mine.codes["status"]
     values = mine.values
 
@@ -307,7 +305,7 @@ def _told(
     admitted = ended("success", "timeout", "cancelled", "error", "unavailable")
     worked = ended("success", "timeout")
     ahead = values["series"] * values["horizon"]
-    spread = 0.5 + (mine.at * 7919 % 1)  # Sizes and short times vary, without a random number of their own.
+    spread = 0.5 + (mine.at * 7919 % 1)  # Varies sizes and short times without more random numbers.
     told: dict[str, tuple[npt.NDArray[np.bool_], Numbers, Numbers | None]] = {
         "kronos_requests_total": (everything, mine.at, None),
         "kronos_request_duration_seconds": (admitted, values["seconds"], None),
@@ -329,31 +327,31 @@ def _told(
         "kronos_cancellations_total": (ended("cancelled"), mine.at, None),
     }
     chosen, value, weight = told.get(metric.name) or (worked, _within(metric.buckets, spread), None)
-    # Paths that don't exist are in no metric of the API's routes.
+    # Metrics by API route do not count unknown paths.
     if metric.labels.get("route") == "api_route":
         chosen = chosen & (mine.codes["route"] < 2)
     return chosen, value, weight
 
 
 def _within(buckets: tuple[str, ...], spread: Numbers) -> Numbers:
-    """A value of each request for a histogram of which the story says nothing: somewhere in its middle buckets."""
+    """Values around the middle buckets, for a histogram that has no entry here."""
     middle = float(buckets[len(buckets) // 2]) if buckets else 1.0
     return middle * spread
 
 
 def _wobble(times: Numbers) -> Numbers:
-    """Around 1, never twice the same."""
+    """Values that vary around 1."""
     wobble: Numbers = 1 + 0.08 * np.sin(times / 611) + 0.05 * np.sin(times / 173)
     return wobble
 
 
 def _own(instance: Instance) -> float:
-    """What tells an instance from the others where nothing happens: their lines would lie on each other."""
+    """A factor for each instance: without it, their lines would coincide while nothing happens."""
     return 1 + 0.15 * INSTANCES.index(instance)
 
 
 def _memory(instance: Instance, times: Numbers, age: Numbers) -> Numbers:
-    """Bytes; a process grows for an hour, and the one that ran out of memory nearly to its limit."""
+    """Bytes. A process grows for an hour; the one that runs out of memory comes close to its limit before that."""
     share = 0.4 * _own(instance) + 0.06 * np.minimum(age / HOUR, 1) + 0.01 * _wobble(times)
     if len(instance.down) > 1:
         before = instance.down[0].begin - times
@@ -364,7 +362,7 @@ def _memory(instance: Instance, times: Numbers, age: Numbers) -> Numbers:
 
 
 def text(series: Iterator[Series] | list[Series], times: list[float], chosen: slice) -> Iterator[str]:
-    """OpenMetrics text of the scrapes in `chosen`, in parts; `times` are in Unix seconds."""
+    """OpenMetrics text of the scrapes in `chosen`, in chunks; `times` are in Unix seconds."""
     stamps = [f" {time:.3f}\n" for time in times[chosen]]
     for one in series:
         name = one.name + "{" + ",".join(f'{label}="{value}"' for label, value in one.labels.items()) + "} "

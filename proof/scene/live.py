@@ -1,6 +1,6 @@
-"""A minute of the real thing: the service under a known mix of traffic, a real fault, a restart, a real Prometheus.
+"""A minute of the real service under known traffic, with a real fault and a restart, watched by a real Prometheus.
 
-Everything is quicker through the mixin's configuration alone; no compiled file is touched.
+Windows and intervals are shortened by the mixin's configuration only; compiled files are not edited.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from proof.servers.prometheus import Prometheus
 from proof.servers.service import Service
 
 WINDOW = 10
-"""Seconds of the recorded rates; scrapes and evaluations come every second."""
+"""Seconds; the window of recorded rates. Scrapes and evaluations happen every second."""
 
 SILENT = frozenset(
     {"kronos_device_memory_used_bytes", "kronos_device_memory_limit_bytes", "kronos_model_loads_total", "ALERTS"}
 )
-"""Series to which nothing happens here: there is no GPU, every model load succeeds, and alerts wait longer."""
+"""Series that have no data or never change: there is no GPU, every model load succeeds, and alerts take longer."""
 
 _ROOM = 16 << 20
-"""Bytes for all but the model: a server that can't even read a request has other errors than those of this scene."""
+"""Bytes left for everything but the model; with less, the server could not even read a request."""
 
 _KEY, _GREEDY_KEY = "a-key-of-the-test-desk", "a-key-of-the-greedy-one"
 _MAX_SAMPLES = 256
@@ -68,7 +68,7 @@ Sent = Counter[tuple[str, str]]
 
 @dataclass
 class Scene:
-    """What is running, and what was done to it: requests by route and status, for each life of the service."""
+    """The running servers, and for each start of the service the requests sent, by route and status."""
 
     prometheus: Prometheus
     mixin: Mixin
@@ -78,7 +78,7 @@ class Scene:
 
     @property
     def span(self) -> Span:
-        """The time in which it happened, with a rate window before and after it."""
+        """The time range of the scene; it ends a rate window after the last request."""
         return Span(self.begin, self.end, 1, 1)
 
     @property
@@ -89,9 +89,10 @@ class Scene:
 
 @contextlib.contextmanager
 def play(tools: Tools, folder: Path) -> Iterator[Scene]:
-    """Play the scene, and yield it while everything still runs; the mixin is compiled into `folder`.
+    """Play the scene, and yield it while the servers still run. The mixin is compiled into `folder`.
 
-    Raises ProcessError, WaitError or QueryError when something does not start or Prometheus sees something else.
+    Raises ProcessError, WaitError or QueryError if something does not start, or if Prometheus counts other requests
+    than were sent.
     """
     with contextlib.ExitStack() as running:
         service = running.enter_context(Service(_SETTINGS))
@@ -99,10 +100,10 @@ def play(tools: Tools, folder: Path) -> Iterator[Scene]:
         prometheus = running.enter_context(Prometheus(tools, folder / "prometheus.yml"))
         prometheus.wait_for('up{job="kronos-api"} == 1', timeout=30)
         scene = Scene(prometheus, mixin, begin=time.time())
-        time.sleep(2)  # Prometheus counts an increase from the second scrape on.
+        time.sleep(2)  # An increase needs two scrapes.
         first = running.enter_context(_Traffic(service))
         first.steady(5)
-        # First, while the process has not yet taken memory for the heavy batches: it would not give it back.
+        # Before the heavy batches: the process keeps the memory that it takes for them.
         first.out_of_memory()
         first.burst()
         first.slow()
@@ -114,13 +115,13 @@ def play(tools: Tools, folder: Path) -> Iterator[Scene]:
         second = running.enter_context(_Traffic(again))
         second.steady(4)
         scene.lives.append(_seen(prometheus, second.sent))
-        time.sleep(WINDOW)  # Until the last request has left the window of the rates.
+        time.sleep(WINDOW)  # Until the last request has left the rate window.
         scene.end = time.time()
         yield scene
 
 
 def series(length: int, horizon: int, samples: int = 1) -> dict[str, Any]:
-    """A request for one series of `length` made-up candles."""
+    """The body of a request with `length` made-up candles."""
     candles = [
         {"open": 10 + n % 3, "high": 13 + n % 3, "low": 9, "close": 11, "volume": 100 + n} for n in range(length)
     ]
@@ -135,7 +136,7 @@ def series(length: int, horizon: int, samples: int = 1) -> dict[str, Any]:
 
 
 class _Traffic:
-    """Requests to one life of the service; `sent` counts them by route and by how they ended."""
+    """Sends requests to one start of the service; `sent` counts them by route and status."""
 
     def __init__(self, service: Service) -> None:
         self.sent: Sent = Sent()
@@ -152,7 +153,7 @@ class _Traffic:
         self._client.close()
 
     def steady(self, seconds: float) -> None:
-        """Single and batch requests of several window lengths, and a share that is refused."""
+        """Single and batch requests of several lengths, some of which are refused."""
         batch = {"items": [series(100, 5), series(40, 8)]}
         kinds: list[tuple[str, Mapping[str, Any], str]] = [
             (SINGLE, series(30, 3), _KEY),
@@ -177,7 +178,7 @@ class _Traffic:
                 callers.submit(self._send, SINGLE, series(10, 1), _GREEDY_KEY)
 
     def slow(self) -> None:
-        """More work at once than there is time or room for, and callers that don't wait."""
+        """More work at once than the time limit and the queue allow, and callers that give up."""
         heavy = {"items": [series(400, 60, 4)] * 16}
         with ThreadPoolExecutor(8) as callers:
             for _ in range(6):
@@ -186,13 +187,13 @@ class _Traffic:
                 callers.submit(self._send, SINGLE, series(400, 60), _KEY, 0.5)
 
     def out_of_memory(self) -> None:
-        """Limit the memory of the process until some requests have failed for want of it."""
+        """Limit the memory of the process until some requests have failed for lack of it."""
         pid = self._service.process.pid or 0
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0])
         soft, hard = resource.prlimit(pid, resource.RLIMIT_AS)
         resource.prlimit(pid, resource.RLIMIT_AS, (pages * resource.getpagesize() + _ROOM, hard))
         try:
-            # More from one to the next: what the allocator keeps for itself can be enough for the first.
+            # Ask for more each time: memory that the allocator holds may be enough for the first requests.
             for samples in range(32, _MAX_SAMPLES, 16):
                 self._send(SINGLE, series(1500, 2, samples), _KEY)
                 if self.sent[SINGLE, "error"] >= 5:
@@ -212,13 +213,13 @@ class _Traffic:
 
 
 def _status(answer: httpx.Response) -> str:
-    """How the contract calls the end of this request."""
+    """The contract's status of this answer."""
     problem = "" if answer.is_success else answer.json()["type"].rpartition(":")[2]
     return _PROBLEMS.get(problem) or _CODES.get(answer.status_code, "invalid")
 
 
 def _seen(prometheus: Prometheus, sent: Sent) -> Sent:
-    """Wait until Prometheus has counted all that was sent, and nothing else; raises WaitError."""
+    """Wait until Prometheus has counted exactly what was sent. Raises WaitError."""
     try:
         prometheus.wait_for(
             "kronos_requests_total > 0",
@@ -231,7 +232,7 @@ def _seen(prometheus: Prometheus, sent: Sent) -> Sent:
 
 
 def _knobs(port: int) -> dict[str, Any]:
-    """The mixin at a quicker pace."""
+    """Knobs with short windows and intervals."""
     return {
         "rateWindow": f"{WINDOW}s",
         "evaluationInterval": "1s",

@@ -1,7 +1,6 @@
-"""A day of three Kronos instances, as a table of requests: what happened, before anything was counted.
+"""A made-up day of three Kronos instances, as a table of requests.
 
-Every number comes from a fixed seed, so that the day is the same on every run, and what a panel shows can be held
-against what really happened.
+The seed is fixed, so the day is the same on every run, and panels can be compared with what happened.
 """
 
 from __future__ import annotations
@@ -22,50 +21,50 @@ SINGLE, BATCH, UNMATCHED = "/v1/predict/single", "/v1/predict/batch", "unmatched
 MINUTE, HOUR = 60, 3600
 
 END = datetime.datetime(2026, 3, 12, 18, 0, tzinfo=datetime.UTC).timestamp()
-"""When the day ends, in Unix seconds: always the same, or every picture would differ from the last one."""
+"""The end of the day, in Unix seconds. Fixed, or the pictures would change with every run."""
 
 TIME_LIMIT = 120.0
-"""Seconds after which the service gives up, as its default setting has it."""
+"""Seconds; the default of the service."""
 
 CLIENTS = ("anonymous", "backtest", "desk-a", "desk-b")
 
 
 @dataclass(frozen=True)
 class Spell:
-    """A part of the day, in seconds from its start."""
+    """A period of the day, in seconds from its start."""
 
     begin: float
     end: float
 
     def holds(self, at: Numbers) -> npt.NDArray[np.bool_]:
-        """Which of the times lie in it."""
+        """Whether each of the times lies in it."""
         return (at >= self.begin) & (at < self.end)
 
 
 def _clock(hour: int, minute: int, minutes: float) -> Spell:
-    """From a time of the last calendar day on; the story starts at 18:00 of the day before."""
+    """A period from a time of the second calendar day on; the story starts at 18:00 of the first."""
     begin = (hour + 6) * HOUR + minute * MINUTE
     return Spell(begin, begin + minutes * MINUTE)
 
 
 SLOW = _clock(9, 0, 40)
-"""A neighbour takes the processors: the model needs many times longer, the queue fills, some requests time out."""
+"""A neighbour uses up the CPU: the model takes many times longer, the queue fills, some requests time out."""
 
 ERRORS = _clock(12, 30, 15)
-"""The second instance runs out of memory, again and again, until it is killed and starts anew."""
+"""The second instance keeps running out of memory, until it is killed and restarted."""
 
 GREEDY = _clock(14, 0, 50)
-"""The client `backtest` sends far more than it may."""
+"""The client `backtest` sends far more than its rate limit allows."""
 
 BURST = _clock(17, 10, 12)
-"""Large batches all at once: the queue is full for a while."""
+"""A burst of large batches fills the queue for a while."""
 
 DAY = 24 * HOUR
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One process after another at one address. `down` are the times at which it could not be scraped."""
+    """An address, and the processes that run there one after the other. `down`: when it could not be scraped."""
 
     name: str
     down: tuple[Spell, ...]
@@ -79,7 +78,7 @@ class Instance:
         return up
 
     def started(self, at: Numbers) -> Numbers:
-        """When the process that ran at each of the times had started; long before the day for the first one."""
+        """When the process that ran at each of the times was started; the first one long before the day."""
         started = np.full(at.shape, -3.0 * DAY)
         for spell in self.down:
             started[at >= spell.end] = spell.end
@@ -97,17 +96,17 @@ RELEASE = _clock(16, 0, 0).begin
 
 @dataclass(frozen=True)
 class Requests:
-    """One row per request. Codes are positions in the contract's closed sets, in INSTANCES and in CLIENTS."""
+    """One row per request. Codes are positions in the contract's label sets, in INSTANCES and in CLIENTS."""
 
     at: Numbers
     """When it ended, in seconds from the start of the day."""
     codes: Mapping[str, Codes]
-    """instance, route, status, client, and what they imply: type, stage, reason, cause."""
+    """instance, route, status, client, type, stage, cause."""
     values: Mapping[str, Numbers]
     """seconds, wait, inference (seconds), candles, horizon, series."""
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> Requests:
-        """The rows that are chosen."""
+        """The chosen rows."""
         return Requests(
             self.at[chosen],
             {name: codes[chosen] for name, codes in self.codes.items()},
@@ -116,7 +115,7 @@ class Requests:
 
 
 def requests(contract: Contract, seed: int = 4) -> Requests:
-    """All requests of the day, in order of time."""
+    """All requests of the day, sorted by time."""
     random = np.random.default_rng(seed)
     routes, statuses = list(contract.label_values["route"]), list(contract.label_values["status"])
 
@@ -151,7 +150,7 @@ def requests(contract: Contract, seed: int = 4) -> Requests:
 
 
 def _wave(at: Numbers) -> Numbers:
-    """The time of day, as traffic follows it: 0 at four in the morning, 1 at four in the afternoon."""
+    """The daily cycle of traffic: 0 at four in the morning, 1 at four in the afternoon."""
     clock = (at / HOUR + 18) % 24
     smooth: Numbers = 0.5 - 0.5 * np.cos((clock - 4) / 24 * 2 * np.pi)
     return smooth
@@ -160,7 +159,7 @@ def _wave(at: Numbers) -> Numbers:
 def _arrivals(random: np.random.Generator, routes: list[str]) -> tuple[Numbers, Codes, Codes]:
     """Times, routes and clients, sorted by time."""
     minutes = np.arange(0, DAY, MINUTE, dtype=float)
-    # Requests per second; a share of them to paths that don't exist.
+    # Route, requests per second, and the share of each client.
     paces = [
         (SINGLE, (0.15 + 1.2 * _wave(minutes)), (0.25, 0.0, 0.45, 0.3)),
         (BATCH, (0.04 + 0.25 * _wave(minutes)) * np.where(BURST.holds(minutes), 6, 1), (0.0, 0.1, 0.5, 0.4)),
@@ -179,7 +178,7 @@ def _arrivals(random: np.random.Generator, routes: list[str]) -> tuple[Numbers, 
 
 
 def _balance(random: np.random.Generator, at: Numbers) -> Codes:
-    """An instance that is up for each request."""
+    """For each request, an instance that is up."""
     weights = random.uniform(size=(len(INSTANCES), len(at)))
     for number, instance in enumerate(INSTANCES):
         weights[number][~instance.up(at)] = -1
@@ -196,7 +195,7 @@ def _outcomes(
     statuses: list[str],
     routes: list[str],
 ) -> Codes:
-    """How each request ended. Later lines win."""
+    """The status of each request. Where several apply, the last one counts."""
     status = np.full(at.shape, statuses.index("success"))
 
     def strike(name: str, share: float, chosen: npt.NDArray[np.bool_] | bool = True) -> None:
@@ -221,7 +220,7 @@ def _outcomes(
 
 
 def _near_restart(at: Numbers, instance: Codes) -> npt.NDArray[np.bool_]:
-    """The last seconds before an instance goes down, in which it turns requests away."""
+    """Which requests come in the last seconds before their instance goes down, when it refuses some of them."""
     near = np.zeros(at.shape, dtype=bool)
     for number, one in enumerate(INSTANCES):
         for spell in one.down:
@@ -238,7 +237,7 @@ def _durations(
     statuses: list[str],
     routes: list[str],
 ) -> dict[str, Numbers]:
-    """What each request brought along and how long its parts took, in seconds."""
+    """The size of each request, and the duration of its parts in seconds."""
     count = len(at)
     batch = route == routes.index(BATCH)
     candles = np.where(batch, random.choice([128, 256, 400], count), random.choice([60, 100, 200, 400, 1000], count))
@@ -253,7 +252,7 @@ def _durations(
     wait = random.exponential(0.02 + 0.15 * _wave(at), count) * neighbour * np.where(batch, 2.0, 1.0)
     seconds = wait + inference + 0.004
 
-    # The time limit cut these off, and their callers these.
+    # Stopped by the time limit, and cancelled by the caller.
     late, left = status == statuses.index("timeout"), status == statuses.index("cancelled")
     seconds = np.where(late, TIME_LIMIT, seconds)
     seconds = np.where(left, np.minimum(seconds, random.uniform(0.5, 40, count)), seconds)

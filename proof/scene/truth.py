@@ -1,7 +1,6 @@
-"""What the story knows to have happened, held against what the panels of the overview say.
+"""Compares the panels of the overview with what happened in the story.
 
-Only where it is certain: Prometheus makes a rate out of the scrapes in its window, so the requests are counted from
-the window's first scrape to its last one.
+Prometheus computes a rate from the scrapes in its window, so requests are counted from the first to the last of them.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from proof.scene.story import BURST, DAY, END, ERRORS, GREEDY, SLOW, Requests, S
 OVERVIEW = "kronos-dashboard.json"
 
 RATE_TOLERANCE = 0.03
-"""Of the mean rate of a route and status."""
+"""Relative to the mean rate of a status."""
 
 LOST = 10
-"""Requests that may be missing in all: what is counted between the last scrape and a restart is lost."""
+"""Requests that may be missing in total: those between the last scrape and a restart are never scraped."""
 
 RATIO_TOLERANCE = 0.01
-"""Of the share of failed requests, which is between 0 and 1."""
+"""Absolute, for the share of failed requests (0 to 1)."""
 
 SHARE_TOLERANCE = 0.01
-"""How near to 95 % a bucket's boundary may lie for the p95 to be on either side of it."""
+"""If the share of requests below a bucket boundary is this close to 95 %, the p95 may be on either side of it."""
 
 _QUIET = Spell(ERRORS.begin - 2 * 3600, ERRORS.begin - 3600)
 _FAILED = ("error", "overloaded", "timeout")
@@ -38,7 +37,7 @@ _FAILED = ("error", "overloaded", "timeout")
 def disagreements(
     api: Api, dashboard: Mapping[str, Any], told: Requests, contract: Contract, span: Span
 ) -> list[Finding]:
-    """Every line of the overview that is not what happened; `span.step` must be the scrape interval."""
+    """Lines of the overview that differ from what happened; `span.step` must be the scrape interval."""
     truth = _Truth(told, contract, span)
     asked = list(queries(dashboard, f"{span.step}s", rate_interval=span.rate_interval, span=span.whole))
 
@@ -63,7 +62,7 @@ class _Truth:
         self._bounds = [float(b) for b in contract.metrics["kronos_request_duration_seconds"].buckets]
 
     def rates(self, query: Query, lines: list[Series]) -> Iterator[Finding]:
-        """The mean of each line over the whole span, for all that happened more than a few times."""
+        """Check the mean of each line over the whole span, for statuses with enough requests."""
         span = self._span
         minutes = (span.end - span.begin) / 60
         shown = {one.labels["status"]: one for one in lines}
@@ -74,13 +73,13 @@ class _Truth:
                 continue
             known = count / minutes
             line = shown.get(status)
-            # Where the line has no point, it is 0.
+            # Missing points are 0.
             said = sum(point for _, point in line.points) * span.step / (span.end - span.begin) if line else 0
             if abs(said - known) > RATE_TOLERANCE * known + LOST / minutes:
                 yield self._finding(query, f"{status} is {said:.4g} a minute, but there were {known:.4g}")
 
     def failed(self, query: Query, lines: list[Series]) -> Iterator[Finding]:
-        """The error ratio in the middle of each part of the day."""
+        """Check the error ratio in the middle of each period."""
         for line in lines:
             route = line.labels["route"]
             for at, said in self._moments(line):
@@ -92,7 +91,7 @@ class _Truth:
                     yield self._finding(query, f"{route} failed {said:.2%}, but it was {known:.2%}")
 
     def p95(self, query: Query, lines: list[Series]) -> Iterator[Finding]:
-        """The p95 in the middle of each part of the day lies in the bucket of the real one."""
+        """Check that in the middle of each period the p95 lies in the bucket of the real one."""
         for line in lines:
             route = line.labels["route"]
             for at, said in self._moments(line):
@@ -115,7 +114,7 @@ class _Truth:
                 yield at, points[at]
 
     def _window(self, at: float) -> Spell:
-        """From the first scrape inside the five minutes before to the last one."""
+        """From the first to the last scrape in the five minutes before `at`."""
         return Spell(at - 300 + self._span.scrape, at)
 
     def _rows(self, spell: Spell, route: str, statuses: tuple[str, ...] | list[str]) -> Requests:

@@ -1,4 +1,4 @@
-"""The contract file, and what its reader refuses."""
+"""The contract file, and what load_contract refuses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kronos_mixin.contract import ContractError, load_contract, mixin_path, pars
 RAW: dict[str, Any] = json.loads((mixin_path() / "metrics.json").read_text())
 
 
-def test_the_contract_is_found_and_consistent():
+def test_the_contract_is_consistent():
     contract = load_contract()
     assert contract.job == "kronos-api"
     assert contract.metrics_path == "/v1/metrics"
@@ -30,7 +30,7 @@ def test_the_contract_is_found_and_consistent():
     assert contract.external["up"].source == "prometheus"
 
 
-def test_series_as_they_are_scraped():
+def test_exposed_series():
     contract = load_contract()
     assert contract.exposed_series("kronos_requests_total") == {"kronos_requests_total": ("route", "status")}
     assert contract.exposed_series("kronos_queue_wait_seconds") == {
@@ -44,7 +44,7 @@ def test_series_as_they_are_scraped():
     assert everything["up"] == ()
 
 
-def test_the_contract_cannot_be_changed_by_its_readers():
+def test_the_contract_is_immutable():
     contract = load_contract()
     with pytest.raises(TypeError):
         contract.label_values["route"]["/x"] = "new"  # type: ignore[index]
@@ -96,14 +96,14 @@ def test_buckets_are_written_as_prometheus_client_exposes_them(bounds: str):
         (lambda raw: raw.update(metrics=[]), "shape"),
     ],
 )
-def test_contradictions_are_refused_by_name(change: Callable[[dict[str, Any]], object], message: str):
+def test_contradictions_are_refused(change: Callable[[dict[str, Any]], object], message: str):
     raw = copy.deepcopy(RAW)
     change(raw)
     with pytest.raises(ContractError, match=re.escape(message)):
         parse_contract(raw)
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path):
+def test_unreadable_files_are_named_in_the_error(tmp_path: Path):
     with pytest.raises(ContractError, match=r"nowhere\.json: No such file"):
         load_contract(tmp_path / "nowhere.json")
     (tmp_path / "bad.json").write_text("{")

@@ -20,7 +20,7 @@ Series = tuple[str, frozenset[tuple[str, str]]]
 
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service with as many named clients as there may be, and so the most series."""
+    """A service with the most named clients, and so the most series."""
     keys = ",".join(f"{name}:{name}-0123456789abcdef" for name in CLIENTS)
     with Server(tmp_path_factory.mktemp("crowded"), api_keys=keys, rate_limit="1000/minute") as running:
         running.client.headers["X-API-Key"] = "client-3-0123456789abcdef"
@@ -38,7 +38,7 @@ def series_of(families: dict[str, Metric]) -> set[Series]:
 
 
 def expected_series(contract: Contract) -> Iterator[Series]:
-    """Every series of the service's own metrics, but for the info metrics with open labels."""
+    """Every series of the service's own metrics, except info metrics with open labels."""
     for metric in contract.metrics.values():
         choices = [
             [*CLIENTS, "anonymous", "other"] if values == "client" else contract.values(metric.name, label)
@@ -57,7 +57,7 @@ def expected_series(contract: Contract) -> Iterator[Series]:
                 yield f"{metric.name}_bucket", frozenset(labels | {("le", bound)})
 
 
-def test_the_scrape_is_the_contract(crowded: Server):
+def test_the_scrape_matches_the_contract(crowded: Server):
     contract = load_contract()
     families = scrape(crowded)
     for metric in contract.metrics.values():
@@ -78,7 +78,7 @@ def test_the_scrape_is_the_contract(crowded: Server):
     assert {name for name, _ in series_of(families)} <= known.keys()
 
 
-def test_all_closed_children_exist_from_the_start_at_0_and_traffic_adds_none(crowded: Server):
+def test_children_exist_at_0_from_the_start_and_traffic_adds_none(crowded: Server):
     contract = load_contract()
     before = scrape(crowded)
     expected = set(expected_series(contract))
@@ -113,7 +113,7 @@ def test_the_openmetrics_scrape_is_well_formed(crowded: Server):
     assert "kronos_requests" in families
 
 
-def test_gauges_say_what_is(crowded: Server):
+def test_gauges(crowded: Server):
     samples = {name: value for (name, labels), value in crowded.samples().items() if not labels}
     assert samples["kronos_model_ready"] == 1
     assert samples["kronos_draining"] == 0

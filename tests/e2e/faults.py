@@ -94,7 +94,7 @@ def fault(**alerts: Mapping[str, str]) -> Callable[[Callable[[Job], Iterator[Non
     return enter
 
 
-# Is it there?
+# Is the service there?
 
 
 @fault(KronosServiceDown={"window": "10s", "threshold": "0.4"})
@@ -219,7 +219,7 @@ def hungry(job: Job) -> Iterator[None]:
     service.restart()
 
 
-# Can this monitoring be believed?
+# Can this monitoring be trusted?
 
 
 @fault(KronosMetricsMissing={}, KronosRulesMissing={})

@@ -99,14 +99,14 @@ FAULTS = {
         "Request rate",
         "job_route_status:kronos_requests:rate5m",
         "job_route_status:kronos_request:rate5m",
-        "of which there is nothing",
+        "which has no data",
     ),
     "a label that the series does not have": ("Request rate", 'status=~"$status"', 'state=~"$status"', "is empty"),
     "a value that the label never has": (
         "Critical alerts",
         'alertstate="firing"',
         'alertstate="fired"',
-        "is empty, but",
+        "is empty except for",
     ),
     "a filter that matches nothing": ("Timeout rate", 'route=~"$route"', 'route="$route"', "is empty"),
     "a label that the legend does not have": ("Latency p50", "p95 {{route}}", "p95 {{rute}}", "shows the label rute"),
@@ -126,7 +126,7 @@ FAULTS = {
     ),
     "a ratio without its guard": ("Error rate", " > 0)", " * 0)", "is nan"),
     "a percentage as a ratio": ("Ready", "avg by (job) (", "100 * avg by (job) (", "is a ratio of 100"),
-    "an expression that does not parse": ("Request rate", "sum by (", "sum by ((", "Prometheus refuses it"),
+    "an expression that does not parse": ("Request rate", "sum by (", "sum by ((", "is refused by Prometheus"),
     "a variable that does not exist": ("Request rate", "$status", "$state", "reads the variable 'state'"),
 }
 

@@ -30,6 +30,6 @@ def compiled(tmp_path_factory) -> Compiled:
 
 
 def pytest_generate_tests(metafunc):
-    """A test that asks for `tools` runs on every version of Prometheus."""
+    """Run tests that use `tools` on every version of Prometheus."""
     if "tools" in metafunc.fixturenames:
         metafunc.parametrize("tools", binaries.every(), ids=lambda tools: tools.version, scope="session")

@@ -1,7 +1,7 @@
-"""A Kronos service on paper: requests in, the series out that Prometheus would have scraped.
+"""A simulated Kronos service: takes requests, returns the series that Prometheus would have scraped.
 
-Alerts are tested against what the service would expose, every child of the contract at 0 from its start, and not
-against series made up to suit a rule.
+So alerts are tested against what the service would expose, with every child of the contract at 0 from the start, and
+not against series made up to suit a rule.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CONTRACT = load_contract()
 
 
 def read_by_alerts() -> frozenset[str]:
-    """The series that the alerts read, those that are recorded among them, and what those are recorded from."""
+    """All series that alerts read, directly or through recorded series."""
     mixin = evaluate(mixin_path())
     recorded = {rule["record"]: rule["expr"] for group in mixin.rules for rule in group["rules"]}
     waiting = [rule["expr"] for group in mixin.alerts for rule in group["rules"]]
@@ -39,7 +39,7 @@ READ = read_by_alerts()
 # The values of labels that have no closed set.
 OPEN = {"client": ("anonymous", "greedy")}
 
-# What an instance that is well shows, and may be told otherwise: a number, or a number for each second.
+# The gauges of a healthy instance. Tests override them with a number, or a function of the second.
 WELL = {
     "kronos_model_ready": 1,
     "kronos_draining": 0,
@@ -82,20 +82,20 @@ def every(period: float, *, start: float = 1, stop: float = 2 * HOUR, **fields: 
 
 @dataclass
 class Instance:
-    """One process of the service, scraped from `start` to `stop` (seconds) and gone outside."""
+    """One instance, which is a target from `start` to `stop` (seconds)."""
 
     name: str = "a:8000"
     requests: list[Request] = field(default_factory=list)
     start: float = 0
     stop: float = float("inf")
     labels: Mapping[str, str] = field(default_factory=dict)
-    # While it is down, Prometheus still knows the target: `up` is 0 and nothing else is there. Each end is a start.
+    # While down it is still a target: `up` is 0, and there is nothing else. Each end is a start of the process.
     down: tuple[tuple[float, float], ...] = ()
     gauges: Mapping[str, Value] = field(default_factory=dict)
-    # By metric, for those of which the requests say nothing: events, or merely their times.
+    # By metric, for those that requests do not determine: events, or just their times.
     events: Mapping[str, Iterable[Event | float]] = field(default_factory=dict)
     version: str = "1.0.0"
-    # Another program that answers on the port of ours.
+    # Whether another program answers on the port.
     foreign: bool = False
 
     def series(self, end: float, step: int) -> Iterator[tuple[str, dict[str, str], list[float | None]]]:
@@ -122,7 +122,7 @@ class Instance:
             )
 
     def _count(self, times: list[int], alive: list[bool], events: list[float]) -> list[float | None]:
-        """A counter's value at each scrape; a process that comes back starts at 0."""
+        """A counter's value at each scrape; a restarted process begins at 0."""
         values: list[float | None] = []
         born = 0
         for index, time in enumerate(times):
@@ -132,7 +132,7 @@ class Instance:
         return values
 
     def _counters(self) -> Iterator[tuple[str, dict[str, str], list[float]]]:
-        """Every child of the counters and histograms that an alert reads, and when each was counted."""
+        """Every child of the counters and histograms that alerts read, with the times of its events."""
         for metric in CONTRACT.metrics.values():
             if metric.type != "gauge" and not READ.isdisjoint(CONTRACT.exposed_series(metric.name)):
                 yield from self._children(metric, self._told(metric.name))
@@ -156,7 +156,7 @@ class Instance:
                 )
 
     def _told(self, name: str) -> list[Event]:
-        """What the requests say of a metric; of any other, what `events` says."""
+        """The events of a metric: from the requests, if they determine it, else from `events`."""
         if name == "kronos_requests_total":
             return [Event(r.at, {"route": r.route, "status": r.status}) for r in self.requests]
         if name == "kronos_request_duration_seconds":
@@ -199,7 +199,7 @@ def _selector(name: str, labels: dict[str, str]) -> str:
 
 
 def _values(values: list[float | None]) -> str:
-    """Run lengths, as promtool writes them: `3x40` is 3 forty-one times, `_x9` nothing nine times."""
+    """Values in promtool's run-length notation: `3x40` is 3 forty-one times, `_x9` is missing nine times."""
     runs: list[tuple[float | None, int]] = []
     for value in values:
         if runs and runs[-1][0] == value:

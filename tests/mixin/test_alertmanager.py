@@ -1,4 +1,4 @@
-"""The example for Alertmanager, on a running one: who hears of what, and what mutes what."""
+"""The Alertmanager example in a running Alertmanager: which receiver gets which alert, and which alerts are muted."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def alert(name: str, place: dict[str, str], labels: dict[str, str]) -> dict[str,
 
 
 def cases(table):
-    """Source and target of each case, in an installation of its own: they must not mute each other's."""
+    """Source and target of each case, each in an installation of its own, so that cases do not mix."""
     for number, (source, source_labels, target, target_labels) in enumerate(table):
         place = {"job": f"kronos-{number}"}
         yield alert(source, place, source_labels), alert(target, place, target_labels)
@@ -93,7 +93,7 @@ def test_amtool(installed, tmp_path):
         alertmanager.check_config(installed, path)
 
 
-def test_who_hears_of_what(running, receivers):
+def test_receivers(running, receivers):
     expected = {"critical": {"kronos-page"}, "warning": {"kronos-ticket"}, "info": {"kronos-info"}}
     alerts = [alert(name, {"job": name}, {}) for name in SEVERITIES if name != "KronosTargetMissing"]
     foreign = {"alertname": "DiskFull", "severity": "critical"}
@@ -105,9 +105,9 @@ def test_who_hears_of_what(running, receivers):
     assert {one["severity"] for one in alerts} == expected.keys()
 
 
-def test_what_mutes_what(running, receivers):
+def test_inhibition(running, receivers):
     muted, heard = list(cases(MUTED)), list(cases([*MUTED, *HEARD]))[len(MUTED) :]
-    # It misses its target everywhere, and knows no cluster.
+    # The alert about a missing target has no label cluster, and mutes the job in all of them.
     missing = {"alertname": "KronosTargetMissing", "severity": PAGE, "job": "kronos-api"}
     muted += [
         (missing, alert(target, {"job": "kronos-api", "cluster": f"c{number}"}, labels))
@@ -119,28 +119,28 @@ def test_what_mutes_what(running, receivers):
     targets = [target for _, target in muted]
     running.fire(sources)
     receivers.wait_for(sources)
-    # Of the same group and receiver as a target: once it was heard of, the target has had its chance.
+    # In the same group and for the same receiver as a target: once they arrive, the target would have arrived too.
     witnesses = [{**target, "alertname": "KronosWitness"} for target in targets]
     running.fire([*targets, *witnesses, *(target for _, target in heard)])
     receivers.wait_for([*witnesses, *(target for _, target in heard)])
     for source, target in muted:
         assert running.muted_by(target) == [source]
-        assert receivers.of(target) == set(), f"{target} was heard of while {source} fired"
+        assert receivers.of(target) == set(), f"{target} was sent while {source} fired"
     for _, target in heard:
         assert running.muted_by(target) == []
 
-    # It was the source: without it everybody hears.
+    # Without the sources, all targets are sent.
     running.resolve(sources)
     receivers.wait_for(targets)
 
 
 def example(config):
-    """The example under other knobs, without the rest of the mixin."""
+    """The example with other knobs."""
     snippet = f"((import 'mixin.libsonnet') {overlays([{'kronos': config}])}).alertmanagerConfig"
     return json.loads(_jsonnet.evaluate_snippet(str(mixin_path() / "example"), snippet))
 
 
-def test_a_switched_off_alert_is_left_out():
+def test_disabled_alerts_are_left_out():
     def switched(**alerts):
         return example({"alerts": {name: {"enabled": on} for name, on in alerts.items()}})
 
@@ -153,7 +153,7 @@ def test_a_switched_off_alert_is_left_out():
     assert len(fewer) == len(CONFIG["inhibit_rules"]) - 1
 
 
-def test_labels_of_the_user():
+def test_labels_of_users():
     targets = [{"job": "a", "zone": "x"}, {"job": "b"}]
     config = {"aggregationLabels": ["zone"], "selector": 'job=~"a|b|kronos-api"', "expectedTargets": targets}
     rules = example(config)["inhibit_rules"]

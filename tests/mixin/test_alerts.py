@@ -1,8 +1,7 @@
-"""Every alert fires when it should, stays silent when it should, and resolves, on every Prometheus there is.
+"""Every alert fires when it should, stays silent when it should, and resolves, on every version of Prometheus.
 
-Each check names ALL alerts that fire at that minute (those of the error budgets have scenarios of their own), so a
-misspelt name can't pass, and a silence is only worth something beside the scenario that differs in one number and
-fires.
+Each check names ALL alerts that fire at that minute, so a misspelt name can't pass; burn alerts have scenarios of
+their own. A scenario that must stay silent has a counterpart that differs in one number and fires.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Scenario:
 
     @property
     def end(self) -> float:
-        """Seconds until everything has been asked."""
+        """Seconds until the last check."""
         return max([*self.firing, *self.burning]) * MINUTE
 
 
@@ -50,7 +49,7 @@ def one(*requests: list[Request], **knobs: object) -> list[Instance]:
 
 
 def many(count: int, *different: Instance, **knobs: object) -> list[Instance]:
-    """Instances i0, i1, ... that are well, but for those given."""
+    """Healthy instances i0, i1, ..., except those given."""
     others = {instance.name: instance for instance in different}
     return [others.get(f"i{n}") or Instance(f"i{n}", every(10), **knobs) for n in range(count)]  # type: ignore[arg-type]
 
@@ -432,7 +431,7 @@ def samples(counts: dict[str, int]) -> list[dict[str, object]]:
 
 
 def checks(scenario: Scenario, number: int) -> list[dict[str, object]]:
-    """promtool's `promql_expr_test` for everything that the scenario says."""
+    """The scenario's checks as promtool's `promql_expr_test`."""
     firing, burning = (
         f'ALERTS{{scenario="{number}", alertstate="firing", alertname!~".*Burn"}}',
         f'ALERTS{{scenario="{number}", alertstate="firing", alertname=~".*Burn"}}',
@@ -455,7 +454,7 @@ def checks(scenario: Scenario, number: int) -> list[dict[str, object]]:
     ]
 
 
-# Scenarios in one test, each an installation of its own: promtool takes half the time.
+# Scenarios in one promtool test, each an installation of its own. This halves the time.
 TOGETHER = 8
 # Prometheus 2.42's promtool refuses to read more than 10,000 samples at once.
 MOST_INSTANCES = 20
@@ -490,7 +489,7 @@ def promtool_test(batch: list[Scenario], rule_files: list[Path]) -> str:
 
 
 def failures(tools: Tools, path: Path) -> dict[int, str]:
-    """promtool's words on each scenario of a batch that failed, by its number."""
+    """promtool's output for each failed scenario of a batch, by its number."""
     try:
         promtool.test_rules(tools, path)
     except promtool.CheckFailed as error:
@@ -509,7 +508,7 @@ def failures(tools: Tools, path: Path) -> dict[int, str]:
 def verdicts(request, tmp_path_factory):
     """For each selected scenario and Prometheus: its number in its batch, and a future of the batch's failures."""
     folder = tmp_path_factory.mktemp("scenarios")
-    # The mixin as it is, for installations that a label `scenario` tells apart.
+    # The default mixin, for installations that the label `scenario` tells apart.
     knobs = {
         "aggregationLabels": ["cluster", "namespace", "scenario"],
         "expectedTargets": [{"job": "kronos-api", "scenario": str(number)} for number in range(TOGETHER)],
@@ -543,7 +542,7 @@ def test_alerts(scenario, tools, verdicts):
         pytest.fail(failed)
 
 
-def test_every_alert_is_named_in_a_scenario_that_fires():
+def test_every_alert_has_a_scenario_that_fires():
     mixin = evaluate(mixin_path())
     alerts = {rule["alert"] for group in mixin.alerts for rule in group["rules"]}
     fired = {name for s in SCENARIOS for firing in s.firing.values() for name in firing}

@@ -1,4 +1,4 @@
-"""Every user's own labels, names and windows: the mixin compiles, checks, and loads in every Prometheus."""
+"""With users' own labels, names and windows the mixin compiles, passes its checks, and loads in every Prometheus."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def test_a_config_compiles_and_checks(name, tmp_path):
     mixin = compiled(name)
     files = render(mixin)
     write(files, tmp_path)
-    # A matcher of the user's own may name labels that the contract can't know.
+    # Users' matchers may name labels that are not in the contract.
     own = {"matches env"} if "selector" in config else set()
-    # What is switched off reads nothing any more.
+    # Disabled alerts and dashboards read nothing.
     own |= {"is recorded, but no", "is read by no"} if {"alerts", "dashboards"} & config.keys() else set()
     found = [str(finding) for finding in check(mixin, load_contract(), files, tmp_path)]
     assert [line for line in found if not any(word in line for word in own)] == []
@@ -82,7 +82,7 @@ def test_every_config_loads(tools, all_rule_files):
 def test_every_config_loads_in_vmalert(vm, all_rule_files, tmp_path):
     assert len(all_rule_files) == 2 * len(CONFIGS)
     victoriametrics.check_rules(vm, all_rule_files)
-    # To VictoriaMetrics it is an error where promtool only warns.
+    # VictoriaMetrics fails where promtool only warns.
     twice = tmp_path / "twice.yml"
     rules = [{"alert": "Twice", "expr": "up == 0"}] * 2
     twice.write_text(json.dumps({"groups": [{"name": "twice", "rules": rules}]}))
@@ -135,7 +135,7 @@ def test_a_config_does_what_it_says():
         ({"requests": {"sparseWindow": "5m"}}, "must be longer than rateWindow"),
     ],
 )
-def test_a_knob_that_cannot_work_is_refused(config, message):
+def test_impossible_values_are_refused(config, message):
     with pytest.raises(CompileError, match=re.escape(message)):
         evaluate(mixin_path(), {"kronos": config})
 
@@ -155,20 +155,20 @@ SUM = """
 
 
 @pytest.mark.parametrize("order", ["other + (import 'mixin.libsonnet')", "(import 'mixin.libsonnet') + other"])
-def test_it_can_be_summed_with_another_mixin(order):
+def test_it_can_be_added_to_another_mixin(order):
     summed = json.loads(_jsonnet.evaluate_snippet(str(mixin_path() / "sum"), SUM % order))
     assert {"other", "kronos-request-alerts"} <= set(summed["alerts"])
     assert summed["dashboards"] == [*sorted(DEFAULT.dashboards), "other.json"]
 
 
-def test_both_engines_give_the_same(monkeypatch):
+def test_both_jsonnet_engines_give_the_same_result(monkeypatch):
     assert jsonnet._gojsonnet is not None, "DEFAULT was compiled without the extra `fast`"
     monkeypatch.setattr(jsonnet, "_gojsonnet", None)
     assert render(evaluate(mixin_path())) == render(DEFAULT)
 
 
-def test_the_safe_set():
-    """Only what Prometheus 2.42 and vmalert know as well."""
+def test_rules_have_no_fields_that_old_servers_refuse():
+    """Prometheus 2.42 and vmalert know only these."""
     for group in [*DEFAULT.rules, *DEFAULT.alerts]:
         assert group.keys() <= {"name", "interval", "limit", "rules"}
         for rule in group["rules"]:
@@ -176,6 +176,6 @@ def test_the_safe_set():
 
 
 def test_versions_differ():
-    """The tests over `tools` mean little if they all run one version."""
+    """Tests over `tools` would mean little if all were of one version."""
     releases = [tools.release[:2] for tools in binaries.every()]
     assert len(set(releases)) == len(releases)

@@ -1,4 +1,4 @@
-"""Dashboards held against Grafana's own types: what it would drop or misread, it does so in silence."""
+"""Dashboards against Grafana's own types: it silently drops or misreads what does not fit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_grafana_knows_every_key_and_type(dashboards, name):
 
 
 def explored(dashboards):
-    """What the links to Grafana's Explore open, by dashboard, panel and title."""
+    """What the links to Explore open, by dashboard, panel and title."""
     return {
         (name, panel["title"], link["title"]): json.loads(parse_qs(urlsplit(link["url"]).query)["panes"][0])["logs"]
         for name, board in dashboards.items()
@@ -115,7 +115,7 @@ def simple(panels, *rows):
     return {panel["title"]: panel for panel in made["panels"]}
 
 
-def test_a_panel_keeps_its_id_when_others_come_and_go():
+def test_a_panel_keeps_its_id_when_others_are_added_or_moved():
     before, after = simple(["a", "b"], ["a", "b"]), simple(["a", "b", "c"], ["c"], ["b", "a"])
     assert before["a"]["gridPos"] != after["a"]["gridPos"]
     assert {name: after[name]["id"] for name in before} == {name: before[name]["id"] for name in before}
@@ -125,12 +125,12 @@ def test_a_panel_keeps_its_id_when_others_come_and_go():
 @pytest.mark.parametrize(
     ("rows", "wrong"), [(["a"], "b"), (["a", "b", "b"], "b"), (["a", "b", "z"], "z")], ids=["no", "two", "unknown"]
 )
-def test_each_panel_has_one_place(rows, wrong):
-    with pytest.raises(RuntimeError, match=f"each panel has one place in the rows, but not {wrong}\n"):
+def test_rows_must_list_each_panel_once(rows, wrong):
+    with pytest.raises(RuntimeError, match=f"must list each panel exactly once, and no others; wrong: {wrong}\n"):
         simple(["a", "b"], rows)
 
 
-def test_panels_of_one_metric_take_their_words_from_the_contract():
+def test_texts_of_panels_come_from_the_contract():
     metrics = load_contract().metrics
     panels = {panel["title"]: panel for panel in DASHBOARDS["kronos-inference.json"]["panels"]}
     for title, name in {
@@ -144,7 +144,7 @@ def test_panels_of_one_metric_take_their_words_from_the_contract():
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_alerts_that_fire_are_marked_on_every_panel(name):
+def test_dashboards_show_firing_alerts_as_annotations(name):
     (alerts,) = DASHBOARDS[name]["annotations"]["list"]
     assert alerts["enable"] is True
     (firing,) = re.findall(r"ALERTS{(.*)}", alerts["expr"])
@@ -152,7 +152,7 @@ def test_alerts_that_fire_are_marked_on_every_panel(name):
     assert firing.endswith(' job=~"$job"')
 
 
-def test_a_label_that_an_alert_does_not_have_leaves_nothing_in_its_link():
+def test_links_of_alerts_leave_out_missing_labels():
     links = [rule["annotations"]["dashboard_url"] for group in MIXIN.alerts for rule in group["rules"]]
     assert links
     for link in links:
@@ -181,44 +181,44 @@ def override(**item):
 @pytest.mark.parametrize(
     ("fault", "problem"),
     [
-        (lambda board: board.update(refreshs="30s"), "/refreshs: is no field of Dashboard"),
+        (lambda board: board.update(refreshs="30s"), "/refreshs: is not a field of Dashboard"),
         (lambda board: board.update(editable="no"), "/editable: must be of the type bool"),
-        (lambda board: board.update(graphTooltip=7), "/graphTooltip: 7 is none of"),
-        (lambda board: board["time"].update(form="now-1h"), "/time/form: is no field"),
+        (lambda board: board.update(graphTooltip=7), "/graphTooltip: 7 is not one of"),
+        (lambda board: board["time"].update(form="now-1h"), "/time/form: is not a field"),
         (lambda board: board["templating"]["list"][1].update(multi="true"), "/multi: must be of the type bool"),
-        (lambda board: board["templating"]["list"][1].update(refresh=9), "/refresh: 9 is none of"),
+        (lambda board: board["templating"]["list"][1].update(refresh=9), "/refresh: 9 is not one of"),
         (lambda board: board["templating"].update(list={}), "/templating/list: must be a list"),
-        (lambda board: board["links"][0].update(kind="dashboards"), "/links/0/kind: is no field"),
-        (lambda board: lines(board).update(type="timeserie"), "'timeserie' is no panel"),
+        (lambda board: board["links"][0].update(kind="dashboards"), "/links/0/kind: is not a field"),
+        (lambda board: lines(board).update(type="timeserie"), "'timeserie' is not a panel type"),
         (lambda board: lines(board).update(datasource="Prometheus"), "/datasource: must be an object"),
         (lambda board: lines(board).update(id="one"), "/id: must be of the type int"),
         (lambda board: lines(board)["gridPos"].update(w="12"), "/gridPos/w: must be of the type int"),
-        (lambda board: lines(board)["targets"][0].update(legend="{{job}}"), "/targets/0/legend: is no field"),
+        (lambda board: lines(board)["targets"][0].update(legend="{{job}}"), "/targets/0/legend: is not a field"),
         (lambda board: lines(board)["targets"][0].update(instant="yes"), "/instant: must be of the type bool"),
         (lambda board: lines(board)["targets"][0]["datasource"].update(type="prom"), "unknown type 'prom'"),
-        (lambda board: lines(board)["options"].update(legends={}), "/options/legends: is no field of Options"),
-        (lambda board: lines(board)["options"]["legend"].update(placement="below"), "'below' is none of"),
-        (lambda board: lines(board)["fieldConfig"]["defaults"].update(units="s"), "/defaults/units: is no field"),
+        (lambda board: lines(board)["options"].update(legends={}), "/options/legends: is not a field of Options"),
+        (lambda board: lines(board)["options"]["legend"].update(placement="below"), "'below' is not one of"),
+        (lambda board: lines(board)["fieldConfig"]["defaults"].update(units="s"), "/defaults/units: is not a field"),
         (lambda board: lines(board)["fieldConfig"]["defaults"]["custom"].update(linewidth=1), "/custom/linewidth:"),
         (lambda board: lines(board)["fieldConfig"]["defaults"]["custom"].update(lineWidth="1"), "/custom/lineWidth:"),
         (
             lambda board: lines(board)["fieldConfig"]["defaults"]["custom"].update(drawStyle="lines"),
-            "'lines' is none",
+            "'lines' is not one of",
         ),
-        (lambda board: number(board)["options"].update(colorMode="back"), "'back' is none of"),
+        (lambda board: number(board)["options"].update(colorMode="back"), "'back' is not one of"),
         (lambda board: number(board)["options"]["reduceOptions"].update(calcs="last"), "/calcs: must be a list"),
         (
             lambda board: number(board)["fieldConfig"]["defaults"]["thresholds"]["steps"][0].update(color=1),
             "/steps/0/color: must be of the type str",
         ),
         (override(value=1), "an override without an id"),
-        (override(id="custom.linewidth", value=1), "custom.linewidth is no property of a timeseries panel"),
+        (override(id="custom.linewidth", value=1), "custom.linewidth is not a property of a timeseries panel"),
         (override(id="custom.lineWidth", value="1"), "/value: must be of the type float"),
-        (override(id="unti", value="s"), "unti is no property"),
+        (override(id="unti", value="s"), "unti is not a property"),
         (override(id="color", value="red"), "/value: must be an object"),
     ],
 )
-def test_a_fault_is_found(fault, problem):
+def test_faults_are_found(fault, problem):
     dashboard = copy.deepcopy(DASHBOARDS["kronos-dashboard.json"])
     fault(dashboard)
     found = grafana_types.problems(dashboard)
@@ -237,4 +237,4 @@ def test_a_row_is_known():
     dashboard = {**DASHBOARDS["kronos-slo.json"], "panels": [{**row, "panels": []}]}
     assert grafana_types.problems(dashboard) == []
     dashboard["panels"][0]["colapsed"] = True
-    assert grafana_types.problems(dashboard) == ["/panels/0/colapsed: is no field of RowPanel"]
+    assert grafana_types.problems(dashboard) == ["/panels/0/colapsed: is not a field of RowPanel"]

@@ -1,6 +1,6 @@
-"""Each recorded series has a value that was worked out by hand, on every Prometheus there is.
+"""Recorded series against values worked out by hand, on every version of Prometheus.
 
-Inputs are scraped every 15 s: `0+15x40` is one a second. Instances a and b are of one job and must be added up.
+Inputs are scraped every 15 s: `0+15x40` is one per second. Instances a and b belong to one job and must be added up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STEPS = AT * 4
 
 
 def counter(name: str, per_second: float, **labels: str) -> dict[str, str]:
-    """A counter that grows steadily on two instances, half of it on each."""
+    """A steady counter on two instances, half the rate on each."""
     return {
         selector(name, instance=instance, **labels): f"0+{per_second * 15 / 2:g}x{STEPS}" for instance in ("a", "b")
     }
@@ -32,7 +32,7 @@ def gauge(name: str, a: float, b: float, **labels: str) -> dict[str, str]:
 
 
 def histogram(name: str, buckets: dict[str, float], **labels: str) -> dict[str, str]:
-    """Cumulative observations per second by `le`."""
+    """Buckets from cumulative observations per second by `le`."""
     series: dict[str, str] = {}
     for le, per_second in buckets.items():
         series |= counter(f"{name}_bucket", per_second, le=le, **labels)
@@ -77,11 +77,11 @@ BURN_WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 
 Record = tuple[dict[str, str], list[tuple[dict[str, str], float]]]
-"""What comes in, and the value of each series by its labels beside the job."""
+"""Input series, and the value of each recorded series by its labels (without job)."""
 
 
 def plain() -> Iterator[tuple[str, Record]]:
-    """The rate of each metric that the contract has recorded: 2 a second come in, and 2 a second must come out."""
+    """The records of plain metric rates: 2 events per second must be recorded as 2."""
     for metric in CONTRACT.metrics.values():
         if metric.rule_group is None:
             continue
@@ -143,7 +143,7 @@ def metrics(inputs: dict[str, str]) -> set[str]:
 
 
 def promtool_tests() -> list[dict[str, object]]:
-    """promtool evaluates all rules for each test: records whose inputs have nothing in common share one."""
+    """promtool evaluates all rules in each test, so records whose inputs do not overlap share one."""
     shared: list[tuple[dict[str, str], list[str]]] = []
     for record, (inputs, _) in RECORDS.items():
         for together, records in shared:
@@ -192,7 +192,7 @@ def test_a_ratio_of_nothing_is_absent_and_not_nan(compiled, tools, tmp_path, idl
         "input_series": [{"series": series, "values": f"0x{STEPS}"} for series in idle],
         "promql_expr_test": [
             {"expr": '{__name__=~".*:ratio.*"}', "eval_time": f"{AT}m", "exp_samples": []},
-            # The positive control: the rates that the ratios are made of are there.
+            # Positive control: the rates that the ratios are made of exist.
             {
                 "expr": 'count({__name__=~".*:rate5m"}) > bool 0',
                 "eval_time": f"{AT}m",
@@ -209,6 +209,6 @@ def test_a_ratio_of_nothing_is_absent_and_not_nan(compiled, tools, tmp_path, idl
     promtool.test_rules(tools, path)
 
 
-def test_every_recorded_series_has_a_value_by_hand():
+def test_every_record_is_tested():
     recorded = {rule["record"] for group in evaluate(mixin_path()).rules for rule in group["rules"]}
     assert recorded == set(RECORDS)

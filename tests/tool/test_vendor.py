@@ -146,13 +146,13 @@ def test_check_tells_what_is_behind(call, remote, vendored):
     assert "is up to date" in call("vendor", vendored, "--check").stdout  # It is still v0.1.0.
     git(remote, "tag", "v0.10.0")
     git(remote, "tag", "v0.9.0")
-    assert call("vendor", vendored, "--check", code=1).stdout == "v0.10.0 is out, and vendored is v0.1.0\n"
+    assert call("vendor", vendored, "--check", code=1).stdout == "v0.10.0 is out, but v0.1.0 is vendored\n"
     assert "main is " in call("vendor", vendored, "--check", "--ref", "main", code=1).stdout
     call("vendor", vendored, "--remote", REMOTE, "--ref", "v0.10.0")
     assert (vendored / "vendor/kronos-mixin/new.libsonnet").is_file()
     assert "is up to date" in call("vendor", vendored, "--check").stdout
     (vendored / "vendor/kronos-mixin/new.libsonnet").write_text("{ a: 1 }")
-    assert "somebody has edited it" in call("vendor", vendored, "--check", code=1).stdout
+    assert "it was edited" in call("vendor", vendored, "--check", code=1).stdout
     shutil.rmtree(vendored / "vendor")
     again = f"kronos-mixin vendor {vendored} --remote {REMOTE} --ref v0.10.0"
     assert f"is missing: run `{again}`, or `jb install`" in call("vendor", vendored, "--check", code=1).stdout
@@ -161,13 +161,13 @@ def test_check_tells_what_is_behind(call, remote, vendored):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--remote", REMOTE, "--ref", "v9.9.9"), 3, "v9.9.9 can't be had from"),
-        (("--remote", "https://git.example.com/x/y.git", "--ref", "main"), 3, "can't be had from"),
-        (("--remote", "no address", "--ref", "main"), 1, "is no address such as"),
+        (("--remote", REMOTE, "--ref", "v9.9.9"), 3, "can't fetch v9.9.9 from"),
+        (("--remote", "https://git.example.com/x/y.git", "--ref", "main"), 3, "can't fetch main from"),
+        (("--remote", "no address", "--ref", "main"), 1, "is not an address such as"),
         (("--remote", "https://git.example.com/kronos.git", "--ref", "main"), 1, "must name an organisation"),
-        (("--remote", REMOTE, "--ref", "--upload-pack=x"), 1, "is no name of a tag"),
+        (("--remote", REMOTE, "--ref", "--upload-pack=x"), 1, "is not the name of a tag"),
         (("--remote", REMOTE), 2, "vendor needs both --remote and --ref"),
-        (("--check",), 1, "names no kronos-mixin: `kronos-mixin vendor "),
+        (("--check",), 1, "has no kronos-mixin: add it with `kronos-mixin vendor "),
     ],
 )
 def test_refusals(call, remote, consumer, monkeypatch, arguments, code, message):

@@ -48,27 +48,27 @@ GREEN = {"value": None, "color": "green"}
         (override(id="unit", value="sec"), "'sec' is not among the units"),
         (steps(GREEN, {"value": 1}), "the threshold step at 1 has no color"),
         (steps(GREEN, {"value": 1, "color": "rde"}), "'rde' is not among the colors"),
-        (steps(GREEN, {"value": 2, "color": "red"}, {"value": 1, "color": "blue"}), "do not begin at null and rise"),
-        (steps({"value": 2, "color": "red"}), "do not begin at null and rise"),
+        (steps(GREEN, {"value": 2, "color": "red"}, {"value": 1, "color": "blue"}), "must begin at null and rise"),
+        (steps({"value": 2, "color": "red"}), "must begin at null and rise"),
         (target(refId="B", legendFormat=""), "query B has no legend"),
-        (target(legendFormat="requests"), "does not tell lines apart that differ in status"),
-        (target(legendFormat="{{job}}"), "does not tell lines apart that differ in status"),
-        (target(datasource={"type": "prometheus", "uid": "mine"}), "query A asks another data source"),
-        (lambda panel: panel["targets"].append(dict(panel["targets"][0])), "has two queries under one letter"),
+        (target(legendFormat="requests"), "lacks status"),
+        (target(legendFormat="{{job}}"), "lacks status"),
+        (target(datasource={"type": "prometheus", "uid": "mine"}), "query A uses another data source"),
+        (lambda panel: panel["targets"].append(dict(panel["targets"][0])), "has two queries with the same refId"),
         (
             lambda panel: panel["targets"].append({**panel["targets"][0], "refId": "B"}),
             "lines of A and B would both be called 'cancelled'",
         ),
-        (link("/d/kronos-nowhere?${job:queryparam}"), "leads to kronos-nowhere, which is no dashboard"),
-        (link("/d/kronos-slo?${route:queryparam}"), "carries route, which kronos-slo does not have"),
+        (link("/d/kronos-nowhere?${job:queryparam}"), "leads to kronos-nowhere, which is not a dashboard"),
+        (link("/d/kronos-slo?${route:queryparam}"), "passes the variable route, which kronos-slo does not have"),
         (link("/d/kronos-slo?${zone:queryparam}"), "uses the variable zone"),
         (
             defaults(links=[{"title": "Log", "url": "https://l/?i=${__field.labels.instance}"}]),
             "a link shows the label",
         ),
-        (lambda panel: panel["gridPos"].update(x=20), "reaches out of the grid"),
-        (lambda panel: panel["gridPos"].update(y=0), "lies over"),
-        (lambda panel: panel["gridPos"].update(w=4.8), "has no place on the grid in whole numbers"),
+        (lambda panel: panel["gridPos"].update(x=20), "extends beyond the grid"),
+        (lambda panel: panel["gridPos"].update(y=0), "overlaps"),
+        (lambda panel: panel["gridPos"].update(w=4.8), "has a gridPos that is not in whole numbers"),
         (target(expr='sum by (job) (up{job=~"$jobs"})', legendFormat="{{job}}"), "uses the variable jobs"),
     ],
 )
@@ -107,7 +107,7 @@ def test_a_variable_that_no_panel_uses(mixin, findings):
 
 @pytest.mark.parametrize(
     ("uid", "finding"),
-    [("kronos-overview", "has the uid kronos-overview, as another dashboard has"), ("kronos slo", "'kronos slo'")],
+    [("kronos-overview", "has the uid kronos-overview of another dashboard"), ("kronos slo", "'kronos slo'")],
 )
 def test_a_uid(mixin, findings, uid, finding):
     dashboard(mixin, "slo")["uid"] = uid

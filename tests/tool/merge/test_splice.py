@@ -138,7 +138,7 @@ def test_what_others_wrote_since_stays():
     merged = merge("global: {}\n", "kronos", OURS)
     edited = merged.replace(
         "  # END kronos-mixin kronos (scrape_configs)\n",
-        # One job inside of our block, one behind it.
+        # One job inside our block, one after it.
         "  - job_name: mine\n    # why\n    scheme: https\n"
         "  # END kronos-mixin kronos (scrape_configs)\n  - job_name: too\n",
     ).replace("a:8000", "c:8000")
@@ -175,8 +175,8 @@ def test_what_others_wrote_since_stays():
         ("scrape_configs:\n\t- job_name: a\n", "line 2: is not YAML"),
         ("a: \x01\n", "is not YAML"),
         ("a: &a [*a]\n", "alias inside of what it stands for"),
-        ("? scrape_configs\n", "can't be added to"),
-        # Its last line can't get an end without changing the text.
+        ("? scrape_configs\n", "can't be edited as it is written"),
+        # Adding the missing newline would change the text.
         ("scrape_configs:\n- job_name: a\n  x: |\n    text", "without changing scrape_configs, too"),
         ("# END kronos-mixin kronos (rule_files)\n", "line 1: a mark of kronos-mixin ends what has not begun"),
         ("# BEGIN kronos-mixin kronos (rule_files)\n", "line 1: a block of kronos-mixin has no end"),
