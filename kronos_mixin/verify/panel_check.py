@@ -122,25 +122,25 @@ class _Scene:
         for panel, group in groupby(asked, lambda query: query.panel):
             lines: list[tuple[str, Series]] = []
             for query in group:
-                reasons = self._asked(query, chosen, lines)
+                reasons = self._query_problems(query, chosen, lines)
                 yield from (Finding(name, panel, reason, query.expr, under) for reason in reasons)
             yield from (Finding(name, panel, reason, "", under) for reason in [*_names(lines), *_percentiles(lines)])
         for query in marked:
             # Annotations may share a name: alerts of one name can fire side by side.
-            reasons = self._asked(query, chosen, [])
+            reasons = self._query_problems(query, chosen, [])
             yield from (Finding(name, query.panel, reason, query.expr, under) for reason in reasons)
 
-    def _asked(self, query: Query, chosen: Mapping[str, str], lines: list[tuple[str, Series]]) -> list[str]:
+    def _query_problems(self, query: Query, chosen: Mapping[str, str], lines: list[tuple[str, Series]]) -> list[str]:
         """The problems of one query; adds its lines, with their names, to `lines`."""
         try:
-            found = self._ask(query)
+            found = self._run(query)
         except QueryError as error:
             return [f"is refused by Prometheus: {error}"]
         named = [(query.name(series.labels), series) for series in found]
         lines += named
         return [*self._empty(query, found, chosen), *_labels(query, found), *_numbers(query, named)]
 
-    def _ask(self, query: Query) -> list[Series]:
+    def _run(self, query: Query) -> list[Series]:
         span = self._span
         if query.instant:
             samples = self._api.query(query.expr, at=span.end)
@@ -162,12 +162,12 @@ class _Scene:
     def _filtered(self, query: Query) -> bool:
         """Whether it is empty only because it hides zeros: nothing happened for the chosen values."""
         everything = query.expr.removesuffix(_NOT_ZERO)
-        return everything != query.expr and bool(self._ask(replace(query, expr=everything)))
+        return everything != query.expr and bool(self._run(replace(query, expr=everything)))
 
     def _only_default(self, query: Query) -> bool:
         """Whether it never shows anything but the 0 of its `or vector(0)`."""
         everything = query.expr.removesuffix(_DEFAULT)
-        return everything != query.expr and not self._ask(replace(query, expr=everything, instant=False))
+        return everything != query.expr and not self._run(replace(query, expr=everything, instant=False))
 
     def _has(self, name: str, chosen: Mapping[str, str]) -> bool:
         """Whether a series of that name has the chosen values, as far as it has those labels."""

@@ -57,7 +57,7 @@ function(config)
   // every caller gives up would not show. `buckets` selects buckets, as rates or as counts.
   local withinObjective(buckets, statuses) = std.join(' or ', [
     assert std.member(contract.values('api_route'), route) :
-           'objectives.latency.seconds names ' + route + ', which is no route of the service';
+           'objectives.latency.seconds names ' + route + ', which is not a route of the service';
     buckets({ route: route, status: statuses, le: contract.bucket(seconds, objectives.latency.seconds[route]) })
     for route in std.objectFields(objectives.latency.seconds)
   ]);

@@ -50,10 +50,10 @@ def fill(tools: Tools, mixin: Mixin, folder: Path, hours: float = 24) -> Request
     Raises CheckFailed, with the message of promtool.
     """
     contract = load_contract()
-    told = requests(contract)
+    day_requests = requests(contract)
     data = folder / "data"
     begin = END - hours * 3600
-    day = exposition.Day(contract, told, STEP, DAY - hours * 3600)
+    day = exposition.Day(contract, day_requests, STEP, DAY - hours * 3600)
     write_blocks(tools, folder, data, list(day.series()), (END - DAY + day.times).tolist())
     times = [begin + STEP * number for number in range(round(hours * 3600 / STEP) + 1)]
     # A server sees new blocks when it starts, so there is one for each level.
@@ -66,7 +66,7 @@ def fill(tools: Tools, mixin: Mixin, folder: Path, hours: float = 24) -> Request
             series for group in mixin.alerts for rule in group["rules"] for series in _alert(server, rule, times)
         ]
     write_blocks(tools, folder, data, alerts, times)
-    return told
+    return day_requests
 
 
 def serve(tools: Tools, data: Path) -> Prometheus:

@@ -160,7 +160,7 @@ class Day:
 
     def _events(self, metric: Metric, mine: Requests) -> _Events:
         statuses = list(self._contract.label_values["status"])
-        chosen, value, weight = _told(metric, mine, statuses)
+        chosen, value, weight = _observed(metric, mine, statuses)
         rows = mine.where(chosen)
         labels: dict[str, Codes] = {}
         repeated = 1
@@ -291,7 +291,7 @@ class Day:
                 yield name, dict(zip(sets, combination, strict=True)), values
 
 
-def _told(
+def _observed(
     metric: Metric, mine: Requests, statuses: list[str]
 ) -> tuple[npt.NDArray[np.bool_], Numbers, Numbers | None]:
     """The requests that a metric counts, the value that it observes of each, and the weight of each (None: 1)."""
@@ -306,7 +306,7 @@ def _told(
     worked = ended("success", "timeout")
     ahead = values["series"] * values["horizon"]
     spread = 0.5 + (mine.at * 7919 % 1)  # Varies sizes and short times without more random numbers.
-    told: dict[str, tuple[npt.NDArray[np.bool_], Numbers, Numbers | None]] = {
+    observed: dict[str, tuple[npt.NDArray[np.bool_], Numbers, Numbers | None]] = {
         "kronos_requests_total": (everything, mine.at, None),
         "kronos_request_duration_seconds": (admitted, values["seconds"], None),
         "kronos_request_size_bytes": (admitted, 90 * values["candles"] * values["series"] * spread, None),
@@ -326,7 +326,7 @@ def _told(
         "kronos_rate_limited_total": (ended("rate_limited"), mine.at, None),
         "kronos_cancellations_total": (ended("cancelled"), mine.at, None),
     }
-    chosen, value, weight = told.get(metric.name) or (worked, _within(metric.buckets, spread), None)
+    chosen, value, weight = observed.get(metric.name) or (worked, _within(metric.buckets, spread), None)
     # Metrics by API route do not count unknown paths.
     if metric.labels.get("route") == "api_route":
         chosen = chosen & (mine.codes["route"] < 2)

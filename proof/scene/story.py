@@ -198,23 +198,23 @@ def _outcomes(
     """The status of each request. Where several apply, the last one counts."""
     status = np.full(at.shape, statuses.index("success"))
 
-    def strike(name: str, share: float, chosen: npt.NDArray[np.bool_] | bool = True) -> None:
+    def assign(name: str, share: float, chosen: npt.NDArray[np.bool_] | bool = True) -> None:
         status[(random.uniform(size=at.shape) < share) & chosen] = statuses.index(name)
 
     slow, burst = SLOW.holds(at), BURST.holds(at)
-    strike("invalid", 0.015)
-    strike("cancelled", 0.003)
-    strike("unauthorized", 0.002)
-    strike("too_large", 0.001, route == routes.index(BATCH))
-    strike("error", 0.0003)
-    strike("timeout", 0.0001)
-    strike("cancelled", 0.04, slow)
-    strike("timeout", 0.025, slow)
-    strike("overloaded", 0.01, slow)
-    strike("overloaded", 0.05, burst & (route == routes.index(BATCH)))
-    strike("error", 0.4, ERRORS.holds(at) & (instance == 1))
-    strike("unavailable", 0.5, _near_restart(at, instance))
-    strike("rate_limited", 0.85, GREEDY.holds(at) & (client == CLIENTS.index("backtest")))
+    assign("invalid", 0.015)
+    assign("cancelled", 0.003)
+    assign("unauthorized", 0.002)
+    assign("too_large", 0.001, route == routes.index(BATCH))
+    assign("error", 0.0003)
+    assign("timeout", 0.0001)
+    assign("cancelled", 0.04, slow)
+    assign("timeout", 0.025, slow)
+    assign("overloaded", 0.01, slow)
+    assign("overloaded", 0.05, burst & (route == routes.index(BATCH)))
+    assign("error", 0.4, ERRORS.holds(at) & (instance == 1))
+    assign("unavailable", 0.5, _near_restart(at, instance))
+    assign("rate_limited", 0.85, GREEDY.holds(at) & (client == CLIENTS.index("backtest")))
     status[route == routes.index(UNMATCHED)] = statuses.index("invalid")
     return status
 

@@ -35,10 +35,10 @@ _FAILED = ("error", "overloaded", "timeout")
 
 
 def disagreements(
-    api: Api, dashboard: Mapping[str, Any], told: Requests, contract: Contract, span: Span
+    api: Api, dashboard: Mapping[str, Any], requests: Requests, contract: Contract, span: Span
 ) -> list[Finding]:
     """Lines of the overview that differ from what happened; `span.step` must be the scrape interval."""
-    truth = _Truth(told, contract, span)
+    truth = _Truth(requests, contract, span)
     asked = list(queries(dashboard, f"{span.step}s", rate_interval=span.rate_interval, span=span.whole))
 
     def lines(title: str, legend: str) -> tuple[Query, list[Series]]:
@@ -53,8 +53,8 @@ def disagreements(
 
 
 class _Truth:
-    def __init__(self, told: Requests, contract: Contract, span: Span) -> None:
-        self._told = told
+    def __init__(self, requests: Requests, contract: Contract, span: Span) -> None:
+        self._requests = requests
         self._span = span
         self._routes = list(contract.label_values["route"])
         self._statuses = list(contract.label_values["status"])
@@ -66,9 +66,9 @@ class _Truth:
         span = self._span
         minutes = (span.end - span.begin) / 60
         shown = {one.labels["status"]: one for one in lines}
-        whole = Spell(span.begin, span.end).holds(self._told.at + (END - DAY))
+        whole = Spell(span.begin, span.end).holds(self._requests.at + (END - DAY))
         for code, status in enumerate(self._statuses):
-            count = np.count_nonzero(whole & (self._told.codes["status"] == code))
+            count = np.count_nonzero(whole & (self._requests.codes["status"] == code))
             if count < 100:
                 continue
             known = count / minutes
@@ -118,9 +118,9 @@ class _Truth:
         return Spell(at - 300 + self._span.scrape, at)
 
     def _rows(self, spell: Spell, route: str, statuses: tuple[str, ...] | list[str]) -> Requests:
-        codes = self._told.codes
-        chosen = spell.holds(self._told.at + (END - DAY)) & (codes["route"] == self._routes.index(route))
-        return self._told.where(chosen & np.isin(codes["status"], [self._statuses.index(name) for name in statuses]))
+        requests, codes = self._requests, self._requests.codes
+        chosen = spell.holds(requests.at + (END - DAY)) & (codes["route"] == self._routes.index(route))
+        return requests.where(chosen & np.isin(codes["status"], [self._statuses.index(name) for name in statuses]))
 
     @staticmethod
     def _finding(query: Query, reason: str) -> Finding:

@@ -135,7 +135,7 @@ class Instance:
         """Every child of the counters and histograms that alerts read, with the times of its events."""
         for metric in CONTRACT.metrics.values():
             if metric.type != "gauge" and not READ.isdisjoint(CONTRACT.exposed_series(metric.name)):
-                yield from self._children(metric, self._told(metric.name))
+                yield from self._children(metric, self._events_of(metric.name))
 
     def _children(self, metric: Metric, events: list[Event]) -> Iterator[tuple[str, dict[str, str], list[float]]]:
         known = {label: CONTRACT.values(metric.name, label) or OPEN[label] for label in metric.labels}
@@ -155,7 +155,7 @@ class Instance:
                     [event.at for event in own if event.value <= float(le)],
                 )
 
-    def _told(self, name: str) -> list[Event]:
+    def _events_of(self, name: str) -> list[Event]:
         """The events of a metric: from the requests, if they determine it, else from `events`."""
         if name == "kronos_requests_total":
             return [Event(r.at, {"route": r.route, "status": r.status}) for r in self.requests]

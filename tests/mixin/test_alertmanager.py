@@ -35,7 +35,7 @@ RATIOS = [
     ("KronosLatencyBudgetBurn", {"long": "1h"}),
 ]
 
-# Source, target, and the labels that they have beside those of the installation.
+# Source and target, each with its labels in addition to those of the installation.
 MUTED = [
     *((source, {}, target, labels) for source in GONE for target, labels in RATIOS),
     ("KronosErrorBudgetBurn", {"severity": PAGE}, "KronosErrorBudgetBurn", {"severity": TICKET}),
@@ -45,7 +45,7 @@ MUTED = [
     ("KronosRestartingEverywhere", {}, "KronosRestarting", {"instance": "a:80"}),
 ]
 
-# One step away from what is muted.
+# Differ from muted cases in one thing.
 HEARD = [
     *((source, {"cluster": "other"}, target, labels) for source in GONE for target, labels in RATIOS[:2]),
     *((source, {}, "KronosHighMemoryUsage", {"instance": "a:80"}) for source in GONE),
