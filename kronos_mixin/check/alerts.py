@@ -1,4 +1,4 @@
-"""The form of alerts: names, severities, annotations, and who mutes whom."""
+"""Checks the form of alerts: names, severities, annotations and inhibitions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"(.*)"')
 
 
 def check(mixin: Mixin, expressions: Iterable[Expression]) -> Iterator[Finding]:
-    """Every finding about alerts as such; their expressions are checked elsewhere."""
+    """Check the form of alerts; their expressions are checked elsewhere."""
     alerts = [one for one in expressions if "alert" in one.holder]
     seen: set[str] = set()
     for alert in alerts:
@@ -61,7 +61,7 @@ def _annotations(alert: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _dashboard(alert: Mapping[str, Any], mixin: Mixin) -> Iterator[str]:
-    """The link to a dashboard; none while that is switched off, so none at all is no fault."""
+    """Check the link to a dashboard. It may be missing: the dashboard may be switched off."""
     url = alert["annotations"].get("dashboard_url")
     if url is None:
         return
@@ -74,7 +74,7 @@ def _dashboard(alert: Mapping[str, Any], mixin: Mixin) -> Iterator[str]:
 
 
 def _inhibitions(mixin: Mixin, alerts: list[Expression]) -> Iterator[Finding]:
-    """Inhibitions that can never act: Alertmanager takes any, and mutes nothing."""
+    """Report inhibitions that can never match. Alertmanager accepts them, and mutes nothing."""
     file = "alertmanager/alertmanager-example.yml"
     for number, rule in enumerate(mixin.alertmanager.get("inhibit_rules", []), start=1):
         for side in ("source", "target"):
@@ -90,7 +90,7 @@ def _inhibitions(mixin: Mixin, alerts: list[Expression]) -> Iterator[Finding]:
 
 
 def _matches(alert: Expression, matchers: list[str]) -> bool:
-    """Whether matchers let an alert through, by its name and its own labels; those of its series may be anything."""
+    """Whether an alert may match: by its name and the labels of its rule. Labels of its series may be anything."""
     labels = {**alert.holder["labels"], "alertname": alert.holder["alert"]}
     for text in matchers:
         match = _MATCHER.fullmatch(text)

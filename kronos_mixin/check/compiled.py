@@ -13,7 +13,7 @@ from kronos_mixin.jsonnet import Mixin
 
 
 def drift(files: Mapping[str, str], output: Path, name: str, compile_command: str) -> Iterator[Finding]:
-    """Files in ``output`` that are not ``files``, what the mixin ``name`` compiles to by ``compile_command``."""
+    """Report files in ``output`` that differ from ``files``, to which ``compile_command`` compiles the mixin."""
     remedy = f"run `{compile_command}`"
     for file, text in files.items():
         path = output / file
@@ -22,11 +22,11 @@ def drift(files: Mapping[str, str], output: Path, name: str, compile_command: st
         elif path.read_bytes() != text.encode():
             yield Finding(file, "", f"is not what the mixin compiles to: {remedy}, and commit the result")
     for path in leftovers(files, output, name):
-        yield Finding(str(path.relative_to(output)), "", f"is not made by the mixin any more: {remedy}")
+        yield Finding(str(path.relative_to(output)), "", f"is no longer made by the mixin: {remedy}")
 
 
 def refused_rules(mixin: Mixin) -> Iterator[Finding]:
-    """What promtool says about the rule files of ``mixin``; nothing where promtool is not on PATH."""
+    """Report what promtool says about the mixin's rule files; nothing if promtool is not on PATH."""
     if not promtool.available():
         return
     with tempfile.TemporaryDirectory(prefix="kronos-mixin-") as folder:

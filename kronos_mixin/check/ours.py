@@ -1,4 +1,4 @@
-"""Checks of the Kronos mixin, whose metrics are known from its contract."""
+"""Checks the Kronos mixin, whose metrics are known from its contract."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def check(
     configured: bool = True,
     compile_command: str = "kronos-mixin compile",
 ) -> list[Finding]:
-    """All findings, in the order of the files.
+    """Return all findings, in the order of the files.
 
-    ``files`` is what the mixin compiles to by ``compile_command``, ``output`` the folder to compare it with, and
-    ``folder`` that of the mixin and its runbooks (default: the installed one). ``configured`` says whether the mixin
-    may differ from its defaults.
+    ``compile_command`` compiles the mixin to ``files``, which are compared with the folder ``output``. ``folder`` is
+    that of the mixin and its runbooks; None: the installed one. ``configured``: the mixin may differ from its
+    defaults.
     """
     folder = folder or mixin_path()
-    # Runbooks and documents describe the defaults: a user's window in the name of a series is no fault of theirs.
+    # Runbooks and documents describe the defaults, so compare them with those, not with a user's windows.
     default = _defaults(folder) if configured else mixin
     known = series.known(mixin, contract)
     read = expressions.all_of(mixin, known)

@@ -1,4 +1,4 @@
-"""Runbooks: one for each alert, all of one build, with queries that can be asked."""
+"""Checks runbooks: one for each alert, all with the same sections, and queries over series that exist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kronos_mixin.jsonnet import Mixin
 
 SECTIONS = ("Meaning", "Impact", "First steps", "Causes", "Mitigation", "When to silence", "Defaults")
 
-# Prometheus's own metrics, which tell why it knows nothing of the service.
+# Prometheus's own metrics, for finding out why it has no data about the service.
 _OF_PROMETHEUS = (
     "prometheus_rule_evaluation_failures_total",
     "prometheus_rule_group_last_duration_seconds",
@@ -26,10 +26,7 @@ _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 
 def check(mixin: Mixin, known: Known, folder: Path) -> Iterator[Finding]:
-    """Every finding about the runbooks in ``folder``.
-
-    An alert that is switched off keeps its runbook: it may be switched on again.
-    """
+    """Check the runbooks in ``folder``. Disabled alerts have one, too: they may be enabled again."""
     known = {**known, **dict.fromkeys(_OF_PROMETHEUS)}
     names = set(mixin.config.get("alerts", {}))
     files = {path.stem: path for path in sorted(folder.glob("*.md")) if path.stem != "README"}
@@ -51,7 +48,7 @@ def _name(alert: str) -> str:
 
 
 def _shape(alert: str, text: str) -> Iterator[str]:
-    # A comment in a block of commands is no heading.
+    # Comments in code blocks are not headings.
     headings = [(len(match[1]), match[2]) for match in _HEADING.finditer(_FENCE.sub("", text))]
     if headings[:1] != [(1, alert)]:
         yield f"does not begin with the heading `# {alert}`"
@@ -70,7 +67,7 @@ def _shape(alert: str, text: str) -> Iterator[str]:
 
 
 def _queries(text: str) -> Iterator[str]:
-    """The queries of the blocks that are marked as PromQL: one for each block, or one for each of its lines."""
+    """The queries in PromQL blocks: the whole block if it parses, else one per line."""
     for _, language, body in _FENCE.findall(text):
         if language != "promql":
             continue

@@ -1,6 +1,6 @@
-"""What is wrong with the Go templates of an alert's labels and annotations, as far as it can be told unexpanded.
+"""Checks the Go templates in an alert's labels and annotations, as far as possible without expanding them.
 
-Prometheus finds such faults when the alert fires, and then puts an error where the text should be.
+Prometheus finds mistakes in them only when the alert fires, and then replaces the text with an error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _GO = {
     "and", "call", "html", "index", "slice", "js", "len", "not", "or", "print", "printf", "println",
     "urlquery", "eq", "ne", "lt", "le", "gt", "ge",
 }
-# Those of Prometheus 2.42; what newer ones have beside them would fail there.
+# Those of Prometheus 2.42, on which newer ones would fail.
 _PROMETHEUS = {
     "query", "first", "label", "value", "strvalue", "args", "sortByLabel", "match", "title", "toUpper",
     "toLower", "reReplaceAll", "safeHtml", "humanize", "humanize1024", "humanizeDuration",
@@ -34,7 +34,7 @@ _VARIABLES = {"$labels", "$value", "$externalLabels", "$externalURL"}
 
 
 def problems(text: str) -> Iterator[str]:
-    """Sentences about the template ``text``."""
+    """Problems of a template, as sentences."""
     open_blocks = 0
     variables = set(_VARIABLES)
     for action in (match[1] for match in _ACTION.finditer(text)):

@@ -1,4 +1,4 @@
-"""Expressions that Prometheus would accept, and answer with nothing."""
+"""Expressions that Prometheus accepts, but for which it returns nothing."""
 
 import pytest
 
@@ -83,7 +83,7 @@ def test_series_by_a_pattern():
     assert (reading.problems, reading.labels) == ([], {"zone": None})
 
 
-def test_where_a_series_is_read():
+def test_selectors():
     reading = promql.read('1 - max_over_time(rate(requests_total{job!~"a"}[5m])[1h:]) / ready', KNOWN)
     counter, gauge = reading.selectors
     assert (counter.name, counter.matchers) == ("requests_total", (("job", "!~", "a"),))
@@ -135,6 +135,6 @@ def test_problems(expression, problem):
     assert any(problem in found for found in promql.read(expression, KNOWN).problems)
 
 
-def test_unknown_labels_are_not_held_against_anybody():
+def test_series_with_arbitrary_labels_cause_no_problems():
     assert promql.read('count by (route) (ALERTS{alertname="A"})', KNOWN).problems == []
     assert promql.read("ALERTS and ready", KNOWN).problems == []

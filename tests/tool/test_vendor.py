@@ -1,4 +1,4 @@
-"""A consumer: another repository, into which the mixin is really vendored, from a real git repository."""
+"""Vendors the mixin from a real git repository into that of a consumer."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def published(tmp_path_factory):
 
 @pytest.fixture
 def remote(published, tmp_path, monkeypatch):
-    """A copy of it, which git finds under the address of a remote; this checkout is none to ask."""
+    """A copy that git finds under REMOTE. The tool must use it, because it does not run from a checkout."""
     copy = tmp_path / "remote"
     shutil.copytree(published, copy)
     for name, value in {"COUNT": "1", "KEY_0": f"url.{copy}.insteadOf", "VALUE_0": REMOTE}.items():
@@ -59,12 +59,12 @@ def consumer(tmp_path):
 
 
 @pytest.fixture
-def vendored(call, remote, consumer):  # noqa: ARG001 - It has to be there.
+def vendored(call, remote, consumer):  # noqa: ARG001 - It must exist.
     call("vendor", consumer, "--remote", REMOTE, "--ref", "v0.1.0")
     return consumer
 
 
-def test_it_lies_as_jb_would_lay_it(vendored, remote):
+def test_the_layout_is_that_of_jb(vendored, remote):
     place = vendored / "vendor/git.example.com/quant/kronos/mixin"
     assert (vendored / "vendor/kronos-mixin").readlink() == Path("git.example.com/quant/kronos/mixin")
     names = sorted(path.relative_to(place) for path in place.rglob("*"))
@@ -90,14 +90,14 @@ def test_it_lies_as_jb_would_lay_it(vendored, remote):
     assert lock["sum"] == base64.b64encode(digest.digest()).decode()
 
 
-def test_the_sum_goes_through_folders_in_the_order_of_a_walk(tmp_path):
+def test_the_sum_is_that_of_jb(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/x").write_text("1")
     (tmp_path / "a-b").write_text("2")  # As a text, "a-b" stands before "a/x".
     assert vendor.checksum(tmp_path) == base64.b64encode(hashlib.sha256(b"12").digest()).decode()
 
 
-def test_a_consumer_changes_what_it_wants(vendored, call, tmp_path):
+def test_consumers_can_override_anything(vendored, call, tmp_path):
     call("compile", "--mixin", vendored / "mixin.libsonnet", "--output", "out", "--name", "forecasts")
     rules = yaml.safe_load((tmp_path / "out/prometheus/forecasts-rules.yml").read_text())["groups"]
     alerts = yaml.safe_load((tmp_path / "out/prometheus/forecasts-alerts.yml").read_text())["groups"]
@@ -138,7 +138,7 @@ def test_other_dependencies_stay(call, remote, consumer):
     assert remote.exists()
 
 
-def test_check_tells_what_is_behind(call, remote, vendored):
+def test_check_reports_what_is_outdated(call, remote, vendored):
     assert "is up to date" in call("vendor", vendored, "--check").stdout
     (remote / "mixin/new.libsonnet").write_text("{}")
     git(remote, "add", ".")
@@ -179,7 +179,7 @@ def test_refusals(call, remote, consumer, monkeypatch, arguments, code, message)
     assert sorted(path for path in consumer.rglob("*") if path.is_file()) == before
 
 
-def test_a_jsonnetfile_that_is_none(call, remote, consumer):
+def test_invalid_jsonnetfiles_are_refused(call, remote, consumer):
     (consumer / "jsonnetfile.json").write_text("{")
     assert "is not JSON" in call("vendor", consumer, "--remote", REMOTE, "--ref", "main", code=1).stderr
     (consumer / "jsonnetfile.json").write_text('{"version": 2}')
@@ -199,7 +199,7 @@ def test_addresses(url, folder):
     assert vendor.Source(url).folder == folder
 
 
-def test_our_own_layout_is_jbs_for_a_local_dependency():
+def test_our_own_layout_is_that_of_jb_for_a_local_dependency():
     root = mixin_path().parent
     (entry,) = json.loads((root / "jsonnetfile.json").read_text())["dependencies"]
     assert entry["source"] == {"local": {"directory": "mixin"}}

@@ -20,14 +20,14 @@ def mixin() -> Mixin:
 
 @pytest.fixture
 def findings(tmp_path):
-    """What is found in a mixin that nobody has compiled."""
+    """Checks a mixin, without compiled files."""
     contract = load_contract()
     return lambda mixin: [str(finding) for finding in check(mixin, contract, {}, tmp_path)]
 
 
 @pytest.fixture
 def findings_compiled(tmp_path):
-    """What is found in a mixin and the files that it was compiled to."""
+    """Checks a mixin together with its compiled files."""
 
     def findings(mixin: Mixin) -> list[str]:
         files = render(mixin)

@@ -1,4 +1,4 @@
-"""The parts of the Kronos mixin into which tests sow faults."""
+"""Finds the parts of the Kronos mixin that tests break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The form of alerts: a fault to sow into a rule, and what is found."""
+"""The form of alerts: faults in a rule, and what is found."""
 
 from __future__ import annotations
 

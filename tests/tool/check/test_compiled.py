@@ -27,7 +27,7 @@ def test_drift(mixin, tmp_path):
     assert len(messages) == 3
     assert messages[0].startswith("prometheus/kronos-rules.yml: is missing")
     assert messages[1].startswith("prometheus/kronos-alerts.yml: is not what the mixin compiles to")
-    assert messages[2].startswith("grafana/kronos-old.json: is not made by the mixin any more")
+    assert messages[2].startswith("grafana/kronos-old.json: is no longer made by the mixin")
 
 
 def test_promtool_is_asked(mixin, findings_compiled, monkeypatch):

@@ -114,8 +114,8 @@ def test_a_uid(mixin, findings, uid, finding):
     assert any(line.startswith("grafana/kronos-slo.json: ") and finding in line for line in findings(mixin))
 
 
-def test_the_vocabulary_is_whole():
-    """An empty list in it would be noticed at once; a missing one only by whoever first uses it."""
+def test_the_vocabulary_is_complete():
+    """Without this, a missing list would go unnoticed until its first use."""
     for kind in ("units", "reducers", "colorModes", "colors", "matchers", "properties", "transformers"):
         assert len(dashboards.vocabulary()[kind]) > 10
     assert dashboards.vocabulary()["source"].startswith("@grafana/data 13.")

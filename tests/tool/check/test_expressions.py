@@ -1,4 +1,4 @@
-"""What expressions read, and what is shown of it."""
+"""What expressions read, and which labels are shown."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_recorded_series_that_nobody_reads(mixin, findings):
     ]
 
 
-def test_a_series_that_its_group_records_only_afterwards(mixin, findings):
+def test_a_series_that_its_group_records_later(mixin, findings):
     group = next(group for group in mixin.rules if group["name"] == "kronos-requests")
     group["rules"].reverse()
     late = "reads job_route_status:kronos_requests:rate5m, which its group records later"

@@ -1,11 +1,11 @@
-"""Checks of other people's mixins."""
+"""Checks of mixins without a contract."""
 
 from __future__ import annotations
 
 import json
 
 
-def test_check_says_what_is_recorded_nowhere(call, fixtures):
+def test_check_reports_unrecorded_series(call, fixtures):
     assert call("check", "--mixin", fixtures / "lamp-mixin").stdout == (
         "2 recording rules, 1 alerts, 1 dashboards: nothing found\n"
     )
@@ -24,7 +24,7 @@ def test_check_as_json(call, fixtures):
     assert json.loads(call("check", "--mixin", fixtures / "lamp-mixin", "--format", "json").stdout)["findings"] == []
 
 
-def test_check_compares_what_was_compiled_before(call, fixtures, tmp_path):
+def test_check_finds_stale_compiled_files(call, fixtures, tmp_path):
     call("compile", "--mixin", fixtures / "lamp-mixin", "--target", "kubernetes")
     assert "nothing found" in call("check", "--mixin", fixtures / "lamp-mixin").stdout
     path = tmp_path / "monitoring/kubernetes/lamp.configmap.yml"

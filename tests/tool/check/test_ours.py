@@ -29,7 +29,7 @@ def test_a_metric_that_nothing_reads(mixin, findings):
     assert "metrics.json: kronos_cancellations_total: is read by no rule, alert or panel" in findings(mixin)
 
 
-def test_a_document_that_does_not_quote_the_mixin_as_it_is(mixin, tmp_path):
+def test_a_stale_document(mixin, tmp_path):
     folder = tmp_path / "mixin"
     shutil.copytree(mixin_path(), folder)
     edit(folder / "config.libsonnet", "threshold: '0.01'", "threshold: '0.02'")

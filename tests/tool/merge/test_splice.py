@@ -1,4 +1,4 @@
-"""Lines put into a prometheus.yml and taken out again, without touching anything else."""
+"""Lines are added to a prometheus.yml and removed again; nothing else changes."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_merge_adds_and_unmerge_takes_away(name):
+def test_merge_and_unmerge(name):
     text = WRITTEN[name]
     merged = merge(text, "kronos", OURS)
     old, new = (yaml.load(t, prometheusyml.LOADER) or {} for t in (text, merged))  # noqa: S506
@@ -98,7 +98,7 @@ def test_merge_adds_and_unmerge_takes_away(name):
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_mixins_live_side_by_side(name):
+def test_two_mixins_in_one_file(name):
     text = WRITTEN[name]
     both = merge(merge(text, "kronos", OURS), "node", NODE)
     assert entries_of(both, "kronos")["rule_files"] == RULES
@@ -107,7 +107,7 @@ def test_mixins_live_side_by_side(name):
     assert unmerge(both, "other") == both
 
 
-def test_the_lines_are_written_as_the_file_is():
+def test_added_lines_follow_the_style_of_the_file():
     merged = merge(DEFAULT, "kronos", OURS)
     assert '  # - "second_rules.yml"\n  # BEGIN kronos-mixin kronos (rule_files)' in merged
     assert '  # - job_name: "off"\n  # BEGIN kronos-mixin kronos (scrape_configs: ["kronos-api"])' in merged
@@ -120,7 +120,7 @@ def test_the_lines_are_written_as_the_file_is():
     assert "rule_files:  # added by kronos-mixin\n# BEGIN" in flat
 
 
-def test_an_older_block_is_replaced_where_it_stands():
+def test_an_older_block_is_replaced_in_place():
     older = merge(DEFAULT, "kronos", {"rule_files": ["old/kronos-rules.yml"], "scrape_configs": [JOB]})
     older = merge(older, "node", NODE)
     other = {**JOB, "job_name": "forecasts"}
@@ -134,7 +134,7 @@ def test_an_older_block_is_replaced_where_it_stands():
     assert entries_of(without, "kronos") == {"rule_files": RULES}
 
 
-def test_what_others_wrote_since_stays():
+def test_later_edits_by_users_stay():
     merged = merge("global: {}\n", "kronos", OURS)
     edited = merged.replace(
         "  # END kronos-mixin kronos (scrape_configs)\n",
@@ -182,7 +182,7 @@ def test_what_others_wrote_since_stays():
         ("# BEGIN kronos-mixin kronos (rule_files)\n", "line 1: a block of kronos-mixin has no end"),
     ],
 )
-def test_what_is_refused(text, reason):
+def test_refusals(text, reason):
     with pytest.raises(MergeError) as caught:
         merge(text, "kronos", OURS)
     assert reason in str(caught.value)
