@@ -13,7 +13,7 @@ from kronos_mixin.schema import Path, comments
 # The knobs that every alert has.
 _EVERY_ALERT = {
     "enabled": "Whether the alert exists.",
-    "severity": "Its label `severity`. critical wakes someone, warning waits until morning, info is for dashboards.",
+    "severity": "Its label `severity`: critical wakes someone, warning waits until morning, info is for dashboards.",
     "for": "How long the condition must hold before it fires.",
     "keepFiringFor": "How long it keeps firing after the condition has ended; `0s`: not at all.",
 }
