@@ -49,9 +49,9 @@ function(config, rules)
     forecast: show.perMinute('kronos_forecast_candles_total', 'route', { narrow: true, overrides: style.byRoute }),
     requestSize: show.quantiles('kronos_request_size_bytes', ['route'], { log: true }, ['p95']),
     responseSize: show.quantiles('kronos_response_size_bytes', ['route'], { log: true }, ['p95']),
-    mended: show.timeseries({
-      title: 'Mended candles' + show.window,
-      description: 'Share of the forecast candles whose low, high or volume had to be mended.',
+    corrected: show.timeseries({
+      title: 'Corrected candles' + show.window,
+      description: 'Share of the forecast candles whose low, high, volume or amount had to be corrected.',
       unit: 'percentunit',
       narrow: true,
       queries: [panel.query(show.share(rules.kronos_inconsistent_candles_total, rules.kronos_forecast_candles_total), '{{route}}')],
@@ -80,6 +80,6 @@ function(config, rules)
       ['stages', 'processing'],
       ['batch', 'horizon'],
       ['requestSize', 'responseSize'],
-      ['forecast', 'mended', 'cancelled'],
+      ['forecast', 'corrected', 'cancelled'],
     ]),
   })

@@ -1,4 +1,4 @@
-"""Reading API keys and networks: from text to what they mean, or to the reason why not. No message holds a key."""
+"""Parsing of API keys and networks. No error message contains a key."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 MAX_CLIENTS = 16
-"""Most named clients: each name is a label value of kronos_rate_limited_total."""
+"""Limit on named clients: each name is a label value of kronos_rate_limited_total."""
 
 RESERVED_CLIENTS = frozenset({"anonymous", "other"})
 MAX_KEY_FILE_BYTES = 65_536
 WEAK_KEY_LENGTH = 16
-"""Keys shorter than this many characters are warned of."""
+"""Shorter keys, in characters, get a warning."""
 
 _CLIENT_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_KEY = re.compile(r"[!-+\--~]{1,256}")  # printable ASCII without blanks and commas
+_KEY = re.compile(r"[!-+\--~]{1,256}")  # printable ASCII without spaces and commas
 
 Network = IPv4Network | IPv6Network
 
 
 def parse_api_keys(text: str) -> dict[str, str]:
-    """Client name to key, of the form ``name:key,name2:key2``; raises ValueError."""
+    """Client name to key, from text like ``name:key,name2:key2``; raises ValueError."""
     return _parse((f"entry {number}", entry) for number, entry in enumerate(text.split(","), start=1))
 
 
 def read_key_file(path: Path) -> dict[str, str]:
-    """Client name to key, of a file with ``name:key`` lines; empty lines and those that begin with # don't count.
+    """Client name to key, from a file with ``name:key`` lines; empty lines and comments (#) are skipped.
 
-    Raises ValueError if it cannot be read, or holds anything else, or no key at all.
+    Raises ValueError if the file cannot be read, has a malformed line, or has no key.
     """
     try:
         with path.open("rb") as file:
@@ -53,7 +53,7 @@ def read_key_file(path: Path) -> dict[str, str]:
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """Networks of the form ``10.0.0.0/8,fd00::/8``; a single address is a network too. Raises ValueError."""
+    """Networks, from text like ``10.0.0.0/8,fd00::/8``; a single address is one too. Raises ValueError."""
     networks = []
     for number, entry in enumerate(text.split(","), start=1):
         try:
@@ -64,7 +64,7 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 
 
 def weak_keys(keys: Mapping[str, str]) -> list[str]:
-    """A warning for each key that could be guessed."""
+    """A warning for each key that is short enough to guess."""
     return [
         f"the key of client {name} is shorter than {WEAK_KEY_LENGTH} characters: make a longer one"
         for name, key in keys.items()
@@ -79,16 +79,18 @@ def _parse(entries: Iterable[tuple[str, str]]) -> dict[str, str]:
         if not colon or not _CLIENT_NAME.fullmatch(name):
             raise ValueError(f"{where} is not name:key with a name of letters, digits and ._- (at most 64)")
         if name in RESERVED_CLIENTS:
-            raise ValueError(f"{where}: the name {name} is reserved, take another")
+            raise ValueError(f"{where}: the name {name} is reserved: choose another")
         if not _KEY.fullmatch(key):
             raise ValueError(
-                f"{where} ({name}): a key is 1 to 256 printable ASCII characters, without blanks and commas"
+                f"{where} ({name}): a key is 1 to 256 printable ASCII characters without spaces and commas"
             )
         if name in keys:
-            raise ValueError(f"{where}: the name {name} is there twice")
+            raise ValueError(f"{where}: the name {name} appears twice")
         if key in keys.values():
             raise ValueError(f"{where} ({name}): another client has the same key")
         keys[name] = key
     if len(keys) > MAX_CLIENTS:
-        raise ValueError(f"has {len(keys)} clients: at most {MAX_CLIENTS}, each is a label value in the metrics")
+        raise ValueError(
+            f"has {len(keys)} clients, but at most {MAX_CLIENTS} are allowed: each is a label value in the metrics"
+        )
     return keys

@@ -1,7 +1,7 @@
 """Settings: ``KRONOS_*`` environment variables, then a ``.env`` file in the working folder, then the defaults.
 
-The same names in both places; a variable that is empty counts as not set. ``read_settings`` turns whatever is
-wrong into one readable message, and points out names that look like settings but are none.
+The names are the same in both places, and an empty variable counts as not set. ``read_settings`` reports all
+mistakes in one message, and warns of ``KRONOS_*`` names that are not settings.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from kronos_service.keys import parse_api_keys, parse_networks, read_key_file, w
 
 PREFIX = "KRONOS_"
 MAX_RATE = 100_000
-"""Most requests per window: the moving window remembers each of them."""
+"""Highest count of a rate limit: the moving window stores the time of every request."""
 
-# What Kubernetes injects for a Service named `kronos` (or `kronos-...`): not ours, and no typing errors.
+# Kubernetes injects these for a Service named `kronos` or `kronos-...`: they are not misspelt settings.
 _SERVICE_LINK = re.compile(r"KRONOS_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_.*)?)")
 
 _SERVICES = {"port": "kronos", "metrics_port": "kronos-metrics"}
-"""The settings whose variables Kubernetes sets, by the Service for which it does."""
+"""Settings whose variables Kubernetes overwrites, each with the name of the Service that makes it do so."""
 
 
 class SettingsError(Exception):
@@ -38,7 +38,7 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """Every knob of the service. Field ``queue_capacity`` is the variable ``KRONOS_QUEUE_CAPACITY``."""
+    """All settings. The field ``queue_capacity`` is the variable ``KRONOS_QUEUE_CAPACITY``."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
@@ -46,7 +46,7 @@ class Settings(BaseSettings):
         str,
         Field(
             min_length=1,
-            description="Address to listen on; 0.0.0.0 for every IPv4 interface.",
+            description="Address to listen on; 0.0.0.0 for all IPv4 interfaces.",
             examples=["127.0.0.1"],
         ),
     ] = "127.0.0.1"
@@ -55,7 +55,7 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=65535,
-            description="TCP port to listen on; 0 takes any free one, which the log names.",
+            description="TCP port to listen on; 0 picks a free one and logs it.",
             examples=["8000"],
         ),
     ] = 8000
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
         str | None,
         Field(
             min_length=1,
-            description="Address for the scrape alone; default: as KRONOS_HOST. Needs KRONOS_METRICS_PORT.",
+            description="Address to serve metrics on; default: KRONOS_HOST. Needs KRONOS_METRICS_PORT.",
             examples=["127.0.0.2"],
         ),
     ] = None
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=65535,
-            description="TCP port for the scrape alone, which the main address then refuses; default: no such port.",
+            description="TCP port to serve metrics on; KRONOS_PORT then serves none. Default: no separate port.",
             examples=["9464"],
         ),
     ] = None
@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(
             min_length=1,
-            description="What a scrape must send as 'Authorization: Bearer'; default: anybody may scrape.",
+            description="Token that scrapes must send as 'Authorization: Bearer'; default: none needed.",
             examples=["5d6e7f8091a2b3c4d5e6f708"],
         ),
     ] = None
@@ -90,7 +90,7 @@ class Settings(BaseSettings):
         str,
         Field(
             min_length=1,
-            description="Folder or Hugging Face id of the model; demo is the built-in, untrained one.",
+            description="Folder or Hugging Face id of the model; demo is a built-in, untrained one.",
             examples=["NeoQuasar/Kronos-mini"],
         ),
     ] = "demo"
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         str | None,
         Field(
             min_length=1,
-            description="Folder or Hugging Face id of the tokenizer; only the demo model brings its own.",
+            description="Folder or Hugging Face id of the tokenizer; required unless the model is demo.",
             examples=["NeoQuasar/Kronos-Tokenizer-2k"],
         ),
     ] = None
@@ -115,7 +115,7 @@ class Settings(BaseSettings):
         Field(
             ge=2,
             le=65536,
-            description="Candles the model looks back on; default: what the checkpoint was trained for.",
+            description="Longest history the model uses, in candles; default: as the checkpoint was trained.",
             examples=["512"],
         ),
     ] = None
@@ -132,8 +132,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=256,
-            description="CPU threads of one model call. Scale by replicas rather than threads, and leave a core "
-            "to the event loop.",
+            description="CPU threads of one model call. Scale with replicas rather than threads, and leave a core "
+            "for the event loop.",
             examples=["1"],
         ),
     ] = 1
@@ -142,7 +142,7 @@ class Settings(BaseSettings):
         Field(
             gt=0,
             le=3600,
-            description="Pause before a failed model load is tried again; doubles up to ten times this.",
+            description="Pause before a failed model load is retried; it doubles each time, up to ten times this.",
             examples=["10"],
         ),
     ] = 10.0
@@ -152,8 +152,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=100_000,
-            description="Most series that may wait for the model; past it requests get 503. A caller who has some "
-            "waiting leaves one place in eight to the others.",
+            description="Maximum number of series waiting for the model; beyond it requests get 503. One place in "
+            "eight is reserved for callers with nothing waiting.",
             examples=["1024"],
         ),
     ] = 1024
@@ -161,39 +161,39 @@ class Settings(BaseSettings):
         float,
         Field(
             gt=0,
-            description="Longest time from the first byte of a request to its answer; past it 504.",
+            description="Maximum time from the first byte of a request to its answer; beyond it 504.",
             examples=["120"],
         ),
     ] = 120.0
     max_candles: Annotated[
-        int, Field(ge=2, le=65536, description="Most input candles of one series.", examples=["2048"])
+        int, Field(ge=2, le=65536, description="Maximum input candles per series.", examples=["2048"])
     ] = 2048
     max_horizon: Annotated[
-        int, Field(ge=1, le=65536, description="Most forecast candles of one series.", examples=["512"])
+        int, Field(ge=1, le=65536, description="Maximum forecast candles per series.", examples=["512"])
     ] = 512
     max_batch_items: Annotated[
-        int, Field(ge=1, le=10_000, description="Most series of one batch request.", examples=["512"])
+        int, Field(ge=1, le=10_000, description="Maximum series per batch request.", examples=["512"])
     ] = 512
     max_samples: Annotated[
-        int, Field(ge=1, le=1024, description="Most sample paths of one series.", examples=["32"])
+        int, Field(ge=1, le=1024, description="Maximum sample paths per series.", examples=["32"])
     ] = 32
     max_work: Annotated[
         int,
         Field(
             ge=1,
-            description="Most candles x horizon x samples of one request, summed over its series.",
+            description="Maximum of candles x horizon x samples per request, summed over its series.",
             examples=["50000000"],
         ),
     ] = 50_000_000
     max_body_bytes: Annotated[
-        int, Field(ge=1024, le=2**30, description="Largest request body, in bytes.", examples=["16777216"])
+        int, Field(ge=1024, le=2**30, description="Maximum size of a request body, in bytes.", examples=["16777216"])
     ] = 16 * 2**20
     max_bytes_in_flight: Annotated[
         int,
         Field(
             ge=1024,
             le=2**40,
-            description="Most bytes of request bodies in memory at once; past it requests get 503.",
+            description="Maximum bytes of request bodies in memory at once; beyond it requests get 503.",
             examples=["268435456"],
         ),
     ] = 256 * 2**20
@@ -202,7 +202,7 @@ class Settings(BaseSettings):
         Field(
             gt=0,
             le=3600,
-            description="Longest time for the head of a request to arrive, and again for its body; past it 408.",
+            description="Maximum time to receive the headers of a request, and again its body; beyond it 408.",
             examples=["10"],
         ),
     ] = 10.0
@@ -210,28 +210,28 @@ class Settings(BaseSettings):
     api_keys: Annotated[
         SecretStr | None,
         Field(
-            description="Clients and their keys, name:key with commas between, at most 16; none: open to all.",
+            description="Clients and their keys, name:key separated by commas, at most 16; default: open to all.",
             examples=["alice:9f8e7d6c5b4a3928,bob:1a2b3c4d5e6f7081"],
         ),
     ] = None
     api_keys_file: Annotated[
         Path | None,
         Field(
-            description="File with name:key lines in place of KRONOS_API_KEYS; read again when it changes.",
+            description="File with name:key lines, instead of KRONOS_API_KEYS; reloaded when it changes.",
             examples=["/run/secrets/kronos-api-keys"],
         ),
     ] = None
     allowed_networks: Annotated[
         str | None,
         Field(
-            description="Networks that may call without a key, with commas between; without keys nobody else may.",
+            description="Networks, separated by commas, that need no key; if no keys are set, only these may call.",
             examples=["10.0.0.0/8,fd00::/8"],
         ),
     ] = None
     rate_limit: Annotated[
         str | None,
         Field(
-            description="Requests per client and time, several with semicolons between; none: no limit.",
+            description="Requests per client, in one or more periods separated by semicolons; default: no limit.",
             examples=["120/minute"],
         ),
     ] = None
@@ -241,7 +241,7 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=3600,
-            description="How long to keep answering after the first stop signal, not ready any more.",
+            description="How long to keep answering after the first stop signal, while readiness already fails.",
             examples=["5"],
         ),
     ] = 5.0
@@ -250,25 +250,25 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=3600,
-            description="How long after the drain to wait for what is admitted; then it is stopped with 503. Both "
-            "together must be less than the platform waits before it kills.",
+            description="How long after the drain to wait for running requests; then they get 503. Keep the sum of "
+            "both below the time that the platform waits before it kills.",
             examples=["20"],
         ),
     ] = 20.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        Field(description="Least severe level that is logged.", examples=["info"]),
+        Field(description="Lowest level that is logged.", examples=["info"]),
     ] = "info"
     log_format: Annotated[
         Literal["json", "console"],
-        Field(description="json: one object a line; console: for people.", examples=["json"]),
+        Field(description="json: one object per line; console: for people.", examples=["json"]),
     ] = "json"
     log_rejections: Annotated[
         int,
         Field(
             ge=0,
             le=1_000_000,
-            description="Most lines in 10 s for rejected requests of one kind; one line counts those left out.",
+            description="Maximum lines in 10 s for rejected requests of one kind; one more line counts the rest.",
             examples=["20"],
         ),
     ] = 20
@@ -285,7 +285,7 @@ class Settings(BaseSettings):
         if value > top:
             raise ValueError(
                 f"must be at most {top:g}, the top bucket of kronos_request_duration_seconds: slower requests "
-                "could not be told from each other"
+                "could not be measured"
             )
         return value
 
@@ -313,9 +313,9 @@ class Settings(BaseSettings):
     @field_validator("metrics_token")
     @classmethod
     def _printable_token(cls, value: SecretStr | None) -> SecretStr | None:
-        # What cannot be sent in a header could never match.
+        # Anything else cannot be sent in a header, so it would never match.
         if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):
-            raise ValueError("must be printable ASCII without blanks")
+            raise ValueError("must be printable ASCII without spaces")
         return value
 
     @field_validator("rate_limit")
@@ -353,20 +353,18 @@ class Settings(BaseSettings):
         if self.max_body_bytes > self.max_bytes_in_flight:
             raise ValueError(
                 f"KRONOS_MAX_BODY_BYTES={self.max_body_bytes} is more than KRONOS_MAX_BYTES_IN_FLIGHT="
-                f"{self.max_bytes_in_flight}: the largest body would never find room; raise the one or lower the "
-                "other"
+                f"{self.max_bytes_in_flight}: the largest body would never fit; lower the first or raise the second"
             )
         if self.max_batch_items > self.queue_capacity:
             raise ValueError(
                 f"KRONOS_MAX_BATCH_ITEMS={self.max_batch_items} is more than KRONOS_QUEUE_CAPACITY="
-                f"{self.queue_capacity}: the largest batch would never find room; raise the one or lower the "
-                "other"
+                f"{self.queue_capacity}: the largest batch would never fit; lower the first or raise the second"
             )
         return self
 
 
 def read_api_keys(settings: Settings) -> dict[str, str] | None:
-    """Client name to key; None if there are none. Raises ValueError if the file of keys cannot be read."""
+    """Client name to key, or None without keys. Raises ValueError if the key file is not valid."""
     if settings.api_keys_file is not None:
         return read_key_file(settings.api_keys_file)
     return None if settings.api_keys is None else parse_api_keys(settings.api_keys.get_secret_value())
@@ -374,14 +372,14 @@ def read_api_keys(settings: Settings) -> dict[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """Settings as read: ``sources`` says per field ``environment``, ``.env`` or ``default``."""
+    """The settings in force; ``sources`` maps each field to ``environment``, ``.env`` or ``default``."""
 
     settings: Settings
     sources: Mapping[str, str]
     warnings: tuple[str, ...]
 
     def as_dict(self) -> dict[str, str | int | float | None]:
-        """Every setting by name, secrets hidden."""
+        """All settings by name, secrets hidden."""
         return {name: str(value) if isinstance(value, SecretStr | Path) else value for name, value in self.settings}
 
     def lines(self) -> list[str]:
@@ -393,10 +391,10 @@ class Effective:
 
 
 def read_settings(env_file: Path = Path(".env")) -> Effective:
-    """Read and check the settings; raises SettingsError with every mistake in one text."""
+    """Read and check the settings; raises SettingsError with all mistakes in one message."""
     dotenv = _read_dotenv(env_file)
     try:
-        # The parameter is pydantic-settings' own, which its mypy plugin would make known.
+        # A parameter of pydantic-settings, known to mypy only through pydantic's plugin.
         settings = Settings(_env_file=env_file if dotenv else None)  # type: ignore[call-arg]
     except ValidationError as error:
         given = {**_upper(dotenv), **_upper(os.environ)}
@@ -457,6 +455,6 @@ def _unknown(variables: Mapping[str, str | None], where: str) -> list[str]:
         if not upper.startswith(PREFIX) or upper in known or _SERVICE_LINK.fullmatch(upper):
             continue
         nearest = difflib.get_close_matches(upper, known, n=1)
-        hint = f": did you mean {nearest[0]}?" if nearest else "; --check-config lists the settings there are"
+        hint = f": did you mean {nearest[0]}?" if nearest else "; --check-config lists all settings"
         warnings.append(f"{name} in {where} is not a setting and has no effect{hint}")
     return warnings

@@ -1,10 +1,10 @@
-"""Candles and times: from a checked request body to the arrays of the model, and back to an answer.
+"""From a validated request to the arrays of the model, and from a forecast back to an answer.
 
-Everything here works on one series at a time, blocks (pandas), and knows neither HTTP nor metrics: the routes
-run it in a thread. Mistakes are collected as ``InvalidPlace`` with JSON pointers relative to the series.
+Everything here handles one series at a time and knows neither HTTP nor metrics. It blocks (pandas), so the routes
+run it in a thread. Mistakes are collected as ``InvalidPlace``, with JSON pointers relative to the series.
 
-Times keep the form in which the caller wrote them. The model sees the clock on the caller's wall (minute, hour,
-weekday, day, month as written), which is why one series has one offset.
+Times are answered in the format they came in. The model sees local time (minute, hour, weekday, day and month as
+written), so a series has to keep to one UTC offset.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kronos_service.api.errors import InvalidPlace
 from kronos_service.api.schemas import Overrides, SingleRequest
 from kronos_service.forecaster import COLUMNS, Forecast, Sampling, Series, with_amount
 
-# Otherwise infer_freq warns that it will return offsets instead of texts; the service owns the process.
+# Opt in to offsets instead of strings, which infer_freq otherwise warns about. Global, but this process is ours.
 pd.set_option("future.infer_freq_returns_offset", True)
 
 _OPEN, _HIGH, _LOW, _CLOSE, _VOLUME, _AMOUNT = range(6)
@@ -39,20 +39,19 @@ _DAY = pd.Timedelta(days=1)
 _SATURDAY = 5
 
 
-class InvalidSeries(Exception):  # noqa: N818 - it says what is there, not who is at fault
-    """A series cannot be forecast; ``places`` says where and why, relative to the series."""
+class InvalidSeries(Exception):  # noqa: N818 - reads better than InvalidSeriesError
+    """A series cannot be forecast; ``places``, never empty, says where and why, relative to the series."""
 
     def __init__(self, places: Sequence[InvalidPlace]) -> None:
-        """``places`` must not be empty."""
         super().__init__(f"{len(places)} places")
         self.places = places
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One series, ready for the model, and what the answer needs of the request.
+    """One series, ready for the model, with what the answer takes from the request.
 
-    ``horizon_texts``: the H times to forecast, as the answer writes them.
+    ``horizon_texts``: the H times to forecast, as the answer shows them.
     """
 
     series_id: str | None
@@ -62,7 +61,7 @@ class Prepared:
 
     @property
     def input_candles(self) -> int:
-        """Candles of the past."""
+        """Length of the history."""
         return len(self.series.candles)
 
     @property
@@ -73,15 +72,15 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """One forecast as the answer shows it: ``item`` has the shape of ``schemas.ItemAnswer``."""
+    """One forecast in the shape of ``schemas.ItemAnswer``, and how many of its candles were corrected."""
 
     item: dict[str, object]
-    mended: int
+    corrected: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """Parsed times of one list: ``index`` in local time (NaT where not valid), ``texts`` as written."""
+    """One list of times: ``index`` in local time (NaT where invalid), ``texts`` as written."""
 
     index: pd.DatetimeIndex
     texts: list[str]
@@ -91,8 +90,8 @@ class _Times:
 def prepare(request: SingleRequest) -> Prepared:
     """Check one series and build the model's arrays.
 
-    Raises InvalidSeries with every place that is wrong. The forecast's times are ``prediction_timestamps``, or
-    ``horizon`` steps after the window; ``infer_horizon`` says which steps.
+    The forecast is for ``prediction_timestamps``, or for ``horizon`` steps after the last candle (see
+    ``infer_horizon``). Raises InvalidSeries with every mistake.
     """
     places: list[InvalidPlace] = []
     candles = _candle_array(request, places)
@@ -116,7 +115,7 @@ def prepare(request: SingleRequest) -> Prepared:
         raise InvalidSeries(places)
 
     if future is None:
-        assert request.horizon is not None  # noqa: S101 - one of the two is there: checked above
+        assert request.horizon is not None  # noqa: S101 - checked above
         horizon = infer_horizon(past.index, request.horizon)
         texts = _write_times(horizon, like=past.texts[-1])
     else:
@@ -135,12 +134,12 @@ def prepare(request: SingleRequest) -> Prepared:
 
 
 def finish(prepared: Prepared, forecast: Forecast) -> Finished:
-    """Mend a forecast and shape it for the answer.
+    """Correct a forecast and shape it for the answer.
 
-    The prediction is the mean of the paths; quantiles are taken per step and column over the paths, and mended
-    like the mean. ``mended`` counts the candles of the prediction that were changed.
+    The prediction is the mean of the paths. Quantiles are taken over the paths, for each step and column, and
+    corrected like the mean, but only candles of the prediction count as ``corrected``.
     """
-    prediction, mended = mend(forecast.mean)
+    prediction, corrected = correct(forecast.mean)
     item: dict[str, object] = {
         "series_id": prepared.series_id,
         "prediction": _answer_candles(prepared.horizon_texts, prediction),
@@ -150,44 +149,44 @@ def finish(prepared: Prepared, forecast: Forecast) -> Finished:
         item["quantiles"] = [
             {
                 "quantile": quantile,
-                "prediction": _answer_candles(prepared.horizon_texts, mend(candles)[0]),
+                "prediction": _answer_candles(prepared.horizon_texts, correct(candles)[0]),
             }
             for quantile, candles in zip(prepared.quantiles, spread, strict=True)
         ]
-    return Finished(item, int(mended.sum()))
+    return Finished(item, int(corrected.sum()))
 
 
-def mend(candles: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Make forecast candles [H, 6] consistent; also says which were not [H].
+def correct(candles: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Make forecast candles [H, 6] consistent; also returns which ones changed [H].
 
-    ``low`` comes down to open and close, ``high`` goes up to them, volume and amount are at least 0. Nothing
-    else changes: a negative price is what the model said, and no bound could be justified.
+    ``low`` is lowered to open and close, ``high`` raised to them, and a negative volume or amount becomes 0. A
+    negative price stays: it is what the model said, and any bound would be arbitrary.
     """
-    mended = candles.copy()
-    mended[:, _LOW] = candles[:, [_OPEN, _LOW, _CLOSE]].min(axis=1)
-    mended[:, _HIGH] = candles[:, [_OPEN, _HIGH, _CLOSE]].max(axis=1)
-    mended[:, [_VOLUME, _AMOUNT]] = candles[:, [_VOLUME, _AMOUNT]].clip(min=0.0)
-    return mended, (mended != candles).any(axis=1)
+    corrected = candles.copy()
+    corrected[:, _LOW] = candles[:, [_OPEN, _LOW, _CLOSE]].min(axis=1)
+    corrected[:, _HIGH] = candles[:, [_OPEN, _HIGH, _CLOSE]].max(axis=1)
+    corrected[:, [_VOLUME, _AMOUNT]] = candles[:, [_VOLUME, _AMOUNT]].clip(min=0.0)
+    return corrected, (corrected != candles).any(axis=1)
 
 
 def infer_horizon(past: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
-    """The ``count`` times that continue ``past`` (rising, at least two).
+    """The ``count`` times that continue ``past``, which has at least two, in order.
 
-    A regular series (also one of business days, months, quarters) keeps its frequency. Otherwise the step is the
-    most common difference, the smallest of equals; if that is a day, and the series spans a weekend without a
-    candle on any Saturday or Sunday (daily stock prices with holidays), it continues on business days. Gaps of
-    other calendars (nights, holidays) are not foreseen: callers who need them send prediction_timestamps.
+    A regular series (business days, months and quarters included) keeps its frequency. Otherwise the step is the
+    most common difference, the smallest if several are. If that is a day, and the series spans a weekend without a
+    candle on any Saturday or Sunday (daily stock prices with holidays), it continues on business days. Nights and
+    holidays are not predicted: callers who need such gaps send ``prediction_timestamps``.
 
-    Raises InvalidSeries if a time would be past the year 9999.
+    Raises InvalidSeries if a time would be after the year 9999.
     """
     last = past[-1]
     try:
         horizon = pd.date_range(last, periods=count + 1, freq=_step(past), unit=past.unit)
-        # date_range starts at the first time on the frequency's grid: the last candle's own, where it is on it.
+        # date_range includes the last candle's own time if that is on the frequency's grid.
         horizon = horizon[horizon > last][:count]
         fits = len(horizon) == count and horizon[-1].year <= _LAST_YEAR
     except (OverflowError, ValueError):
-        # How pandas says that a time is out of its own, wider, range; every other argument was checked.
+        # From pandas, for a time beyond its own, wider, range; all other arguments are known to be valid.
         fits = False
     if not fits:
         reason = f"{count} steps after {last.isoformat()} go past the year {_LAST_YEAR}"
@@ -197,8 +196,8 @@ def infer_horizon(past: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
 
 def _step(past: pd.DatetimeIndex) -> pd.offsets.BaseOffset | pd.Timedelta:
     if len(past) >= 3 and (regular := pd.infer_freq(past)) is not None:
-        return cast("pd.offsets.BaseOffset", regular)  # the stubs know the texts of older versions only
-    # mode() sorts what is equally common.
+        return cast("pd.offsets.BaseOffset", regular)  # the stubs only know the strings of older versions
+    # mode() sorts, so the first is the smallest.
     step: pd.Timedelta = past.to_series().diff().mode().iloc[0]
     if step == _DAY and (past.day_of_week < _SATURDAY).all() and past[-1] - past[0] > past[-1].weekday() * _DAY:
         return pd.offsets.BusinessDay()
@@ -206,7 +205,7 @@ def _step(past: pd.DatetimeIndex) -> pd.offsets.BaseOffset | pd.Timedelta:
 
 
 def _candle_array(request: SingleRequest, places: list[InvalidPlace]) -> NDArray[np.float64]:
-    """The candles as float64 [T, 6], volume and amount filled in; adds what is inconsistent to ``places``."""
+    """The candles as float64 [T, 6], with volume and amount filled in; adds inconsistencies to ``places``."""
     frame = pd.DataFrame(
         [(c.open, c.high, c.low, c.close, c.volume, c.amount) for c in request.candles],
         columns=list(COLUMNS),
@@ -243,16 +242,16 @@ def _parse_times(texts: list[str], pointer: str, places: list[InvalidPlace]) -> 
         if match is None:
             reasons[row] = "is not an RFC 3339 time such as 2024-01-31T09:30:00Z or 2024-01-31T09:30:00"
         elif len(fraction) > _MAX_FRACTION:
-            reasons[row] = "is finer than a microsecond: give at most 6 digits after the point"
+            reasons[row] = "is finer than a microsecond: give at most 6 decimals"
         usable = match if row not in reasons else None
         local.append(f"{usable['date']}T{usable['clock']}{fraction}" if usable else None)
         offsets.append(_offset(usable["offset"]) if usable else None)
     parsed = pd.to_datetime(pd.Series(local, dtype="str"), format="ISO8601", errors="coerce")
     index = pd.DatetimeIndex(parsed).as_unit("us")
-    # Year 0 is in RFC 3339 and in pandas, but in no calendar.
+    # RFC 3339 and pandas accept the year 0, which no calendar has.
     exists = index.notna() & (index.year > 0)
     for number in np.flatnonzero(~exists).tolist():
-        reasons.setdefault(number, "is not a time that exists")
+        reasons.setdefault(number, "does not exist")
     places += [InvalidPlace(f"{pointer}/{row}", reason) for row, reason in sorted(reasons.items())]
     return _Times(pd.DatetimeIndex(index.where(exists)), texts, offsets)
 
@@ -264,7 +263,7 @@ def _offset(written: str | None) -> str:
 
 
 def _check_offsets(past: _Times, future: _Times | None, places: list[InvalidPlace]) -> None:
-    """Every time must have the offset that most of the series has."""
+    """Report every time whose offset is not the one that most of the series has."""
     written = [("/timestamps", past)] + ([("/prediction_timestamps", future)] if future else [])
     counts = Counter(offset for _, times in written for offset in times.offsets if offset is not None)
     if len(counts) < 2:
@@ -285,10 +284,10 @@ def _named(offset: str) -> str:
 
 
 def _check_order(index: pd.DatetimeIndex, pointer: str, places: list[InvalidPlace]) -> None:
-    # A comparison with NaT is false: what could not be parsed has been reported and is no second mistake.
+    # Comparisons with NaT are false, so a time that could not be parsed is not reported twice.
     for row in (np.flatnonzero(index[1:] <= index[:-1]) + 1).tolist():
         same = index[row] == index[row - 1]
-        reason = "is the same time as the one before" if same else "is before the one before: sort by time"
+        reason = "is the same as the time before it" if same else "is earlier than the time before it: sort by time"
         places.append(InvalidPlace(f"{pointer}/{row}", reason))
 
 
@@ -302,9 +301,9 @@ def _check_after(past: _Times, future: _Times, places: list[InvalidPlace]) -> No
 
 
 def _write_times(index: pd.DatetimeIndex, like: str) -> list[str]:
-    """The times in the form of ``like``: its T, its digits after the point (more where needed), its offset."""
+    """The times in the format of ``like``: its T, its decimals (more if needed) and its offset."""
     form = _TIME.fullmatch(like)
-    assert form is not None  # noqa: S101 - it was parsed before
+    assert form is not None  # noqa: S101 - parsed before
     separator = like[len("2024-01-31")]
     width = len(form["fraction"] or ".") - 1
     if (index.microsecond % 10 ** (6 - width) != 0).any():

@@ -1,8 +1,8 @@
-"""The shapes of requests and answers: strict models, from which the OpenAPI document is made as well.
+"""Requests and answers as pydantic models, from which the OpenAPI document is generated too.
 
-Strict means: no unknown fields, no strings or booleans for numbers, no NaN or infinity. What is bounded by a
-setting (how many candles, items, samples) is checked in ``parsing``; what needs several fields at once (order
-of times, low against high) in ``candles``.
+Requests are strict: no unknown fields, no strings or booleans for numbers, no NaN or infinity. Limits that are
+settings (how many candles, items, samples) are checked in ``parsing``, rules between fields (order of times, low
+against high) in ``candles``.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 MAX_PRICE = 1e12
 MAX_VOLUME = 1e15
 MAX_AMOUNT = 1e27
-"""Bounds that no market reaches, chosen so that a volume times a price (which replaces a missing amount) keeps
-inside them, and that squares and sums of all of them stay finite."""
+"""Bounds that no market reaches. A volume times a price, which replaces a missing amount, stays within them, and
+squares and sums stay finite."""
 
 MAX_SERIES_ID_LENGTH = 128
 MAX_QUANTILES = 9
@@ -54,81 +54,84 @@ Price = Annotated[float, Field(gt=0, le=MAX_PRICE)]
 
 
 class StrictModel(BaseModel):
-    """Base of everything that callers send."""
+    """Base of all request models."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
 class Candle(StrictModel):
-    """One candle: what was traded in one interval. Integers are fine."""
+    """Prices and volume of one interval. Integers are fine."""
 
     open: Price = Field(description="First price.")
-    high: Price = Field(description="Highest price: not below open or close.")
-    low: Price = Field(description="Lowest price: not above open or close.")
+    high: Price = Field(description="Highest price, not below open or close.")
+    low: Price = Field(description="Lowest price, not above open or close.")
     close: Price = Field(description="Last price.")
     volume: float | None = Field(
         default=None,
         ge=0,
         le=MAX_VOLUME,
-        description="Traded volume; in all candles of a series or in none (then 0).",
+        description="Traded volume, for all candles of a series or for none; default: 0.",
     )
     amount: float | None = Field(
         default=None,
         ge=0,
         le=MAX_AMOUNT,
-        description="Traded value; in all candles of a series or in none (then volume x mean of the prices).",
+        description="Traded value, for all candles of a series or for none; default: volume x mean price.",
     )
 
 
 class Overrides(StrictModel):
-    """How to draw the forecast; each has a default."""
+    """How to sample the forecast. All have defaults."""
 
-    temperature: float = Field(default=1.0, ge=0.01, le=10, description="Over 1 wilder, under 1 tamer.")
+    temperature: float = Field(default=1.0, ge=0.01, le=10, description="Above 1 varies more, below 1 less.")
     top_k: int = Field(
-        default=0, ge=0, le=1_000_000, description="Draw from the k likeliest tokens only; 0: no such limit."
+        default=0, ge=0, le=1_000_000, description="Sample only from the k most likely tokens; 0 turns it off."
     )
     top_p: float = Field(
         default=0.9,
         gt=0,
         le=1,
-        description="Draw from the likeliest tokens that make up p; only used where top_k is 0.",
+        description="Sample only from the most likely tokens that together reach probability p; used if top_k is 0.",
     )
-    sample_count: int = Field(default=1, ge=1, description="Paths to draw; the prediction is their mean.")
+    sample_count: int = Field(default=1, ge=1, description="Paths to sample; the prediction is their mean.")
     seed: int | None = Field(
-        default=None, ge=0, le=2**63 - 1, description="Same request and seed, same forecast, alone or in a batch."
+        default=None,
+        ge=0,
+        le=2**63 - 1,
+        description="The same request and seed give the same forecast, alone or in a batch.",
     )
     quantiles: list[Annotated[float, Field(gt=0, lt=1)]] | None = Field(
         default=None,
         min_length=1,
         max_length=MAX_QUANTILES,
-        description="Quantiles over the paths to answer beside the mean; with one path they are all that path.",
+        description="Quantiles of the paths, returned besides the mean; with a single path all are equal.",
     )
 
 
 class SingleRequest(StrictModel):
-    """One series, and how far to forecast it: by ``horizon`` or by ``prediction_timestamps``."""
+    """One series, and how far to forecast it: either ``horizon`` or ``prediction_timestamps``."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_SERIES, _EXAMPLE_OTHER]})
 
     series_id: str | None = Field(
-        default=None, max_length=MAX_SERIES_ID_LENGTH, description="Anything; the answer repeats it."
+        default=None, max_length=MAX_SERIES_ID_LENGTH, description="Any text; the answer repeats it."
     )
-    candles: list[Candle] = Field(min_length=2, description="The past, oldest first.")
+    candles: list[Candle] = Field(min_length=2, description="The history, oldest first.")
     timestamps: list[str] = Field(
-        description="RFC 3339, one for each candle, rising: all with the same offset, or all without. The model "
-        "sees minute, hour, weekday, day and month as they are written here."
+        description="RFC 3339, one for each candle, in order; all with the same offset, or all without. The model "
+        "sees minute, hour, weekday, day and month as written."
     )
     horizon: int | None = Field(
-        default=None, ge=1, description="Candles to forecast; their times continue the step of `timestamps`."
+        default=None, ge=1, description="Candles to forecast; their times continue `timestamps` at the same step."
     )
     prediction_timestamps: list[str] | None = Field(
-        default=None, min_length=1, description="The times to forecast, in the form of `timestamps` and after them."
+        default=None, min_length=1, description="Times to forecast, after `timestamps` and with the same offset."
     )
     overrides: Overrides = Field(default_factory=Overrides)
 
 
 class BatchRequest(StrictModel):
-    """Many series, of any mix of lengths. One that is not valid refuses them all."""
+    """Several series, of any lengths. If one is invalid, none is forecast."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_EXAMPLE_SERIES, _EXAMPLE_OTHER]}]})
 
@@ -138,10 +141,10 @@ class BatchRequest(StrictModel):
 class ForecastCandle(BaseModel):
     """One candle of a forecast: low <= open, close <= high, volume and amount not negative.
 
-    Prices are as the model gives them: nothing keeps an untrained model from a negative one.
+    Prices come from the model as they are: an untrained model may predict negative ones.
     """
 
-    timestamp: str = Field(description="In the form of the request's timestamps.")
+    timestamp: str = Field(description="In the format of the request's timestamps.")
     open: float
     high: float
     low: float
@@ -151,7 +154,7 @@ class ForecastCandle(BaseModel):
 
 
 class QuantilePrediction(BaseModel):
-    """One quantile over the sample paths, taken per step and column on its own."""
+    """One quantile of the sample paths, taken for each step and column separately."""
 
     quantile: float
     prediction: list[ForecastCandle]
@@ -163,18 +166,18 @@ class ItemAnswer(BaseModel):
     series_id: str | None
     prediction: list[ForecastCandle] = Field(description="The mean of the sample paths.")
     quantiles: list[QuantilePrediction] | None = Field(
-        default=None, description="One for each quantile that was asked for, in that order; else absent."
+        default=None, description="One for each requested quantile, in that order; absent if none was."
     )
 
 
 class _Versions(BaseModel):
-    model_version: str = Field(description="Which model forecast this; `demo-untrained` for the built-in one.")
-    tokenizer_version: str = Field(description="Which tokenizer it used.")
+    model_version: str = Field(description="The model that was used; `demo-untrained` is the built-in one.")
+    tokenizer_version: str = Field(description="The tokenizer that was used.")
     request_id: str = Field(description="The X-Request-ID of this request.")
 
 
 class SingleAnswer(ItemAnswer, _Versions):
-    """The forecast of one series, and what made it."""
+    """The forecast of one series, and the model that made it."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -198,7 +201,7 @@ class BatchAnswer(_Versions):
 
 
 class InvalidPlaceDocument(BaseModel):
-    """One wrong place of the body."""
+    """One mistake in the body."""
 
     pointer: str = Field(description="JSON pointer (RFC 6901) into the body; empty for the whole body.")
     reason: str
@@ -210,7 +213,7 @@ class Problem(BaseModel):
     type: str = Field(description="The kind of problem, as a URN: urn:kronos:problem:<kind>.")
     title: str
     status: int
-    detail: str = Field(description="What happened to this request, and what to do.")
+    detail: str = Field(description="What went wrong, and what to do about it.")
     errors: list[InvalidPlaceDocument]
     request_id: str
 
@@ -226,7 +229,7 @@ class LoadedModel(BaseModel):
     tokenizer_revision: str
     device: str
     dtype: str
-    max_context: int = Field(description="Most candles that the model looks back on.")
+    max_context: int = Field(description="Longest history that the model uses, in candles.")
     parameters: int
 
 
@@ -237,14 +240,14 @@ class Limits(BaseModel):
     max_horizon: int
     max_batch_items: int
     max_samples: int
-    max_work: int = Field(description="Most candles x horizon x samples, summed over the series.")
+    max_work: int = Field(description="Maximum of candles x horizon x samples, summed over the series.")
     max_body_bytes: int
     time_limit_seconds: float
     rate_limit: str | None = Field(description="Requests per client; null: no limit.")
 
 
 class InfoAnswer(BaseModel):
-    """What runs here."""
+    """Version, model and limits of this instance."""
 
     version: str
     python: str
@@ -255,12 +258,12 @@ class InfoAnswer(BaseModel):
 
 
 class HealthAnswer(BaseModel):
-    """The process answers."""
+    """The process is alive."""
 
     status: Literal["ok"] = "ok"
 
 
 class ReadyAnswer(BaseModel):
-    """Forecasts are possible."""
+    """The model is loaded, and forecasts are possible."""
 
     status: Literal["ready"] = "ready"

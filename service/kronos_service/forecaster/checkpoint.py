@@ -1,4 +1,4 @@
-"""Loading a checkpoint: two folders with config.json and model.safetensors each, strictly checked."""
+"""Loads and checks a checkpoint: two folders, each with a config.json and a model.safetensors."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -40,9 +40,9 @@ class Checkpoint:
         revision: the model's commit on the hub, or "local".
         tokenizer_revision: the tokenizer's commit on the hub, or "local".
         device: where both are, such as ``cpu`` or ``cuda:0``.
-        dtype: number format of the weights.
-        max_context: most candles that the model looks at.
-        parameters: learned numbers of the model, without the tokenizer's.
+        dtype: data type of the weights.
+        max_context: longest window of the model, in candles.
+        parameters: number of the model's parameters, without the tokenizer's.
     """
 
     tokenizer: KronosTokenizer
@@ -69,16 +69,16 @@ def load_checkpoint(
     """Load a model and its tokenizer.
 
     Args:
-        model: a folder, or ``owner/name`` on the Hugging Face hub. A folder of that name is preferred.
+        model: a folder, or ``owner/name`` on the Hugging Face hub. If such a folder exists, it is used.
         tokenizer: likewise.
         model_revision: branch, tag or commit on the hub; not for folders.
         tokenizer_revision: likewise.
         device: as PyTorch names it.
-        max_context: most candles that the model may look at, which no config.json says. None means 2048 for
-            a model with "mini" in its name and 512 for all others, as the published checkpoints were trained.
+        max_context: longest window of the model, in candles. It is not in config.json: None means 2048 for a
+            model with "mini" in its name and 512 for all others, as the published checkpoints were trained.
 
     Raises:
-        CheckpointNotFound: a folder, a repository or a file of it is missing or out of reach.
+        CheckpointNotFound: a folder, a repository or a file in it is missing or cannot be reached.
         CheckpointInvalid: the files are damaged, or not those of a Kronos model and its tokenizer.
         DeviceUnavailable: the device is unknown or absent.
     """
@@ -114,7 +114,7 @@ def load_checkpoint(
 
 def _device(name: str) -> torch.device:
     try:
-        # An empty tensor proves that the device exists and tells its number: "cuda" is "cuda:0".
+        # An empty tensor proves that the device exists, and resolves "cuda" to "cuda:0".
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise DeviceUnavailable(f"device {name!r} cannot be used: {error}; choose another, such as cpu") from error
@@ -122,7 +122,7 @@ def _device(name: str) -> torch.device:
 
 def _load(folder: Path, parse: Callable[[object], _Config], build: Callable[[_Config], _Module]) -> _Module:
     config = _read_config(folder / CONFIG_FILE, parse)
-    # On "meta" a module has names and shapes but no numbers: nothing is initialised only to be overwritten.
+    # On "meta" a module has no memory, so no weights are initialised just to be overwritten.
     with torch.device("meta"):
         module = build(config)
     weights = _read_weights(folder / WEIGHTS_FILE, module.state_dict())
@@ -138,7 +138,7 @@ def _read_config(path: Path, parse: Callable[[object], _Config]) -> _Config:
             f"{path} does not describe this kind of checkpoint: {error}; check that model and tokenizer"
             " are not swapped and that the file is the published one"
         ) from error
-    # json raises ValueError, also for bytes that are no UTF-8, and RecursionError for endless nesting.
+    # json raises ValueError, also for invalid UTF-8, and RecursionError if nested too deeply.
     except (ValueError, RecursionError) as error:
         raise CheckpointInvalid(f"{path} is not JSON: {error}; fetch it again") from error
     except OSError as error:
@@ -149,14 +149,14 @@ def _read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
     try:
         stored = load_file(_existing(path))
     except (SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointInvalid(f"{path} is damaged or no safetensors file: {error}; fetch it again") from error
+        raise CheckpointInvalid(f"{path} is damaged or not a safetensors file: {error}; fetch it again") from error
     except OSError as error:
         raise _unreadable(path, error) from error
     if faults := _misfits(stored, expected):
         raise CheckpointInvalid(
             f"{path} does not fit its {CONFIG_FILE}: {'; '.join(faults)}; use files that belong together"
         )
-    # Copied, because load_file maps the file: a process must survive that the file is replaced under it.
+    # Copied, because load_file maps the file into memory, and the file may be replaced while we run.
     weights = {
         name: tensor.to(DTYPE if tensor.is_floating_point() else tensor.dtype, copy=True)
         for name, tensor in stored.items()

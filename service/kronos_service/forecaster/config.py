@@ -1,4 +1,4 @@
-"""The config.json of a checkpoint: the constructor's arguments, checked key by key."""
+"""The config.json of a checkpoint, checked key by key."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -8,9 +8,9 @@ CANDLE_WIDTH = 6
 """Numbers of one candle: open, high, low, close, volume, amount."""
 
 S2_ATTENTION_HEADS = 4
-"""Heads of the model's s2 attention. Fixed by the architecture: config.json does not name them."""
+"""Heads of the model's s2 attention: fixed by the architecture, and not in config.json."""
 
-# A damaged config.json must fail here, not by building a million layers.
+# A damaged config.json must be reported, not build a million layers.
 _LARGEST = {
     "n_layers": 256,
     "n_enc_layers": 256,
@@ -30,7 +30,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class _Sizes:
-    """What the configurations of tokenizer and model have in common."""
+    """Sizes that tokenizer and model share."""
 
     d_model: int
     n_heads: int
@@ -39,10 +39,10 @@ class _Sizes:
     s2_bits: int
 
     flags: ClassVar[Mapping[str, bool]] = {}
-    """Switches, each with the only value that this package implements."""
+    """Flags, each with the only value that this package implements."""
 
     training_only: ClassVar[frozenset[str]] = frozenset()
-    """Numbers that only training reads: accepted, and without effect."""
+    """Numbers that only training reads: accepted and ignored."""
 
     @classmethod
     def parse(cls, data: object) -> Self:
@@ -83,9 +83,9 @@ class _Sizes:
 
 
 def _head_misfits(width: int, heads: int, name: str) -> list[str]:
-    # The rotary embedding turns pairs of elements, so the width of a head must be even as well as whole.
+    # The rotary embedding rotates pairs of elements, so heads need an even width.
     if width % (2 * heads):
-        return [f"d_model {width} does not give each of {name} {heads} an even number of elements"]
+        return [f"d_model {width} must be a multiple of twice {name} {heads}"]
     return []
 
 
@@ -120,7 +120,7 @@ class ModelConfig(_Sizes):
 
     n_layers: int
 
-    # A fixed table of sines instead of learned calendar embeddings: no public checkpoint has it.
+    # False means sinusoidal instead of learned calendar embeddings; no public checkpoint has them.
     flags: ClassVar[Mapping[str, bool]] = {"learn_te": True}
     training_only: ClassVar[frozenset[str]] = frozenset(
         {"ffn_dropout_p", "attn_dropout_p", "resid_dropout_p", "token_dropout_p"}
@@ -128,4 +128,6 @@ class ModelConfig(_Sizes):
 
     def misfits(self) -> list[str]:
         """Faults between sizes that are fine one by one."""
-        return super().misfits() + _head_misfits(self.d_model, S2_ATTENTION_HEADS, "the s2 attention's heads,")
+        return super().misfits() + _head_misfits(
+            self.d_model, S2_ATTENTION_HEADS, "the number of s2 attention heads,"
+        )

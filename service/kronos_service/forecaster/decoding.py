@@ -18,11 +18,11 @@ from .series import Forecast, Series, Stage
 from .stop import StopToken
 
 ObserveStage = Callable[[Stage, float], None]
-"""Called with the name and the seconds of every stage as it ends, possibly by a stop or an error."""
+"""Called with the name and the seconds of every stage, also if it was stopped or failed."""
 
 
 def ignore_stage(stage: Stage, seconds: float) -> None:
-    """An ``ObserveStage`` that does nothing."""
+    """Do nothing."""
 
 
 def forecast(
@@ -34,17 +34,17 @@ def forecast(
 ) -> Forecast:
     """Continue ``series`` by its horizon.
 
-    The samples are rows of one batch. Any number of threads may forecast with one checkpoint at once.
+    The samples are rows of one batch. Threads may share a checkpoint.
 
     Args:
         checkpoint: tokenizer and model.
         series: history, horizon and sampling.
         stop: checked before every stage and every step.
-        observe_stage: told the time of every stage.
+        observe_stage: called after every stage.
 
     Raises:
         ForecastInvalid: the candles are too large to be normalised.
-        Stopped: ``stop`` was raised.
+        Stopped: ``stop`` was set.
         InvalidOutput: the model answered with numbers that are not finite.
     """
     stop = stop or StopToken()
@@ -64,7 +64,7 @@ def forecast(
         with stage("tokenize"):
             scale = Scale.of(series.candles)
             z = torch.from_numpy(scale.normalise(series.candles)).to(checkpoint.device)
-            # Every sample has the same history: it is encoded once.
+            # All samples share one history, which is encoded once.
             history = [tokens.expand(series.sampling.samples, -1) for tokens in checkpoint.tokenizer.encode(z[None])]
         decoder = _Decoder(checkpoint, series, history)
         with stage("prefill"):
@@ -114,9 +114,9 @@ def _detokenize(
 ) -> NDArray[np.float32]:
     """Normalised candles [samples, H, 6] of the horizon.
 
-    As the reference does, the newest ``max_context`` candles are decoded in one pass and the horizon is the
-    end of them. A longer horizon is decoded in one pass too, without any history: the tokenizer, unlike the
-    model, is not bound to a window, and its encoder takes histories of any length.
+    As in the reference, the newest ``max_context`` candles are decoded in one pass, and the horizon is the end of
+    them. A longer horizon is decoded in one pass too, without history: unlike the model, the tokenizer has no
+    maximum window.
     """
     keep = max(checkpoint.max_context, horizon)
     s1, s2 = (

@@ -1,6 +1,6 @@
-"""A small checkpoint made on the spot, for trying the service out where no trained one is at hand.
+"""A small checkpoint, generated on the spot, to try the service without a trained one.
 
-Nothing was trained: its forecasts are noise around the mean of the history, of the history's own scale.
+It is not trained: its forecasts are noise around the mean of the history, on the history's own scale.
 """
 
 import json
@@ -34,7 +34,7 @@ _TOKENIZER = TokenizerConfig(
 )
 _MODEL = ModelConfig(d_model=64, n_heads=4, ff_dim=128, s1_bits=10, s2_bits=10, n_layers=2)
 
-# Read by nobody here, but other implementations of Kronos cannot be built without them.
+# Unused here, but other implementations of Kronos require them.
 _DROPOUTS = {"ffn_dropout_p": 0.0, "attn_dropout_p": 0.0, "resid_dropout_p": 0.0}
 _TOKENIZER_EXTRAS = _DROPOUTS | {"beta": 0.05, "gamma0": 1.0, "gamma": 1.1, "zeta": 0.05}
 _MODEL_EXTRAS = _DROPOUTS | {"token_dropout_p": 0.0} | dict(ModelConfig.flags)
@@ -62,7 +62,7 @@ def write_demo_checkpoint(folder: Path) -> tuple[Path, Path]:
 def _randomise(module: nn.Module, random: np.random.Generator) -> None:
     """Xavier's uniform initialisation for matrices, 0 for biases; norms keep their 1.
 
-    Drawn by NumPy's PCG64, whose numbers depend neither on the processor nor on PyTorch's version.
+    Drawn with NumPy's PCG64, whose numbers do not depend on the processor or on PyTorch's version.
     """
     for name, parameter in module.named_parameters():
         if parameter.ndim == 2:
@@ -74,7 +74,7 @@ def _randomise(module: nn.Module, random: np.random.Generator) -> None:
 
 
 def _calm(head: nn.Linear) -> None:
-    """Give all prices nearly the same output, so that most candles have their high on top."""
+    """Make the outputs for the four prices nearly equal, so that the high is highest in most candles."""
     weight = head.weight.data
     weight[:4] = weight[3] + 0.1 * (weight[:4] - weight[3])
 

@@ -6,7 +6,7 @@ import torch
 
 
 class ForecasterError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base class of this package's errors."""
 
 
 class CheckpointError(ForecasterError):
@@ -18,11 +18,11 @@ class CheckpointNotFound(CheckpointError):
 
 
 class CheckpointInvalid(CheckpointError):
-    """The files are there, but they are not a Kronos checkpoint that this package can run."""
+    """The files are not a Kronos checkpoint that this package can run."""
 
 
 class DeviceUnavailable(ForecasterError):
-    """The device asked for is unknown or absent."""
+    """The requested device is unknown or absent."""
 
 
 class ForecastInvalid(ForecasterError, ValueError):
@@ -34,14 +34,14 @@ class NotReady(ForecasterError):
 
 
 class QueueFull(ForecasterError):
-    """The queue has no room for all the series that were asked for; none was admitted.
+    """The queue has no room for all requested series; none was admitted.
 
     Attributes:
         depth: series waiting when the request came.
-        capacity: most series that may wait.
+        capacity: maximum number of series that wait.
         asked: series in the request.
-        reserved: places that are kept for other callers.
-        retry_seconds: when there will be room, by the measured rate; 0 if nothing was measured yet.
+        reserved: places reserved for other callers.
+        retry_seconds: when there will be room, estimated from the measured rate; 0 before any measurement.
     """
 
     def __init__(self, depth: int, capacity: int, asked: int, reserved: int = 0, retry_seconds: float = 0.0) -> None:
@@ -58,7 +58,7 @@ class Stopped(ForecasterError):
     """The work was stopped before it was done.
 
     Attributes:
-        cause: the reason given by whoever stopped it.
+        cause: the reason that the caller of ``stop`` gave.
     """
 
     def __init__(self, cause: str) -> None:
@@ -67,7 +67,7 @@ class Stopped(ForecasterError):
 
 
 class InferenceError(ForecasterError):
-    """The model failed for a reason that this package did not foresee; see ``__cause__``."""
+    """The model failed unexpectedly; see ``__cause__``."""
 
 
 class OutOfMemory(ForecasterError):
@@ -75,11 +75,11 @@ class OutOfMemory(ForecasterError):
 
 
 class InvalidOutput(ForecasterError):
-    """The model answered with numbers that are not finite."""
+    """The model returned numbers that are not finite."""
 
 
 def classify(error: Exception) -> ForecasterError:
-    """The :class:`ForecasterError` that stands for any ``error``, with the original as its cause."""
+    """Turn any error into a :class:`ForecasterError`, with the original as its cause."""
     if isinstance(error, ForecasterError):
         return error
     named: ForecasterError
@@ -92,7 +92,7 @@ def classify(error: Exception) -> ForecasterError:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    # The CPU allocator raises a bare RuntimeError, so only its message tells.
+    # The CPU allocator raises a bare RuntimeError, which only its message tells apart.
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
     )

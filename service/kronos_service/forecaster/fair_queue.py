@@ -14,8 +14,8 @@ W = TypeVar("W")
 class FairQueue(Generic[J, W]):
     """Jobs of several callers, each with pieces of work that are taken in the order they were added.
 
-    A caller with little to do waits for one piece of everybody else's work, not for all of it. Every operation takes
-    constant time per piece. Not thread-safe.
+    Between two of its pieces, a caller waits for one piece of each other caller, not for all their work. Every
+    operation takes constant time per piece. Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class FairQueue(Generic[J, W]):
         return self._waiting.get(caller, 0)
 
     def add(self, caller: str, job: J, work: Iterable[W]) -> None:
-        """Add a job with its work, which must not be empty. A new caller comes last."""
+        """Add a job with its work, which must not be empty. A new caller goes to the back."""
         pieces = deque(work)
         self._callers.setdefault(caller, OrderedDict())[job] = pieces
         self._caller_of[job] = caller
@@ -49,7 +49,7 @@ class FairQueue(Generic[J, W]):
         caller, jobs = self._callers.popitem(last=False)
         job, pieces = jobs.popitem(last=False)
         work = pieces.popleft()
-        # Job and caller go to the end of the line.
+        # Job and caller go to the back of the queue.
         if pieces:
             jobs[job] = pieces
         else:

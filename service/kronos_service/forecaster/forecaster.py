@@ -1,4 +1,4 @@
-"""The package as one object: load, forecast, close."""
+"""The entry point of the package: load a checkpoint, forecast, close."""
 
 import threading
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from .worker import Job, NullObserver, Observer, Worker
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is loaded; the attributes are those of :class:`Checkpoint`, with the device as text."""
+    """Describes the loaded :class:`Checkpoint`, whose attributes these are; the device is a string."""
 
     model_name: str
     tokenizer_name: str
@@ -34,10 +34,10 @@ class Forecaster:
     """A checkpoint and the worker that runs it. Thread-safe; starts out not ready."""
 
     def __init__(self, *, capacity: int, threads: int, observer: Observer | None = None) -> None:
-        """Set up without loading anything.
+        """Load nothing yet.
 
         Args:
-            capacity: most series that may wait for the model.
+            capacity: maximum number of series that wait for the model.
             threads: PyTorch's threads for one operation, in the whole process.
             observer: told what the worker does.
         """
@@ -54,17 +54,17 @@ class Forecaster:
 
     @property
     def ready(self) -> bool:
-        """Whether series are taken: a checkpoint is loaded, has made a forecast, and is not closed."""
+        """Whether series are accepted: a checkpoint is loaded and warmed up, and ``close`` was not called."""
         return self._worker is not None
 
     @property
     def info(self) -> ModelInfo | None:
-        """What is loaded; None while not ready."""
+        """The loaded model; None while not ready."""
         return self._info
 
     @property
     def capacity(self) -> int:
-        """Most series that may wait."""
+        """Maximum number of series that wait."""
         return self._capacity
 
     @property
@@ -83,7 +83,7 @@ class Forecaster:
         device: str = "cpu",
         max_context: int | None = None,
     ) -> None:
-        """Load a checkpoint, make a forecast with it, and be ready. May be tried again after a failure.
+        """Load a checkpoint, warm it up with a forecast, and become ready. May be retried after a failure.
 
         For the arguments see :func:`load_checkpoint`.
 
@@ -91,7 +91,7 @@ class Forecaster:
             CheckpointNotFound, CheckpointInvalid, DeviceUnavailable: see :func:`load_checkpoint`;
                 CheckpointInvalid also if the forecast is not finite.
             OutOfMemory, InferenceError: the forecast, or moving the weights to the device, failed.
-            Stopped: ``close`` was called meanwhile, or before.
+            Stopped: ``close`` was called, before or meanwhile.
             RuntimeError: a checkpoint is loaded already.
         """
         with self._loading:
@@ -126,12 +126,12 @@ class Forecaster:
     def submit(self, series: Sequence[Series], caller: str = "") -> Job:
         """Admit all of ``series`` as one job, or none. Does not wait.
 
-        ``caller`` is any name: each caller gets an equal share of the model, however much it asks for.
+        ``caller`` is any name. All callers get an equal share of the model, however much they ask for.
 
         Raises:
             NotReady: nothing is loaded, or the forecaster is closed.
             QueueFull: there is no room for all of them.
-            ForecastInvalid: there are none.
+            ForecastInvalid: ``series`` is empty.
         """
         return self._ready_worker().submit(series, caller)
 
@@ -140,9 +140,9 @@ class Forecaster:
         self._ready_worker().check_room(asked, caller)
 
     def close(self, cause: str) -> None:
-        """Stop a load in progress and all jobs for ``cause``, and take no more; waits for the running step.
+        """Stop a load in progress and all jobs for ``cause``, and accept no more. Waits for the running step.
 
-        A load stops only after it has read its files, and is not waited for.
+        Does not wait for a load, which stops once its files are read.
         """
         with self._lock:
             self._stop.stop(cause)

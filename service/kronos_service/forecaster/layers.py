@@ -1,7 +1,7 @@
 """The layers that tokenizer and model share. Shapes: B rows, T positions, D width, h heads, d = D / h.
 
-Attribute names are the tensor names of the public checkpoints. No layer keeps state between calls, so
-that any number of threads can run one module.
+Attributes are named after the tensors of the public checkpoints. No layer keeps state between calls, so threads
+can share a module.
 """
 
 import torch
@@ -16,7 +16,6 @@ class RMSNorm(nn.Module):
     """Root mean square normalisation over the last dimension, computed in float32 (arXiv 1910.07467)."""
 
     def __init__(self, width: int) -> None:
-        """Normalise vectors of ``width`` elements."""
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
 
@@ -31,7 +30,6 @@ class SwiGLU(nn.Module):
     """Gated feed-forward layer without biases: ``w2(silu(w1 x) * w3 x)`` (arXiv 2002.05202)."""
 
     def __init__(self, width: int, hidden: int) -> None:
-        """Go from ``width`` to ``hidden`` elements and back."""
         super().__init__()
         self.w1 = nn.Linear(width, hidden, bias=False)
         self.w3 = nn.Linear(width, hidden, bias=False)
@@ -46,29 +44,28 @@ class SwiGLU(nn.Module):
 class Rotary(nn.Module):
     """Frequencies of a rotary position embedding over a whole head (arXiv 2104.09864).
 
-    ``inv_freq`` [d / 2] comes from the checkpoint and is used as stored. The tables are computed in every
-    call: one kept on the module would be a race between threads.
+    ``inv_freq`` [d / 2] comes from the checkpoint and is used as stored; d must be even. The tables are computed in
+    every call, because a table kept on the module would be a race between threads.
     """
 
     inv_freq: Tensor
 
     def __init__(self, head_width: int) -> None:
-        """Set the frequencies for heads of ``head_width`` elements, an even number."""
         super().__init__()
-        # From a list, because arithmetic on the "meta" device, where the loader builds the model, would
+        # Computed in Python: on the "meta" device, where the loader builds the model, tensor arithmetic would
         # import PyTorch's compiler, which takes seconds.
         frequencies = [ROTARY_BASE ** (-pair / head_width) for pair in range(0, head_width, 2)]
         self.register_buffer("inv_freq", torch.tensor(frequencies))
 
     def tables(self, length: int) -> tuple[Tensor, Tensor]:
-        """Cosine and sine [length, d] of the positions from 0."""
+        """Cosine and sine [length, d] for the positions from 0."""
         positions = torch.arange(length, device=self.inv_freq.device, dtype=self.inv_freq.dtype)
         angles = torch.outer(positions, self.inv_freq).repeat(1, 2)
         return angles.cos(), angles.sin()
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn ``x`` [B, h, T, d] by the angles of its positions; element i is paired with element i + d / 2."""
+    """Rotate ``x`` [B, h, T, d] by the angles of its positions; element i is paired with element i + d / 2."""
     first, second = x.chunk(2, dim=-1)
     return x * cos + torch.cat((-second, first), dim=-1) * sin
 
@@ -87,7 +84,6 @@ class Attention(nn.Module):
     """The projections of multi-head attention, all with biases, and the rotary frequencies."""
 
     def __init__(self, width: int, heads: int) -> None:
-        """Split ``width`` elements over ``heads``."""
         super().__init__()
         self.heads = heads
         self.q_proj = nn.Linear(width, width)
@@ -115,7 +111,6 @@ class TransformerBlock(nn.Module):
     """Pre-norm block: self-attention, then feed-forward, each added to its input."""
 
     def __init__(self, width: int, heads: int, hidden: int) -> None:
-        """Attend with ``heads``, feed forward over ``hidden`` elements."""
         super().__init__()
         self.norm1 = RMSNorm(width)
         self.self_attn = CausalSelfAttention(width, heads)

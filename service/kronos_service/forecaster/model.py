@@ -14,7 +14,7 @@ from .config import S2_ATTENTION_HEADS, ModelConfig
 from .layers import Attention, RMSNorm, TransformerBlock, merge_heads, split_heads
 
 STAMP_FIELDS = (("minute", 60), ("hour", 24), ("weekday", 7), ("day", 32), ("month", 13))
-"""Calendar features of a candle in the order of a stamp, and how many values the model has for each."""
+"""Calendar features of a candle, in the order of a stamp, and how many values the model embeds for each."""
 
 
 class Kronos(nn.Module):
@@ -62,8 +62,8 @@ class Kronos(nn.Module):
 
 
 def _embedding(values: int, width: int) -> nn.Embedding:
-    # Not initialised, as the numbers come from a checkpoint: on the "meta" device, where the loader builds
-    # the model, nn.Embedding's own normal distribution would import PyTorch's compiler, which takes seconds.
+    # Left uninitialised, because the weights come from a checkpoint. On the "meta" device, where the loader builds
+    # the model, nn.Embedding's own initialisation would import PyTorch's compiler, which takes seconds.
     empty: nn.Embedding = nn.Embedding.from_pretrained(torch.empty(values, width), freeze=False)  # type: ignore[no-untyped-call]
     return empty
 
@@ -120,8 +120,8 @@ class _DependencyLayer(nn.Module):
 class _S2Attention(Attention):
     """Unmasked attention of one query to all positions.
 
-    The rotary embedding is left out: in inference the query has length 1, and the reference takes the
-    table of that length for the keys too, so every one of them is turned by the angle of position 0: none.
+    There is no rotary embedding: in inference the query has length 1, and the reference uses the table of that
+    length for the keys too, so all of them are rotated by the angle of position 0, which is zero.
     """
 
     def forward(self, query: Tensor, hidden: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Candles to standard deviations and back, column by column."""
+"""Candles to standard deviations from the mean and back, column by column."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 from .errors import ForecastInvalid
 
 COLUMNS = ("open", "high", "low", "close", "volume", "amount")
-"""The numbers of a candle, in the order the model knows them."""
+"""The numbers of a candle, in the order of the model."""
 
 CLIP = 5.0
-"""Standard deviations beyond which a value is cut off before the model sees it."""
+"""Values are clipped to this many standard deviations before the model sees them."""
 
 EPSILON = 1e-5
-"""Added to every standard deviation, so that a constant column does not divide by zero."""
+"""Added to every standard deviation, to avoid a division by zero for constant columns."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """Where a window lies and how widely it spreads. In the units of the candles, [6] each.
+    """Mean and spread of each column of a window, [6] each, in the units of the candles.
 
-    Columns that vary by much less than ``EPSILON`` look constant to the model, as they did in training:
-    scale such prices up before forecasting them.
+    Columns that vary by much less than ``EPSILON`` look constant to the model, as they did in training: scale such
+    prices up before a forecast.
     """
 
     mean: NDArray[np.float64]
@@ -39,7 +39,7 @@ class Scale:
         with np.errstate(over="ignore", invalid="ignore"):
             mean = candles.mean(axis=0)
             spread = candles.std(axis=0) + EPSILON
-        # Near the largest float64 the way back could overflow although the way there did not.
+        # Near the largest float64, denormalising could overflow where normalising did not.
         usable = np.isfinite(mean) & (spread < np.finfo(np.float64).max / 1e6)
         if not usable.all():
             names = ", ".join(name for name, fine in zip(COLUMNS, usable, strict=True) if not fine)
@@ -47,11 +47,11 @@ class Scale:
         return cls(mean, spread)
 
     def normalise(self, candles: NDArray[np.float64]) -> NDArray[np.float32]:
-        """[T, 6] in the units of the candles to standard deviations within +-``CLIP``."""
+        """Candles [T, 6] to standard deviations within +-``CLIP``."""
         z = (candles - self.mean) / self.spread
-        # In float64 and rounded once: float32 would lose prices that vary by a millionth of their size.
+        # Rounded to float32 only at the end: earlier, prices that vary by a millionth would become constant.
         return z.clip(-CLIP, CLIP).astype(np.float32)
 
     def denormalise(self, z: NDArray[np.float32]) -> NDArray[np.float64]:
-        """[..., 6] in standard deviations to the units of the candles."""
+        """Standard deviations [..., 6] to candles."""
         return z.astype(np.float64) * self.spread + self.mean

@@ -9,7 +9,7 @@ from torch import Tensor
 from .errors import ForecastInvalid, InvalidOutput
 
 MIN_TEMPERATURE = 1e-6
-"""Smallest temperature: dividing ordinary logits by less would overflow float32."""
+"""Dividing ordinary logits by less would overflow float32."""
 
 MAX_SEED = 2**63 - 1
 
@@ -20,11 +20,11 @@ class Sampling:
 
     Attributes:
         temperature: divides the logits; below 1 sharpens, above 1 flattens.
-        top_k: draw from the k likeliest tokens; 0 turns it off.
+        top_k: draw from the k most likely tokens; 0 turns it off.
         top_p: draw from the fewest tokens whose probabilities sum to more than p (arXiv 1904.09751);
-            without effect while ``top_k`` is on.
-        samples: paths to draw, independent of each other.
-        seed: makes the forecast repeatable; None draws afresh every time.
+            ignored if ``top_k`` is on.
+        samples: independent paths to draw.
+        seed: makes the forecast repeatable; with None every one differs.
 
     Raises:
         ForecastInvalid: a value is out of its range.
@@ -37,7 +37,6 @@ class Sampling:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be sampled with."""
         if not (math.isfinite(self.temperature) and self.temperature >= MIN_TEMPERATURE):
             raise ForecastInvalid(f"temperature must be a number from {MIN_TEMPERATURE}, got {self.temperature}")
         if self.top_k < 0:
@@ -50,7 +49,7 @@ class Sampling:
             raise ForecastInvalid(f"seed must be from 0 to {MAX_SEED}, got {self.seed}")
 
     def generator(self, device: torch.device) -> torch.Generator:
-        """A generator of one forecast's own: no other forecast can draw from it."""
+        """A new generator, so that concurrent forecasts do not draw from the same one."""
         generator = torch.Generator(device)
         if self.seed is None:
             generator.seed()
@@ -64,7 +63,7 @@ def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tens
 
     Args:
         logits: [B, V] float.
-        sampling: temperature and filter.
+        sampling: temperature, and top_k or top_p.
         generator: source of randomness, on the device of ``logits``.
 
     Returns:
@@ -74,7 +73,7 @@ def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tens
         InvalidOutput: the logits are not finite.
     """
     logits = logits / sampling.temperature
-    # Checked here, because on a GPU torch.multinomial answers NaN with an assert that ends the process.
+    # Checked here, because on a GPU a NaN trips an assertion in torch.multinomial that ends the process.
     if not torch.isfinite(logits).all():
         raise InvalidOutput("the model's logits are not finite; its weights may be damaged")
     if sampling.top_k > 0:
@@ -92,7 +91,7 @@ def _keep_top_k(logits: Tensor, k: int) -> Tensor:
 def _keep_top_p(logits: Tensor, p: float) -> Tensor:
     ordered, order = logits.sort(descending=True)
     beyond = ordered.softmax(dim=-1).cumsum(dim=-1) > p
-    # The token that crosses p is still kept, and so the likeliest always is.
+    # The token that crosses p is kept too, so there is always at least one.
     drop = beyond.roll(1, dims=-1)
     drop[:, 0] = False
     return logits.masked_fill(drop.scatter(-1, order, drop), -torch.inf)

@@ -11,23 +11,23 @@ from .normalise import COLUMNS
 from .sampling import Sampling
 
 Stage = Literal["tokenize", "prefill", "decode", "detokenize"]
-"""Stages of a forecast: candles to tokens; first step, over the whole window; all further steps; back."""
+"""Candles to tokens; the first step, over the whole window; all further steps; tokens to candles."""
 
 STAMP_RANGES = {"minute": (0, 59), "hour": (0, 23), "weekday": (0, 6), "day": (1, 31), "month": (1, 12)}
-"""Calendar features of a candle in the order of a stamp, with their first and last value; Monday is 0."""
+"""Calendar features of a candle, in the order of a stamp, with their lowest and highest value; Monday is 0."""
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One history and how to continue it.
+    """A history and how to continue it.
 
-    The arrays are not copied; leave them alone until the forecast is done.
+    The arrays are not copied: do not change them before the forecast is done.
 
     Attributes:
         candles: [T, 6] float64: open, high, low, close, volume, amount, oldest first.
         stamps: [T, 5] int64: minute, hour, weekday, day, month of each candle.
-        horizon_stamps: [H, 5] int64: the same of each candle to forecast.
-        sampling: how to draw.
+        horizon_stamps: [H, 5] int64: the same for each candle to forecast.
+        sampling: how to draw the tokens.
 
     Raises:
         ForecastInvalid: an array has the wrong shape, dtype or values.
@@ -39,7 +39,6 @@ class Series:
     sampling: Sampling = field(default_factory=Sampling)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be forecast."""
         _check_array("candles", self.candles, np.float64, len(COLUMNS))
         if not np.isfinite(self.candles).all():
             row, column = np.argwhere(~np.isfinite(self.candles))[0]
@@ -74,7 +73,7 @@ class Forecast:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """[H, 6]: the average path, which is the reference's prediction."""
+        """[H, 6]: the average path, which the reference returns as its prediction."""
         average: NDArray[np.float64] = self.paths.mean(axis=0)
         return average
 
@@ -86,8 +85,8 @@ def with_amount(
 ) -> NDArray[np.float64]:
     """Complete candles [T, 6] from prices [T, 4] and, where known, volume [T] and amount [T].
 
-    As the reference does: without a volume both are 0, even if an amount is given; without an amount it is
-    the volume times the mean of the four prices.
+    As in the reference, both are 0 without a volume, even if an amount is given. A missing amount is the volume
+    times the mean of the four prices.
     """
     if volume is None:
         volume = amount = np.zeros(len(prices))

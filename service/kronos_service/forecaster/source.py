@@ -1,4 +1,4 @@
-"""Where the files of a checkpoint are: a local folder, or a repository of the Hugging Face hub."""
+"""Finds the files of a checkpoint: in a local folder, or in a repository of the Hugging Face hub."""
 
 import re
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ class Source:
 
 
 def locate(source: str, revision: str | None) -> Source:
-    """Find ``source``: a folder if one is there, else the hub id of a repository, which is downloaded.
+    """Find ``source``: a folder if it exists, else a repository of the hub, which is downloaded.
 
     Args:
         source: path of a folder or ``owner/name``.
         revision: branch, tag or commit on the hub; None means its main branch.
 
     Raises:
-        CheckpointNotFound: there is no such folder, or the hub did not hand over the repository.
+        CheckpointNotFound: there is no such folder, or the repository could not be downloaded.
         CheckpointInvalid: ``source`` is a file, or a local folder with a revision.
     """
     path = Path(source)
@@ -52,19 +52,19 @@ def locate(source: str, revision: str | None) -> Source:
     if path.exists():
         raise CheckpointInvalid(f"{source} is a file; give the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}")
     if not _HUB_ID.fullmatch(source):
-        raise CheckpointNotFound(f"there is no folder {source}, and it is no hub id (owner/name) either")
+        raise CheckpointNotFound(f"there is no folder {source}, and it is not a hub id (owner/name) either")
     return _download(source, revision)
 
 
 def _download(hub_id: str, revision: str | None) -> Source:
     try:
         folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
-    # The hub's client has many families of errors (HTTP, network, cache, validation) without a common base.
+    # The client's errors (HTTP, network, cache, validation) have no common base class.
     except Exception as error:
         raise CheckpointNotFound(
-            f"{hub_id} (revision {revision or 'main'}) is neither a local folder nor could it be had from the"
+            f"{hub_id} (revision {revision or 'main'}) is not a local folder, and could not be downloaded from the"
             f" Hugging Face hub: {type(error).__name__}: {error}; check the id, the revision, the network and"
             " the access token, or give the path of a local folder"
         ) from error
-    # The client names a snapshot's folder by the commit that the revision stood for.
+    # The client names the folder of a snapshot after its commit.
     return Source(folder, hub_id, folder.name)

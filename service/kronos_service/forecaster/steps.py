@@ -1,7 +1,7 @@
 """The interface between the decoding loop and the model: the logits of the next candle.
 
-The loop passes each candle once. Whether the whole window is recomputed or keys and values are cached is decided
-here: a cache would be another implementation of :class:`Steps`, returned by :func:`start`.
+The loop passes each candle once. Whether the whole window is recomputed or keys and values are cached is up to the
+implementation of :class:`Steps` that :func:`start` returns; today it is recomputed.
 """
 
 from typing import Protocol
@@ -13,15 +13,15 @@ from .model import Kronos
 
 
 class Steps(Protocol):
-    """One decode of a batch of B rows, with all of its state. To be used on one thread."""
+    """The state of decoding one batch of B rows. Not thread-safe."""
 
     def advance(self, s1: Tensor, s2: Tensor, stamps: Tensor) -> Tensor:
-        """Append candles to the window, of which the newest ``max_context`` stay.
+        """Append candles to the window, which keeps the newest ``max_context``.
 
-        Positions count from the oldest candle left, so they shift with every candle once the window is full.
+        Position 0 is the oldest candle kept, so positions shift with every candle once the window is full.
 
         Args:
-            s1: [B, N] int64: the whole history in the first call, one candle in each further one.
+            s1: [B, N] int64: the whole history in the first call, one candle in each later call.
             s2: [B, N] int64.
             stamps: [B, N, 5] int64.
 

@@ -20,13 +20,13 @@ class KronosTokenizer(nn.Module):
         self.config = config
         width, bits = config.d_model, config.s1_bits + config.s2_bits
         self.embed = nn.Linear(config.d_in, width)
-        # The sizes count the embedding as a layer, hence one block fewer than they say.
+        # The configured numbers count the embedding as a layer.
         self.encoder = _blocks(config, config.n_enc_layers - 1)
         self.quant_embed = nn.Linear(width, bits)
         self.post_quant_embed = nn.Linear(bits, width)
         self.decoder = _blocks(config, config.n_dec_layers - 1)
         self.head = nn.Linear(width, config.d_in)
-        # Used in training only, but stored in every checkpoint: declared so that names can be compared.
+        # Used in training only, but stored in every checkpoint, whose names must all match.
         self.post_quant_embed_pre = nn.Linear(config.s1_bits, width)
         self.tokenizer = _TrainingTables(bits, config.group_size)
 
@@ -42,7 +42,7 @@ class KronosTokenizer(nn.Module):
         hidden: Tensor = self.embed(z)
         for block in self.encoder:
             hidden = block(hidden)
-        # Projecting onto the sphere divides by a positive length, which leaves every sign as it is.
+        # Projecting onto the sphere divides by a positive length, so it can be skipped: only signs count.
         # Exactly 0 counts as negative, as in the reference.
         signs = self.quant_embed(hidden) > 0
         s1, s2 = signs.split([self.config.s1_bits, self.config.s2_bits], dim=-1)
@@ -62,7 +62,7 @@ class KronosTokenizer(nn.Module):
 
 
 class _TrainingTables(nn.Module):
-    """Place values that only the training loss reads, named as in the checkpoint (``tokenizer.bsq.*``)."""
+    """Tables that only the training loss reads, named as in the checkpoint (``tokenizer.bsq.*``)."""
 
     def __init__(self, bits: int, group_size: int) -> None:
         super().__init__()

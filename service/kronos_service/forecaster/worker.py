@@ -1,7 +1,7 @@
 """The scheduler: one thread that forecasts one series at a time, round robin over the callers.
 
-Another scheduler, such as one that batches, has to offer ``submit``, ``check_room``, ``depth``, ``capacity`` and
-``close`` of a worker and the public part of a :class:`Job`: callers use nothing else.
+Callers only use the public parts of :class:`Worker` and :class:`Job`, so another scheduler, such as one that
+batches, can replace this one.
 """
 
 import contextvars
@@ -20,7 +20,7 @@ from .series import Forecast, Series, Stage
 from .stop import StopToken
 
 RESERVED_SHARE = 8
-"""One in this many places of the queue is kept for callers with nothing waiting."""
+"""One in this many places of the queue is reserved for callers with nothing waiting."""
 
 _RATE_MEMORY = 0.2
 """Weight of the newest series in the moving average of seconds per series."""
@@ -32,13 +32,13 @@ _log = logging.getLogger("kronos.forecaster")
 
 
 class Observer(Protocol):
-    """Told what the scheduler does, on the scheduler's thread. If it raises, the current job fails."""
+    """Called on the scheduler's thread. If a method raises, the current job fails."""
 
     def queue_wait(self, seconds: float) -> None:
         """A series reached the model, ``seconds`` after its admission."""
 
     def stage(self, name: Stage, seconds: float) -> None:
-        """A stage of a model call ended, possibly by a stop or an error."""
+        """A stage of a model call ended, perhaps because it was stopped or failed."""
 
     def batch(self, series_count: int) -> None:
         """A model call began, with ``series_count`` series decoded together."""
@@ -60,7 +60,7 @@ class NullObserver:
 class Job:
     """Series admitted together. Made by :meth:`Worker.submit`.
 
-    The model works in a copy of the submitter's context variables, so that its log lines carry the request's id.
+    The model runs in a copy of the submitter's context variables, so its log lines carry the request id.
 
     Attributes:
         future: the forecasts in the order of the series, or a ForecasterError: :class:`Stopped` after
@@ -84,32 +84,31 @@ class Job:
         self._stage_seconds: dict[Stage, float] = {}
 
     def cancel(self, cause: str) -> None:
-        """Stop all work on this job; without effect on a job that is done. Thread-safe, does not wait.
+        """Stop all work on this job; no effect once it is done. Thread-safe, does not wait.
 
-        Waiting series leave the queue at once; a series in the model stops before its next step, and only then
-        does ``future`` end. It raises :class:`Stopped` with the first cause given, even if the last step was
-        already running.
+        Waiting series leave the queue at once. A series in the model stops before its next step, and ``future``
+        ends after that. It raises :class:`Stopped` with the first cause given, even if the last step was running.
         """
         self._worker._cancel(self, cause)
 
     @property
     def stage(self) -> Literal["queue", "inference"]:
-        """How far it came: "inference" once its first series has reached the model."""
+        """ "inference" once the first series has reached the model."""
         return "inference" if self._reached else "queue"
 
     @property
     def queue_seconds(self) -> float:
-        """Time from admission to the end, or to now, in which none of its series was in the model."""
+        """Time since admission, until the job ended, in which none of its series was in the model."""
         return self._seconds("queue")
 
     @property
     def inference_seconds(self) -> float:
-        """Time that its series have spent in the model."""
+        """Time that its series spent in the model so far."""
         return self._seconds("model")
 
     @property
     def stage_seconds(self) -> Mapping[Stage, float]:
-        """Time that its series have spent in each stage that has ended."""
+        """Time that its series spent in each stage, without a running one."""
         return dict(self._stage_seconds)
 
     def _seconds(self, place: _Place) -> float:
@@ -127,14 +126,14 @@ class Job:
 
 
 class Worker:
-    """The thread, a daemon, and its queue."""
+    """A daemon thread and its queue."""
 
     def __init__(self, checkpoint: Checkpoint, capacity: int, observer: Observer | None = None) -> None:
         """Start the thread.
 
         Args:
             checkpoint: what to forecast with.
-            capacity: most series that may wait; the one in the model does not count.
+            capacity: maximum number of series that wait; the one in the model does not count.
             observer: told of waiting times, stages and batches.
         """
         if capacity < 1:
@@ -154,7 +153,7 @@ class Worker:
 
     @property
     def capacity(self) -> int:
-        """Most series that may wait."""
+        """Maximum number of series that wait."""
         return self._capacity
 
     @property
@@ -165,11 +164,11 @@ class Worker:
     def submit(self, series: Sequence[Series], caller: str = "") -> Job:
         """Admit all of ``series`` as one job, or none. Does not wait.
 
-        ``caller`` is any name: each caller gets an equal share of the model, however much it asks for.
+        ``caller`` is any name. All callers get an equal share of the model, however much they ask for.
 
         Raises:
             QueueFull: there is no room for all of them.
-            ForecastInvalid: there are none.
+            ForecastInvalid: ``series`` is empty.
             NotReady: the worker is closed.
         """
         if not series:
@@ -186,8 +185,8 @@ class Worker:
     def check_room(self, asked: int, caller: str = "") -> None:
         """Raise :class:`QueueFull` if there is no room now for ``asked`` series of ``caller``.
 
-        A caller with series waiting has to leave one in ``RESERVED_SHARE`` places free: nobody can fill the queue
-        alone.
+        A caller with series waiting has to leave one in ``RESERVED_SHARE`` places free, so no caller can fill the
+        queue alone.
         """
         with self._changed:
             depth = len(self._queue)
@@ -197,7 +196,7 @@ class Worker:
                 raise QueueFull(depth, self._capacity, asked, reserved, missing * self._pace())
 
     def close(self, cause: str) -> None:
-        """Cancel all jobs for ``cause``, refuse new ones and wait for the thread to end: at most one step."""
+        """Cancel all jobs for ``cause``, refuse new ones, and wait for the thread, which finishes its step."""
         with self._changed:
             if self._closed is None:
                 self._closed = cause
@@ -212,7 +211,7 @@ class Worker:
             self._thread.join()
 
     def _pace(self) -> float:
-        """Seconds per series, as measured; a series that takes longer than that counts while it runs."""
+        """Seconds per series: the moving average, or the age of the running series if that is higher."""
         running = self._running
         current = 0.0 if running is None else perf_counter() - running._since
         return max(self._seconds_per_series, current)
@@ -235,7 +234,7 @@ class Worker:
     def _forecast_next(self) -> bool:
         """Wait for a series and forecast it; False once the worker is closed.
 
-        A method of its own, so that nothing of the last request is held while waiting for the next.
+        A method of its own, so that no local variable keeps the last request alive while waiting for the next.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closed is not None)
@@ -273,7 +272,7 @@ class Worker:
         return outcome
 
     def _settle(self, job: Job, outcome: Forecast | ForecasterError) -> None:
-        """Note the outcome of a series; the last one of a job, or the first that fails, ends it."""
+        """Record the outcome of a series. The last series of a job ends it, and so does one that fails."""
         with self._changed:
             self._running = None
             self._measure(job._move("queue"))
@@ -292,6 +291,6 @@ class Worker:
             job.future.set_exception(outcome)
 
     def _measure(self, seconds: float) -> None:
-        """Update the moving average. A series that was stopped counts too: it made room just the same."""
+        """Update the moving average. Stopped series count too: they also free a place."""
         known = self._seconds_per_series or seconds
         self._seconds_per_series = known + _RATE_MEMORY * (seconds - known)

@@ -180,7 +180,7 @@ class _Predictor:
             left.cancel()
         route = exchange.api_route
         self._metrics.counter("kronos_forecast_candles_total", route).inc(sum(one.series.horizon for one in prepared))
-        self._metrics.counter("kronos_inconsistent_candles_total", route).inc(sum(one.mended for one in finished))
+        self._metrics.counter("kronos_inconsistent_candles_total", route).inc(sum(one.corrected for one in finished))
         return Response(content, media_type="application/json")
 
     def _room_for(self, caller: str) -> Expect:

@@ -1,6 +1,6 @@
-"""Logs: one JSON object per line, for our own events and for those of libraries.
+"""Logs: one JSON object per line, for our own events and those of libraries.
 
-No line holds candle values, bodies, or header values that were not checked.
+No line contains candles, bodies, or header values that were not checked.
 
 Our own loggers (``get_logger``) take the shortest path, because every request logs a line. Those of libraries and of
 the forecaster go through the standard library, and end up in the same place.
@@ -26,84 +26,84 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 FIELDS: dict[str, str] = {
     # Every line.
-    "timestamp": "When, in UTC (RFC 3339, microseconds).",
+    "timestamp": "Time in UTC (RFC 3339, microseconds).",
     "level": "`debug`, `info`, `warning` or `error`.",
-    "logger": "Who says it: `kronos.request`, `kronos.server`, ..., or the name of a library's logger.",
-    "event": "What happened. `request`: one line for every request, at its end.",
-    "container": "Host name of this instance: the pod's or the container's name.",
+    "logger": "Name of the logger: `kronos.request`, `kronos.server`, ..., or a library's.",
+    "event": "What happened. `request` marks the one line that each request gets when it ends.",
+    "container": "Host name of this instance: the name of the pod or container.",
     "pid": "Process id.",
-    # Every line that belongs to a request, whichever thread writes it.
-    "request_id": "The caller's X-Request-ID, if it is harmless, else a new one; the answer has it too.",
-    "trace_id": "Trace of the caller's `traceparent` header, if there is a valid one.",
+    # Every line of a request, on any thread.
+    "request_id": "The caller's X-Request-ID if it is well-formed, else a new one; also in the answer.",
+    "trace_id": "Trace id of the caller's `traceparent` header, if that is valid.",
     "span_id": "The caller's span in that trace.",
     # The line of a request.
-    "client_address": "Address of whoever holds the connection; no header changes it.",
-    "client": "Name of the client whose API key was sent, or `anonymous`.",
+    "client_address": "Address at the other end of the connection; headers do not change it.",
+    "client": "Name that belongs to the API key, or `anonymous`.",
     "method": "HTTP method.",
-    "route": "Path of the API, of a probe or of the scrape; `unmatched` for any other.",
-    "path": "The path that was asked for where the route is `unmatched`: escaped, at most 128 characters.",
-    "status": "How it ended, as in the label `status` of kronos_requests_total.",
-    "code": "HTTP status code of the answer; absent if none could be sent.",
-    "request_bytes": "Size of the request body; absent if it was not read to its end.",
+    "route": "Path of the API, a probe or the scrape; `unmatched` for any other.",
+    "path": "The requested path if the route is `unmatched`: escaped, at most 128 characters.",
+    "status": "How the request ended, as in the label `status` of kronos_requests_total.",
+    "code": "HTTP status code of the answer; absent if no answer could be sent.",
+    "request_bytes": "Size of the request body; absent if it was not read completely.",
     "response_bytes": "Size of the response body.",
     "duration_ms": "From the first byte of the request to the last byte of its answer.",
     # Where the time went, and what for.
-    "preprocess_ms": "Checking the request and building the arrays, waiting for a thread included.",
-    "queue_ms": "Waiting for the model: the sum over all its turns.",
-    "inference_ms": "In the model: the sum over all series.",
-    "tokenize_ms": "Of it, candles to tokens.",
-    "prefill_ms": "Of it, the first pass over the whole window.",
-    "decode_ms": "Of it, all further steps, one forecast candle each.",
-    "detokenize_ms": "Of it, tokens back to candles.",
-    "postprocess_ms": "Mending the candles and building the answer, waiting for a thread included.",
+    "preprocess_ms": "Validating the request and building the arrays, including the wait for a thread.",
+    "queue_ms": "Waiting for the model, summed over all waits.",
+    "inference_ms": "In the model, summed over all series.",
+    "tokenize_ms": "Of that, candles to tokens.",
+    "prefill_ms": "Of that, the first pass over the whole window.",
+    "decode_ms": "Of that, all further steps, one forecast candle each.",
+    "detokenize_ms": "Of that, tokens back to candles.",
+    "postprocess_ms": "Correcting the candles and building the answer, including the wait for a thread.",
     "batch": "Series in the request.",
-    "candles": "Input candles, summed over its series.",
-    "horizon": "Candles to forecast, of its longest series.",
+    "candles": "Input candles, summed over the series.",
+    "horizon": "Candles to forecast, of the series with the most.",
     "samples": "Sample paths, of the series with the most.",
-    "model": "The model, with its revision, that forecast or was to be loaded.",
+    "model": "Name and revision of the model.",
     # What went wrong.
-    "problem": "Kind of the error that was answered: the last part of its `type`.",
+    "problem": "Kind of error in the answer: the last part of its `type`.",
     "error_type": "Type of a 500, as in the label `type` of kronos_errors_total.",
-    "stage": "How far the request came: `gate`, `body`, `preprocess`, `queue`, `inference` or `postprocess`.",
+    "stage": "How far the request got: `gate`, `body`, `preprocess`, `queue`, `inference` or `postprocess`.",
     "where": "Where the code failed: file, line and function.",
-    "detail": "What the caller was told: what happened, and what to do.",
-    "errors": "How many places of the body are wrong; at most 100 are looked for.",
-    "first_error": "The first of them: JSON pointer and reason, at most 200 characters.",
+    "detail": "What the caller was told: what went wrong, and what to do.",
+    "errors": "Number of mistakes in the body; the search stops at 100.",
+    "first_error": "The first mistake: JSON pointer and reason, at most 200 characters.",
     "cancelled": "Why an admitted request was stopped, as in the label `cause` of kronos_cancellations_total.",
-    "exception": "The stack of an error, at most 16,384 characters (the end of it, where it is longer).",
+    "exception": "Stack trace of an error; if longer than 16,384 characters, the end of it.",
     # A storm of rejections.
-    "left_out": "How many requests like this ended without a line of their own.",
-    "clients": "Whose they were: client name to count.",
+    "left_out": "Number of requests like this that got no line of their own.",
+    "clients": "Who sent them: client name to count.",
     # The life of the service.
     "settings": "All settings, secrets hidden.",
     "host": "Address that the service listens on.",
     "port": "Port that the service listens on.",
-    "metrics_host": "Address of the scrape, where it has one of its own.",
-    "metrics_port": "Port of the scrape, where it has one of its own.",
+    "metrics_host": "Address of the metrics, if separate.",
+    "metrics_port": "Port of the metrics, if separate.",
     "version": "Version of the service.",
-    "warning": "What is doubtful about the settings.",
-    "signal": "Stop signal that came.",
-    "seconds": "How long it took, or will take at most.",
-    "running": "Requests that are not answered yet.",
-    "exit_code": "With which exit code the process ends.",
-    "outcome": "How a load of the model ended, as in the label `outcome` of kronos_model_loads_total.",
-    "reason": "Why something failed, in words for the operator.",
-    "retry_seconds": "When it is tried again.",
-    "names": "Names of the clients that have a key now.",
+    "warning": "A likely mistake in the settings.",
+    "signal": "Stop signal that was received.",
+    "seconds": "How long it took, or may take at most.",
+    "running": "Requests not answered yet.",
+    "exit_code": "Exit code of the process.",
+    "outcome": "How loading the model ended, as in the label `outcome` of kronos_model_loads_total.",
+    "reason": "Why something failed, for the operator.",
+    "retry_seconds": "Seconds until the next attempt.",
+    "names": "Names of all clients that now have a key.",
 }
-"""Every field that a log line can have, and what it means."""
+"""All fields of log lines, with their meanings."""
 
 _LEVELS = {"warn": "warning", "exception": "error"}
-"""The level of methods that have another name."""
+"""Levels of the methods that are not named like one."""
 _LONGEST_EXCEPTION = 16_384
 _LINE_ENDS = [(end.encode(), f"\\u{ord(end):04x}".encode()) for end in "\x7f\x85\u2028\u2029"]
-"""Characters that are legal in JSON, but that other programs take for the end of a line or a command."""
+"""Legal in JSON, but other programs read them as the end of a line or as a control character."""
 _CONTAINER = socket.gethostname()
 _PROCESS = {"container": _CONTAINER, "pid": os.getpid()}
 
 
 context: ContextVar[Mapping[str, str]] = ContextVar("kronos_log_context", default=MappingProxyType({}))
-"""Fields of all lines of the current task, and of the threads that work for it."""
+"""Fields on every line of the current task, and of the threads that work for it."""
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
@@ -129,7 +129,7 @@ def configure(level: str, log_format: str) -> None:
     )
     foreign: list[Processor] = [
         _complete,
-        # Only what is in the table: a library's extra fields are its own business.
+        # Only documented fields: a library may put anything into its own.
         structlog.stdlib.ExtraAdder(allow=FIELDS),
         _drop_none,
     ]
@@ -180,7 +180,7 @@ class _Logger:
 
 
 class _Handler(logging.Handler):
-    """Writes the records of the standard library's loggers to the same place."""
+    """Writes the records of the standard library's loggers to the same sink."""
 
     def __init__(self, sink: _Sink) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Times continued, candles mended: the rules, without a server."""
+"""The rules by which times continue and candles are corrected, without a server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kronos_service.api.candles import InvalidSeries, infer_horizon, mend, prepare
+from kronos_service.api.candles import InvalidSeries, correct, infer_horizon, prepare
 from kronos_service.api.schemas import SingleRequest
 from tests.service.server import series
 
@@ -110,8 +110,8 @@ def test_no_time_is_past_the_last_year(past: pd.DatetimeIndex):
     ],
 )
 def test_mending_changes_no_more_than_it_must(candle: list[float], expected: list[float]):
-    mended, which = mend(np.array([candle], dtype=np.float64))
-    assert mended.tolist() == [expected]
+    corrected, which = correct(np.array([candle], dtype=np.float64))
+    assert corrected.tolist() == [expected]
     assert which.tolist() == [candle != expected]
 
 

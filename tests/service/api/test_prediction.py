@@ -28,7 +28,7 @@ def test_a_forecast_has_all_that_was_promised(server: Server):
         assert candle.keys() == {"timestamp", "open", "high", "low", "close", "volume", "amount"}
 
 
-def test_every_candle_is_consistent_and_the_mended_ones_are_counted(server: Server):
+def test_every_candle_is_consistent_and_the_corrected_ones_are_counted(server: Server):
     # Prices that hardly differ: where the untrained model puts high and low is chance.
     flat = series(30, horizon=200, overrides=SEED | {"quantiles": [0.5]})
     for row, candle in enumerate(flat["candles"]):
@@ -40,8 +40,8 @@ def test_every_candle_is_consistent_and_the_mended_ones_are_counted(server: Serv
         assert candle["high"] >= max(candle["open"], candle["close"])
         assert candle["volume"] >= 0
         assert candle["amount"] >= 0
-    mended = server.value("kronos_inconsistent_candles_total", route=SINGLE) - before
-    assert 0 < mended <= 200
+    corrected = server.value("kronos_inconsistent_candles_total", route=SINGLE) - before
+    assert 0 < corrected <= 200
 
 
 def test_same_seed_same_forecast_alone_again_and_in_a_batch(server: Server):

@@ -159,9 +159,13 @@ def test_config_is_not_an_object(folders):
         (0, {"learn_te": False}, "learn_te must be True, got False"),
         (0, {"token_dropout_p": "much"}, "token_dropout_p must be a number"),
         (1, {"beta": [1]}, "beta must be a number"),
-        (0, {"n_heads": 3}, "d_model 64 does not give each of n_heads 3 an even number"),
-        (0, {"n_heads": 64}, "d_model 64 does not give each of n_heads 64 an even number"),
-        (0, {"d_model": 60, "n_heads": 1}, "the s2 attention's heads, 4 an even number"),
+        (0, {"n_heads": 3}, "d_model 64 must be a multiple of twice n_heads 3"),
+        (0, {"n_heads": 64}, "d_model 64 must be a multiple of twice n_heads 64"),
+        (
+            0,
+            {"d_model": 60, "n_heads": 1},
+            "d_model 60 must be a multiple of twice the number of s2 attention heads, 4",
+        ),
         (1, {"n_heads": 5}, "n_heads 5"),
         (1, {"d_in": 5}, "d_in is 5, but a candle has 6"),
         (1, {"group_size": 3}, "group_size 3 does not divide"),
@@ -196,7 +200,7 @@ def test_weights_are_cut_short(folders, keep):
     path = folders[0] / WEIGHTS
     path.write_bytes(path.read_bytes()[:keep])
 
-    assert_invalid(folders, str(path), "is damaged or no safetensors file", "fetch it again")
+    assert_invalid(folders, str(path), "is damaged or not a safetensors file", "fetch it again")
 
 
 @pytest.mark.parametrize(
@@ -205,14 +209,14 @@ def test_weights_are_cut_short(folders, keep):
 def test_weights_are_something_else(folders, content):
     (folders[0] / WEIGHTS).write_bytes(content)
 
-    assert_invalid(folders, "is damaged or no safetensors file")
+    assert_invalid(folders, "is damaged or not a safetensors file")
 
 
 def test_a_header_of_another_type_of_numbers(folders):
     path = folders[0] / WEIGHTS
     path.write_bytes(path.read_bytes().replace(b'"F32"', b'"Q32"'))
 
-    assert_invalid(folders, "is damaged or no safetensors file")
+    assert_invalid(folders, "is damaged or not a safetensors file")
 
 
 def test_tensors_are_missing(folders):

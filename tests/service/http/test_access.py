@@ -222,7 +222,7 @@ def test_callers_of_ipv4_on_a_socket_of_ipv6_are_callers_of_ipv4():
     [
         (b"# nobody\n", "no name:key line"),
         (b"alice:x\nbob\n", "line 2 is not name:key"),
-        (b"alice:x\n\nalice:y\n", "line 3: the name alice is there twice"),
+        (b"alice:x\n\nalice:y\n", "line 3: the name alice appears twice"),
         (b"alice:" + b"x" * 70_000, "more than 65536 bytes"),
         (b"\xff", "not UTF-8"),
     ],
