@@ -22,11 +22,11 @@ from kronos_service.settings import Settings
 from kronos_service.telemetry import logs
 
 VARIANTS = ("bare", "instrumentator", "observed", "observed, logs", "whole service, logs")
-"""In the order in which they are shown; the first is what the others are compared with."""
+"""In the order of the table; the others are compared with the first."""
 
 
 async def handler() -> dict[str, str]:
-    """A route that does nothing: what is left is the framework, and what is around it."""
+    """Do nothing, so that only the framework and the middleware cost time."""
     return {"status": "ok"}
 
 
@@ -43,7 +43,7 @@ def _instrumentator() -> FastAPI:
 
 
 def _kronos(*, whole: bool, level: str) -> FastAPI:
-    """The real application with the handler in place of the forecast; not `whole`: only the layer that observes."""
+    """The real application, but with the handler; unless `whole`, only with the observing middleware."""
     logs.configure(level, "json")
     app = create_app(Settings())
     app.router.routes.insert(0, APIRoute(SINGLE_PATH, handler, methods=["POST"]))
@@ -58,7 +58,7 @@ def _observes(middleware: Middleware) -> bool:
 
 
 def build(variant: str) -> FastAPI:
-    """The application called `variant`, one of VARIANTS."""
+    """Build one of VARIANTS."""
     if variant == "bare":
         return _bare()
     if variant == "instrumentator":
@@ -67,10 +67,10 @@ def build(variant: str) -> FastAPI:
 
 
 def main(variant: str) -> None:
-    """Serve `variant` until a signal comes."""
+    """Serve `variant` until a signal arrives."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        print(listener.getsockname()[1], flush=True)  # noqa: T201 - it is how `cost` learns the port
+        print(listener.getsockname()[1], flush=True)  # noqa: T201 - `cost` reads the port from here
         config = uvicorn.Config(build(variant), log_config=None, access_log=False, server_header=False, ws="none")
         uvicorn.Server(config).run(sockets=[listener])
 

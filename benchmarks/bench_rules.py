@@ -1,7 +1,7 @@
-"""What the recording rules save, and what they cost.
+"""What the recording rules cost, and what they save.
 
-Builds a day of synthetic series, runs every query of the overview on a real Prometheus, as it is and with each
-recorded series expanded back into the expression that records it, and prints what both needed. Asserts nothing.
+Builds a day of synthetic series and runs every query of the overview on a real Prometheus twice: unchanged, and with
+each recorded series replaced by the expression of its rule. Prints the cost of both and asserts nothing.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ DAY = 86400
 TARGET = {"cluster": "frankfurt", "namespace": "forecasts", "job": "kronos-api"}
 OPEN_VALUES = ("a", "b", "c", "d")
 
-# Raw queries over a day pass the defaults with many instances; they are to be measured, not refused.
+# With many instances, raw queries over a day exceed the default limits.
 FLAGS = (*backfill.FLAGS, "--query.max-samples=1000000000", "--query.timeout=15m")
 
-# One for all queries: a new connection would take longer than most of them.
+# One connection for all queries: opening one takes longer than most of them.
 _CLIENT = httpx.Client(trust_env=False, timeout=900)
 
 _REPEATS = 3
@@ -51,13 +51,12 @@ _OVER_TIME = {"avg_over_time", "max_over_time", "min_over_time", "sum_over_time"
 
 @dataclass(frozen=True)
 class Cost:
-    """What Prometheus needed for a query."""
+    """What a query cost Prometheus."""
 
     seconds: float
     samples: int
 
     def __add__(self, other: Cost) -> Cost:
-        """Both, one after the other."""
         return Cost(self.seconds + other.seconds, self.samples + other.samples)
 
 
@@ -65,7 +64,7 @@ NOTHING = Cost(0, 0)
 
 
 def main() -> None:
-    """Build, ask and print for each number of instances."""
+    """Run the benchmark for each number of instances."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--instances", type=int, nargs="+", default=[10, 100])
     parser.add_argument("--hours", type=int, default=24)
@@ -73,8 +72,8 @@ def main() -> None:
     tools, console = binaries.newest(say=print), Console(highlight=False, width=118)
     mixin, contract = backfill.compile_for_history(), load_contract()
     console.print(
-        f"Prometheus {tools.version}; a scrape and an evaluation every {STEP} s. At the mixin's own pace, every 15 "
-        "and 30 s, raw queries read four times as much, recorded ones twice."
+        f"Prometheus {tools.version}; scraped and evaluated every {STEP} s. At the mixin's own 15 s and 30 s, "
+        "raw queries read four times as many samples, recorded ones twice as many."
     )
     for instances in arguments.instances:
         with tempfile.TemporaryDirectory(prefix="kronos-bench-") as folder:
@@ -88,7 +87,7 @@ def main() -> None:
 
 
 def build(tools: Tools, mixin: Mixin, contract: Contract, folder: Path, instances: int, hours: int) -> int:
-    """Write all series of the last hours, raw and recorded; return how many of the latter there are."""
+    """Write all series of the last hours, raw and recorded; returns the number of recorded ones."""
     times = [END - hours * 3600 + STEP * number for number in range(hours * 3600 // STEP + 1)]
     backfill.write_blocks(tools, folder, folder / "data", list(raw_series(mixin, contract, instances, times)), times)
     count = 0
@@ -102,9 +101,9 @@ def build(tools: Tools, mixin: Mixin, contract: Contract, folder: Path, instance
 
 
 def raw_series(mixin: Mixin, contract: Contract, instances: int, times: list[float]) -> Iterator[Series]:
-    """Every series that the rules read: for the whole time if the overview reads it, else for two hours.
+    """Every series that the rules read, for the whole time if the overview reads it, else for two hours.
 
-    Instances differ only in their name: what a query costs depends on how many samples there are, not on which.
+    Instances only differ in their name: the cost of a query depends on the number of samples, not on their values.
     """
     wanted = _read_by_overview(mixin, contract)
     age = np.array(times) - times[0] + 3600
@@ -119,7 +118,7 @@ def raw_series(mixin: Mixin, contract: Contract, instances: int, times: list[flo
 
 
 def _of_one(contract: Contract, age: Numbers) -> Iterator[tuple[str, Mapping[str, str], Numbers]]:
-    """The series of one instance: counters that rise all the time, gauges at 1."""
+    """The series of one instance: counters rise steadily, gauges are 1."""
     for external in contract.external.values():
         if not external.labels:
             yield external.name, {}, np.ones(age.shape)
@@ -138,7 +137,7 @@ def _of_one(contract: Contract, age: Numbers) -> Iterator[tuple[str, Mapping[str
 
 
 def _read_by_overview(mixin: Mixin, contract: Contract) -> set[str]:
-    """The raw series that the overview reads, be it through rules."""
+    """The raw series that the overview reads, directly or through rules."""
     known = series.known(mixin, contract)
     expressions = {rule["record"]: rule["expr"] for group in mixin.rules for rule in group["rules"]}
     todo = [query.expr for query in _queries(mixin, 1)]
@@ -156,7 +155,7 @@ def _queries(mixin: Mixin, hours: int) -> Iterator[panels.Query]:
 
 
 def overview(console: Console, server: Prometheus, mixin: Mixin, contract: Contract, hours: int) -> None:
-    """Print what each query of the overview costs, recorded and raw."""
+    """Print the cost of each query of the overview, recorded and raw."""
     table = Table(title=f"The overview over {hours} h")
     table.add_column("panel", no_wrap=True)
     for column in ("recorded ms", "samples", "raw ms", "samples", "samples saved"):
@@ -173,9 +172,9 @@ def overview(console: Console, server: Prometheus, mixin: Mixin, contract: Contr
     table.add_section()
     table.add_row("all", *_columns(total, raw_total))
     console.print(table)
-    console.print("Prometheus does not count what it reads inside a subquery: those of the raw stats look too cheap.")
+    console.print("Prometheus does not count the samples of subqueries, so raw stats look cheaper than they are.")
     name = max(slowest, key=lambda panel: slowest[panel])
-    console.print(f"The slowest panel is {name!r} with {slowest[name] * 1000:.0f} ms, its queries one after another.")
+    console.print(f"The slowest panel is {name!r}: {slowest[name] * 1000:.0f} ms for its queries, one after another.")
 
 
 def _columns(cost: Cost, raw: Cost) -> list[str]:
@@ -190,18 +189,18 @@ def _columns(cost: Cost, raw: Cost) -> list[str]:
 
 
 def rules(console: Console, server: Prometheus, mixin: Mixin, recorded: int) -> None:
-    """Print what one evaluation of all rules and alerts costs."""
+    """Print the cost of evaluating all rules and alerts once."""
     for kind, groups in (("recording rules", mixin.rules), ("alerts", mixin.alerts)):
         expressions = [rule["expr"] for group in groups for rule in group["rules"]]
         cost = functools.reduce(Cost.__add__, (measure(server, expression, 0) for expression in expressions))
         console.print(
-            f"One evaluation of {len(expressions)} {kind}: {cost.samples:,} samples, {cost.seconds * 1000:,.0f} ms."
+            f"{len(expressions)} {kind} evaluated once: {cost.samples:,} samples, {cost.seconds * 1000:,.0f} ms."
         )
     console.print(f"The rules add {recorded:,} series.")
 
 
 def measure(server: Prometheus, expression: str, hours: int) -> Cost:
-    """Ask for the last hours, or for the last moment if that is 0; the fastest of a few times."""
+    """Run a range query over the last hours, or an instant query if that is 0; the fastest of a few runs."""
     parameters: dict[str, Any] = {"query": expression, "stats": "all"}
     if hours:
         parameters |= {"start": END - hours * 3600 + STEP, "end": END, "step": STEP}
@@ -221,18 +220,17 @@ def measure(server: Prometheus, expression: str, hours: int) -> Cost:
 
 
 class Expander:
-    """Puts the expressions of rules in place of what they record, so that only metrics are read."""
+    """Replaces recorded series by the expressions of their rules, so that queries read raw metrics only."""
 
     def __init__(self, mixin: Mixin, contract: Contract) -> None:
-        """Remember the rules."""
         self._known = series.known(mixin, contract)
         self._rules = {rule["record"]: rule["expr"] for group in mixin.rules for rule in group["rules"]}
 
     def expand(self, expression: str, matchers: tuple[str, ...] = ()) -> str:
-        """Return the expression without recorded series; the matchers are put to every series that has the label."""
+        """The expression without recorded series; the matchers are added to every series that has the label."""
         tree = promql_parser.parse(expression)
         text = str(tree)
-        # The longest first: a selector is part of the range over it.
+        # Longest first, because a range contains its selector.
         for old, new in sorted(self._replacements(tree, matchers), key=lambda pair: -len(pair[0])):
             text = text.replace(old, new)
         return text
@@ -242,7 +240,7 @@ class Expander:
             case promql_parser.Call() if node.func.name in _OVER_TIME and self._is_range_of_recorded(node.args[0]):
                 selector, window = node.args[0].vector_selector, round(node.args[0].range.total_seconds())
                 raw = self._selector(selector, matchers)
-                # An average over one evaluation is that evaluation.
+                # Over a single evaluation, the function changes nothing.
                 yield str(node), raw if window <= STEP else f"{node.func.name}({raw}[{window}s:{STEP}s])"
             case promql_parser.MatrixSelector():
                 selector = node.vector_selector
@@ -275,7 +273,7 @@ class Expander:
 
 
 def _quoted(value: str) -> str:
-    """A value as PromQL writes it."""
+    """A string literal of PromQL."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

@@ -1,4 +1,4 @@
-"""`nox -s bench_service`: what the service costs, how large its scrape gets, and twice its capacity for minutes."""
+"""`nox -s bench_service`: the cost of the instrumentation, the size of the scrape, and minutes of overload."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks import cardinality, cost, overload
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the parts that were asked for; returns the exit code."""
+    """Run the requested parts; returns the exit code."""
     parser = argparse.ArgumentParser(prog="nox -s bench_service --", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help="cost, cardinality or overload (default: all)")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of cost (default: %(default)s)")

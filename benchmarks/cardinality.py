@@ -1,4 +1,4 @@
-"""How large the scrape gets when callers write whatever they like, and how long it takes."""
+"""Size and duration of a scrape after callers have sent arbitrary values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kronos_service.api.paths import BATCH_PATH, METRICS_PATH, SINGLE_PATH, UNCO
 from proof.servers.service import Service
 
 MOST_SERIES = 600
-"""What the contract allows, whatever callers send."""
+"""Maximum of the contract, for any requests."""
 
 _CLIENTS = {f"client-{number}": f"{number:02}-0123456789abcdef" for number in range(16)}
 _METHODS = ("GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "PURGE", "MKCOL", "REPORT", "SEARCH")
@@ -60,12 +60,12 @@ def _faults(first: Scrape, last: Scrape, codes: Counter[int], uncounted: int) ->
         by = difference(first.by("kronos_requests_total", "status"), last.by("kronos_requests_total", "status"))
         faults.append(f"{codes.total() - uncounted} requests were sent, {counted} counted: {by}, {dict(codes)}")
     if crashes := [code for code in codes if code >= 500]:
-        faults.append(f"there were answers {crashes}")
+        faults.append(f"some answers were {crashes}")
     return faults
 
 
 class _Wild:
-    """Requests that no two are alike, and how many of them no request metric counts."""
+    """Makes random requests, and knows how many of them should not be counted."""
 
     def __init__(self, port: int) -> None:
         self.uncounted = 0
@@ -73,7 +73,7 @@ class _Wild:
         self._random = random.Random(7)  # noqa: S311 - the same requests in every run
 
     def request(self, number: int) -> bytes:
-        """One of them."""
+        """The next request, as bytes."""
         dice = self._random
         method = dice.choice(_METHODS) if dice.random() < 0.5 else "POST"
         path = dice.choice((SINGLE_PATH, BATCH_PATH, f"/{self._word(30)}", f"{SINGLE_PATH}/{self._word(5)}"))
@@ -81,7 +81,7 @@ class _Wild:
             path = dice.choice(sorted(UNCOUNTED_PATHS))
             self.uncounted += 1
         elif dice.random() < 0.01:
-            # Not HTTP to the server's parser, which answers it by itself: it has to be counted all the same.
+            # The server's parser rejects these by itself; they must be counted too.
             method = dice.choice(_UNKNOWN_METHODS)
         headers = [
             ("X-Request-ID", dice.choice((str(number), self._word(3000), "a b", "{}"))),

@@ -1,4 +1,4 @@
-"""What the instrumentation costs: CPU time per request, beside bare FastAPI and prometheus-fastapi-instrumentator."""
+"""CPU time per request of the instrumentation, beside bare FastAPI and prometheus-fastapi-instrumentator."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(console: Console, *, rounds: int, requests: int) -> list[str]:
     with ExitStack() as running:
         ports = {variant: running.enter_context(_serving(variant)) for variant in VARIANTS}
         for number in range(rounds + 1):
-            # In turns, so that whatever else the machine does falls on all of them alike.
+            # In turns, so that other load on the machine affects all variants alike.
             for variant, (process, port) in ports.items():
                 used = _measure(process, port, requests if number else _WARM_UP)
                 if number:
@@ -46,7 +46,7 @@ def _measure(process: psutil.Process, port: int, count: int) -> float:
     codes = asyncio.run(send_all(port, lambda _: body, count, _CONNECTIONS))
     after = process.cpu_times()
     if set(codes) != {200}:
-        raise RuntimeError(f"the answers should all be 200: {dict(codes)}")
+        raise RuntimeError(f"not all answers were 200: {dict(codes)}")
     seconds: float = after.user + after.system - before.user - before.system
     return seconds / count * 1e6
 
@@ -75,7 +75,7 @@ def _serving(variant: str) -> Iterator[tuple[psutil.Process, int]]:
         ) as process,
     ):
         try:
-            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            assert process.stdout is not None  # noqa: S101 - a pipe
             port = int(process.stdout.readline())
             _wait(f"http://127.0.0.1:{port}{SINGLE_PATH}")
             yield psutil.Process(process.pid), port

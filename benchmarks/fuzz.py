@@ -1,6 +1,6 @@
-"""`nox -s fuzz`: thousands of requests made from the OpenAPI document, then every known mistake.
+"""`nox -s fuzz`: thousands of requests generated from the OpenAPI document, then every known mistake.
 
-No answer may be a 5xx, none may differ from what the document promises, and every request must be counted.
+No answer may be a 5xx or differ from the document, and every request must be counted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from kronos_service.telemetry import logs
 from proof.servers.service import Service
 
 _SETTINGS = {"max_candles": 64, "max_horizon": 8, "max_samples": 4, "max_batch_items": 8, "log_level": "warning"}
-"""Small, so that what is valid is quick."""
+"""Small limits, so that valid requests are quick."""
 
 _CHECKS = (
     "not_a_server_error",
@@ -45,10 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run both parts; returns the exit code."""
     parser = argparse.ArgumentParser(prog="nox -s fuzz --", description=__doc__)
     parser.add_argument("--examples", type=int, default=500, help="for each route and kind (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="repeats a run (default: the time)")
+    parser.add_argument(
+        "--seed", type=int, default=int(time.time()), help="repeat an earlier run (default: the time)"
+    )
     options = parser.parse_args(argv)
     console = Console(highlight=False, width=110)
-    logs.configure("critical", "json")  # of the one application that `mistakes` runs in this process
+    logs.configure("critical", "json")  # for the application that `mistakes` runs in this process
     faults = _schema(console, options.examples, options.seed) + mistakes.run(console)
     for fault in faults:
         console.print(f"[red]WRONG[/red] {fault}", soft_wrap=True)
@@ -86,20 +88,20 @@ def _kinds(operation: APIOperation[Any, Any, Any, Any]) -> dict[str, SearchStrat
     if operation.path not in API_PATHS:
         return {"valid": positive}
     negative = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
-    return {"valid": positive, "mended": positive.map(_mended), "not valid": negative}
+    return {"valid": positive, "corrected": positive.map(_corrected), "invalid": negative}
 
 
-def _mended(case: Case[Any]) -> Case[Any]:
-    """What JSON Schema can't say is put right: most of what fits the document alone is refused for its times."""
+def _corrected(case: Case[Any]) -> Case[Any]:
+    """Apply the rules that JSON Schema cannot express; without them, most requests are rejected for their times."""
     body: Any = case.body
     if isinstance(body, dict):
         for series in body["items"] if isinstance(body.get("items"), list) else [body]:
             if isinstance(series, dict) and isinstance(series.get("candles"), list):
-                _mend(series)
+                _correct(series)
     return case
 
 
-def _mend(series: dict[str, Any]) -> None:
+def _correct(series: dict[str, Any]) -> None:
     candles = [candle for candle in series["candles"] if isinstance(candle, dict)][:64]
     for candle in candles:
         prices = [
@@ -124,7 +126,7 @@ def _fuzz(
     codes: Counter[tuple[str, str]],
     service: Service,
 ) -> list[str]:
-    """Send `examples` requests of one kind to one route; returns what was wrong with the answers."""
+    """Send `examples` requests of one kind to one route; returns the faults of the answers."""
     checks: list[Callable[..., Any]] = CHECKS.get_by_names(_CHECKS)
     faults: list[str] = []
 

@@ -1,4 +1,4 @@
-"""A load generator that is cheap enough to share a small machine with what it measures: raw HTTP/1.1, kept alive."""
+"""A load generator, cheap enough to run on the machine that it measures: raw HTTP/1.1 over kept-alive connections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LENGTH = b"\r\ncontent-length:"
 def request(
     method: str, path: str, body: bytes = b"", *, port: int, headers: Sequence[tuple[str, str]] = ()
 ) -> bytes:
-    """One request as bytes."""
+    """Encode one request."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", *(f"{name}: {value}" for name, value in headers)]
     if body:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
@@ -21,7 +21,7 @@ def request(
 
 
 async def send_all(port: int, make: Callable[[int], bytes], count: int, connections: int) -> Counter[int]:
-    """Send `make(0)` to `make(count - 1)`, one at a time on each connection; returns how often each code came."""
+    """Send `make(0)` to `make(count - 1)`, one at a time per connection; returns the count of each status code."""
     codes: Counter[int] = Counter()
     numbers = iter(range(count))
 
@@ -40,7 +40,7 @@ async def send_all(port: int, make: Callable[[int], bytes], count: int, connecti
 
 
 async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: bytes) -> tuple[int, bool]:
-    """The status code of the answer, and whether the connection can be used again."""
+    """Send one request; returns the status code, and whether the connection stays open."""
     writer.write(sent)
     head = await reader.readuntil(_HEAD_END)
     code = int(head[9:12])

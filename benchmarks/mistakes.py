@@ -1,4 +1,4 @@
-"""What a public service for the same model got wrong, one by one, against ours."""
+"""The mistakes of a public service for the same model, each tried on ours."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was answered and counted, and whether that is right."""
+    """What our service answered and counted, and whether that is right."""
 
     answered: str
     counted: str
@@ -40,20 +40,20 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A mistake of the other service, and how ours is asked about it."""
+    """A mistake of the other service, and a function that tries it on ours."""
 
     was: str
-    ask: Callable[[], Result]
+    attempt: Callable[[], Result]
 
 
 def run(console: Console) -> list[str]:
-    """Try every mistake; returns those that ours makes too."""
+    """Try every mistake; returns those that our service makes too."""
     table = Table(title="Known mistakes", title_justify="left")
     for column in ("the mistake", "here: answered", "counted"):
         table.add_column(column, overflow="fold")
     faults = []
     for mistake in MISTAKES:
-        result = mistake.ask()
+        result = mistake.attempt()
         table.add_row(mistake.was, result.answered, result.counted, style=None if result.right else "red")
         if not result.right:
             faults.append(f"{mistake.was}: {result.answered}; counted {result.counted}")
@@ -72,7 +72,7 @@ def _body(candles: int = 30, horizon: int = 2, **members: Any) -> dict[str, Any]
 def _counting(
     settings: dict[str, object] | None = None,
 ) -> Iterator[tuple[httpx.Client, Callable[[], dict[str, int]]]]:
-    """A running service, and what it has counted by status since."""
+    """A running service, and a function that returns its requests by status so far."""
     name, label = "kronos_requests_total", "status"
     with (
         Service(settings) as service,
@@ -116,7 +116,7 @@ def _large_body() -> Result:
     chunks = (body[at : at + 65536] for at in range(0, len(body), 65536))
     with _counting() as (client, counted):
         answers = [client.post(SINGLE_PATH, content=body, headers=_JSON)]
-        # Refused while we are still sending: then the connection may break before the answer is read.
+        # Refused while we still send, so the connection may break before we read the answer.
         with suppress(httpx.TransportError):
             answers.append(client.post(SINGLE_PATH, content=chunks, headers=_JSON))
         counts = counted()
@@ -152,7 +152,7 @@ def _not_ready() -> Result:
 
 
 def _numbers(*texts: str) -> Callable[[], Result]:
-    def ask() -> Result:
+    def attempt() -> Result:
         plain = _body()
         del plain["candles"][0]["close"]
         with _counting() as (client, counted):
@@ -172,7 +172,7 @@ def _numbers(*texts: str) -> Callable[[], Result]:
         )
         return Result(f"{_codes(answers)} for {', '.join(texts)}", str(counts), right)
 
-    return ask
+    return attempt
 
 
 def _internal_text() -> Result:
@@ -210,7 +210,7 @@ def _after_timeout() -> Result:
         process = psutil.Process(service.process.pid)
         start, busy = process.cpu_times(), None
         began = time.perf_counter()
-        # How long after the answer does the process still use more than a tenth of a core?
+        # How long after the answer does it still use more than a tenth of a core?
         while time.perf_counter() < began + 3:
             time.sleep(0.1)
             now = process.cpu_times()
@@ -234,7 +234,7 @@ def _scrapes() -> Result:
         for _number in range(40):
             client.post(SINGLE_PATH, json={})
         seen = {scrape(client).total("kronos_requests_total") for _ in range(20)}
-    return Result(f"20 scrapes say {', '.join(f'{value:.0f}' for value in seen)}", "40 sent", seen == {40.0})
+    return Result(f"20 scrapes returned {', '.join(f'{value:.0f}' for value in seen)}", "40 sent", seen == {40.0})
 
 
 def _request_id() -> Result:

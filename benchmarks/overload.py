@@ -1,4 +1,4 @@
-"""Twice what the service can do, for minutes: what do the callers get, and do the metrics agree with them?"""
+"""Minutes at twice the capacity of the service: what do callers get, and do the metrics agree?"""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ _SETTINGS = {
 }
 _GREEDY_SHARE = 0.6
 _LIMIT_SHARE = 0.9
-"""Of the capacity: the greedy one of two clients is over it, and both together still send too much."""
+"""The rate limit, as a share of the capacity: the greedy client exceeds it, and the rest is still too much."""
 
 _CAPACITY_SECONDS = 10
 _CAPACITY_CALLERS = 4
 _SLUGS = {kind.slug: kind for kind in vars(Kinds).values() if isinstance(kind, Kind)}
 _MEMORY_GROWTH = 1.10
-"""How much more memory the last quarter may use than the second: the first fills the caches."""
+"""Allowed growth of memory from the second quarter to the last; the first quarter fills the caches."""
 
 
 @dataclass
 class _Seen:
-    """What the callers saw."""
+    """What callers saw."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
@@ -56,7 +56,7 @@ class _Seen:
 
 
 def run(console: Console, *, minutes: float) -> list[str]:
-    """Overload the service for `minutes`; returns what went wrong."""
+    """Overload the service for `minutes`; returns the faults."""
     with Service(_SETTINGS) as service:
         capacity = _capacity(service)
     console.print(f"[bold]Capacity[/bold]: {capacity:.1f} requests/s of {_CAPACITY_CALLERS} callers")
@@ -78,7 +78,7 @@ _BY_ROUTE = ("kronos_requests_total", "route", "status")
 
 
 def _capacity(service: Service) -> float:
-    """Requests per second of a few callers who send the next request as soon as the last is answered."""
+    """Requests per second of a few callers that send the next request as soon as the last is answered."""
     end = time.perf_counter() + _CAPACITY_SECONDS
     headers = {"X-API-Key": _PATIENT}
     with (
@@ -98,7 +98,7 @@ def _capacity(service: Service) -> float:
 
 
 async def _overload(service: Service, rate: float, seconds: float, seen: _Seen) -> None:
-    """Open loop: requests come at `rate`, however long the answers take."""
+    """Open loop: requests are sent at `rate`, no matter how long the answers take."""
     dice = random.Random(2)  # noqa: S311 - as above
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
     async with (
@@ -127,13 +127,13 @@ async def _send(client: httpx.AsyncClient, key: str, path: str, body: dict[str, 
     kind = _SLUGS[answer.json()["type"].removeprefix(TYPE_PREFIX)]
     seen.outcomes[f"{path} {kind.outcome}"] += 1
     if answer.status_code not in {429, 503}:
-        seen.faults.append(f"an answer {answer.status_code} ({kind.slug})")
+        seen.faults.append(f"a {answer.status_code} ({kind.slug})")
     elif int(answer.headers.get("Retry-After", 0)) < 1:
-        seen.faults.append(f"an answer {answer.status_code} without Retry-After")
+        seen.faults.append(f"a {answer.status_code} without Retry-After")
 
 
 def _watched(service: Service, seen: _Seen) -> AbstractContextManager[None]:
-    """Probe, scrape and weigh the service all the while: in a thread, because the load keeps our event loop busy."""
+    """Probe and scrape the service, and read its memory; in a thread, because the load keeps our event loop busy."""
     process = psutil.Process(service.process.pid)
 
     def watch(stop: threading.Event) -> None:
@@ -149,7 +149,7 @@ def _watched(service: Service, seen: _Seen) -> AbstractContextManager[None]:
 
 
 def _some(dice: random.Random) -> tuple[str, dict[str, Any]]:
-    """A path and a valid body: nine single requests to one batch."""
+    """A path and a valid body; one in ten is a batch."""
     if dice.random() < 0.9:
         return SINGLE_PATH, _series(dice)
     return BATCH_PATH, {"items": [_series(dice) for _ in range(dice.randint(2, 8))]}
@@ -169,19 +169,19 @@ def _series(dice: random.Random) -> dict[str, Any]:
 def _disagreements(seen: _Seen, counted: Mapping[str, int], before: Scrape, after: Scrape) -> list[str]:
     faults = []
     if counted != dict(sorted(seen.outcomes.items())):
-        faults.append(f"the callers saw {dict(sorted(seen.outcomes.items()))}, the metrics {dict(counted)}")
+        faults.append(f"callers saw {dict(sorted(seen.outcomes.items()))}, the metrics say {dict(counted)}")
     limited = sum(count for outcome, count in seen.outcomes.items() if outcome.endswith("rate_limited"))
     by_client = difference(
         before.by("kronos_rate_limited_total", "client"), after.by("kronos_rate_limited_total", "client")
     )
     if sum(by_client.values()) != limited:
-        faults.append(f"{limited} answers 429, kronos_rate_limited_total says {by_client}")
+        faults.append(f"{limited} answers were 429, but kronos_rate_limited_total says {by_client}")
     answered = sum(count for outcome, count in seen.outcomes.items() if outcome.endswith("success"))
     timed = after.total("kronos_request_duration_seconds_count", status="success")
     if int(timed) != answered:
-        faults.append(f"{answered} forecasts, {timed:.0f} in kronos_request_duration_seconds")
+        faults.append(f"{answered} forecasts, but {timed:.0f} in kronos_request_duration_seconds")
     if depth := after.total("kronos_queue_depth") + after.total("kronos_concurrent_requests"):
-        faults.append(f"at rest, depth and concurrent requests are {depth:.0f}")
+        faults.append(f"queue depth plus concurrent requests are {depth:.0f} after the last answer")
     return faults
 
 
@@ -197,7 +197,7 @@ def _print(console: Console, seen: _Seen, capacity: float, minutes: float, limit
     total = sum(seen.outcomes.values())
     console.print(f"[bold]{2 * capacity:.1f} requests/s for {minutes:g} minutes[/bold], {total} requests")
     console.print(
-        f"two clients, each limited to {limit}/s, one of which sends {_GREEDY_SHARE:.0%} of all; "
+        f"two clients, each limited to {limit}/s; one sends {_GREEDY_SHARE:.0%} of the requests; "
         f"the queue holds {_SETTINGS['queue_capacity']} series"
     )
     for outcome, count in sorted(seen.outcomes.items()):

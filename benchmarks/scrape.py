@@ -1,4 +1,4 @@
-"""Scrapes of the service, as Prometheus would read them."""
+"""Scrapes of the service, parsed."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Series = tuple[str, frozenset[tuple[str, str]]]
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """One scrape: every series with its value, and the size of the text."""
+    """Every series with its value, and the size of the text in characters."""
 
     values: Mapping[Series, float]
     size: int
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum over all series of `name` with at least `labels`."""
+        """The sum over all series of `name` that have `labels`."""
         wanted = set(labels.items())
         return sum(value for (series, have), value in self.values.items() if series == name and wanted <= have)
 
     def by(self, name: str, *labels: str) -> dict[tuple[str, ...], int]:
-        """The counts of `name` by the values of `labels`, without those that are 0."""
+        """The counts of `name` by the values of `labels`, without zeros."""
         counts: dict[tuple[str, ...], int] = {}
         for (series, have), value in self.values.items():
             if series == name and value:
@@ -37,7 +37,7 @@ class Scrape:
 
 
 def scrape(client: httpx.Client) -> Scrape:
-    """Scrape the service that `client` has as its base."""
+    """Scrape the service at the base URL of `client`."""
     text = client.get(METRICS_PATH).raise_for_status().text
     values = {
         (sample.name, frozenset(sample.labels.items())): sample.value
@@ -48,7 +48,7 @@ def scrape(client: httpx.Client) -> Scrape:
 
 
 def difference(before: Mapping[tuple[str, ...], int], after: Mapping[tuple[str, ...], int]) -> dict[str, int]:
-    """What was counted between two scrapes, by the label values joined with blanks; without zeros."""
+    """The increase between two scrapes, by label values joined with spaces; without zeros."""
     return {
         " ".join(key): after.get(key, 0) - before.get(key, 0)
         for key in sorted({*before, *after})

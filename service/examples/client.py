@@ -1,11 +1,11 @@
-"""A client for the Kronos forecasting service: typed, with timeouts, and retries where they can help.
+"""A client for the Kronos forecasting service: typed, with timeouts and retries.
 
-Copy it into your code; it needs nothing but httpx. `python service/examples/client.py http://localhost:8000` asks
-for a forecast.
+Copy it into your code; it only needs httpx. `python service/examples/client.py http://localhost:8000` requests a
+forecast.
 
-What it retries: 429 and 503, after the time in their Retry-After header, and connections that broke. A forecast
-changes nothing in the service, so asking twice is safe. What it does not retry: every other error. The same
-request would fail again, and after a 504 it would be slow again.
+It retries 429 and 503, after the time in Retry-After, and broken connections. Forecasts change nothing in the
+service, so a retry is safe. It does not retry other errors: the same request would fail again, or, after a 504, be
+slow again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """What was traded in one interval. `amount` is the traded value; give it for all candles or for none."""
+    """Prices and volume of one interval. `amount` is the traded value; set it for all candles or for none."""
 
     open: float
     high: float
@@ -55,7 +55,7 @@ class ForecastCandle:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One series to forecast: `horizon` candles after the last one. `overrides` as in the API's documentation."""
+    """One series to forecast for `horizon` candles. For `overrides` see the documentation of the API."""
 
     candles: Sequence[Candle]
     timestamps: Sequence[datetime]
@@ -64,7 +64,7 @@ class Series:
     overrides: Mapping[str, Any] | None = None
 
     def body(self) -> dict[str, Any]:
-        """The request body: fields that are None are left out."""
+        """The request body, without fields that are None."""
         raw = {
             "candles": [_without_none(asdict(candle)) for candle in self.candles],
             "timestamps": [time.isoformat() for time in self.timestamps],
@@ -77,7 +77,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The forecast of one series. `request_id` finds its line in the service's log."""
+    """The forecast of one series. Search the service's log for `request_id`."""
 
     series_id: str | None
     prediction: Sequence[ForecastCandle]
@@ -86,10 +86,12 @@ class Forecast:
 
 
 class KronosError(Exception):
-    """The service refused, or failed. `problem` is the answered document (RFC 9457), empty if there was none."""
+    """The request failed.
+
+    `status` is None if there was no answer; `problem` is its problem document (RFC 9457), or empty without one.
+    """
 
     def __init__(self, status: int | None, problem: Mapping[str, Any], request_id: str, reason: str) -> None:
-        """`status` is None if no answer came at all."""
         super().__init__(f"{reason} (request id {request_id})")
         self.status = status
         self.problem = problem
@@ -97,7 +99,7 @@ class KronosError(Exception):
 
 
 class KronosClient:
-    """Forecasts from one service; use it as a context manager, from any number of threads."""
+    """Requests forecasts from one service. A context manager, and thread-safe."""
 
     def __init__(
         self,
@@ -109,10 +111,10 @@ class KronosClient:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Connects with the first request.
+        """Connects on the first request.
 
-        `timeout_seconds` is for one try: a little more than the service's own time limit, so that its answer
-        arrives. `patience_seconds` is for all tries together, pauses included. `transport` and `sleep` are for
+        `timeout_seconds` limits one try; keep it above the service's own time limit, so that its 504 arrives.
+        `patience_seconds` limits all tries together, with the pauses between them. `transport` and `sleep` are for
         tests.
         """
         headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
@@ -127,7 +129,7 @@ class KronosClient:
         return _forecast(answer, answer)
 
     def forecast_batch(self, batch: Sequence[Series], *, request_id: str | None = None) -> list[Forecast]:
-        """Forecast many series in one request, all or none; raises KronosError."""
+        """Forecast several series in one request, all or none; raises KronosError."""
         answer = self._post("/v1/predict/batch", {"items": [series.body() for series in batch]}, request_id)
         return [_forecast(item, answer) for item in answer["items"]]
 
@@ -136,17 +138,15 @@ class KronosClient:
         self._http.close()
 
     def __enter__(self) -> Self:
-        """Nothing to open."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connections."""
         self.close()
 
     def _post(self, path: str, body: Mapping[str, Any], request_id: str | None) -> dict[str, Any]:
-        # One id for all tries: every line of the service's log about this call has it.
+        # One id for all tries, so that one search finds all log lines of this call.
         own_id = request_id or uuid.uuid4().hex
         deadline = time.monotonic() + self._patience
         tries = 0
@@ -165,11 +165,11 @@ class KronosClient:
     def _try(
         self, path: str, body: Mapping[str, Any], request_id: str
     ) -> tuple[dict[str, Any] | KronosError, float | None]:
-        """The answer, or the error with the seconds to wait before the next try; None: don't try again."""
+        """The answer or the error, and the seconds to wait before another try; None means don't retry."""
         try:
             response = self._http.post(path, json=body, headers={"X-Request-ID": request_id})
         except httpx.TransportError as error:
-            # A try that ran into our own timeout would do so again.
+            # After our own timeout, another try would take as long.
             again = None if isinstance(error, httpx.ReadTimeout) else 0.0
             return KronosError(None, {}, request_id, f"no answer: {error}"), again
         if response.is_success:
@@ -184,7 +184,7 @@ class KronosClient:
 
 
 def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
-    """Seconds that a Retry-After header asks for, as a number or as a date (RFC 9110); None if it says nothing."""
+    """Seconds to wait according to Retry-After, a number or a date (RFC 9110); None if absent or invalid."""
     if header is None:
         return None
     if header.strip().isdecimal():
@@ -199,13 +199,13 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> floa
 
 
 def _pause(tries: int, retry_after: float) -> float:
-    """Never less than the service asked for; a random part on top, so that many clients don't return as one."""
+    """At least what the service asked for, plus jitter, so that many clients don't return at once."""
     backoff = min(FIRST_PAUSE_SECONDS * 2.0 ** (tries - 1), LONGEST_PAUSE_SECONDS)
     return max(retry_after, backoff / 2) + random.uniform(0, backoff / 2)  # noqa: S311 - no secret
 
 
 def _problem(response: httpx.Response) -> dict[str, Any]:
-    """The problem document; empty if something in between answered in its own words."""
+    """The problem document; empty if a proxy answered with something else."""
     try:
         document = response.json()
     except ValueError:
@@ -227,13 +227,13 @@ def _without_none(members: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main(url: str) -> None:
-    """Forecast three hours from a made-up day, and print them."""
+    """Forecast three hours after a made-up day, and print them."""
     start = datetime(2026, 1, 5, tzinfo=UTC)
     candles = [Candle(100 + hour, 103 + hour, 99 + hour, 101 + hour, volume=1000) for hour in range(24)]
     times = [start + timedelta(hours=hour) for hour in range(24)]
     with KronosClient(url) as client:
         forecast = client.forecast(Series(candles, times, horizon=3))
-    print(f"{forecast.model_version}, request id {forecast.request_id}")  # noqa: T201 - it is what main is for
+    print(f"{forecast.model_version}, request id {forecast.request_id}")  # noqa: T201 - the output of main
     for candle in forecast.prediction:
         print(candle)  # noqa: T201 - as above
 
