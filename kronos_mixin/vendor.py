@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import json
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,8 +79,7 @@ def vendor(target: Path, remote: str, ref: str) -> tuple[Path, str]:
     if link.exists() and not link.is_symlink():
         raise VendorError(f"{link}: is not a symbolic link: move it away, imports would find it instead")
     declared, locked = _read(target / FILE), _read(target / LOCK)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{SUBDIR}.") as temporary:
+    with _folder(place.parent), tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{SUBDIR}.") as temporary:
         fresh = Path(temporary) / SUBDIR
         fresh.mkdir()
         commit = _fetch(remote, ref, fresh)
@@ -105,6 +106,20 @@ def vendor(target: Path, remote: str, ref: str) -> tuple[Path, str]:
                 transaction.undo()
                 raise
     return place, commit
+
+
+@contextlib.contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """Make a folder, and remove it and what was made above it if the block fails."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # Something else was put there meanwhile.
+            for path in new:
+                path.rmdir()
+        raise
 
 
 def outdated(target: Path, remote: str | None = None, ref: str | None = None) -> list[str]:

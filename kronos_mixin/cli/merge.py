@@ -19,7 +19,7 @@ from kronos_mixin.compile import rule_file_names
 from kronos_mixin.jsonnet import CompileError, entry, is_ours, name_of
 from kronos_mixin.merge import request
 from kronos_mixin.merge.apply import apply
-from kronos_mixin.merge.plan import Plan, describe, plan_merge, plan_unmerge, read
+from kronos_mixin.merge.plan import Plan, describe, plan_merge, plan_unmerge, read, without_dots
 from kronos_mixin.merge.prometheusyml import MergeError
 from kronos_mixin.merge.reload import Reload, ReloadError
 from kronos_mixin.merge.validate import validate
@@ -129,7 +129,7 @@ def merge(
     prometheus = change.prometheus
     try:
         text, known_as = read(prometheus_yml), source.name or name_of(entry(source.path))
-        base = prometheus_yml.absolute().parent
+        base = without_dots(prometheus_yml.parent)
         before = request.earlier(text, known_as, base)
         asked = request.Request(source.config or (), job, target or (), rules_only)
         wanted = request.combined(asked, before, forget_config=no_config)

@@ -55,7 +55,9 @@ def _reload(transaction: Transaction, reload: Reload) -> None:
         try:
             reload()
         except ReloadError as again:
-            after = f"everything was put back as it was, but it does not read that either: {again}"
+            after = "everything was put back as it was, but it does not read that either"
+            if str(again) != str(error):
+                after += f": {again}"
         else:
             after = "everything was put back as it was, and it has read that again"
         if isinstance(error, ReloadError):

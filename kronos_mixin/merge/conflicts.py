@@ -24,8 +24,9 @@ def refuse_taken_jobs(config: Path, theirs: Mapping[str, Any], jobs: Sequence[Ma
     for file, entries in [(config, theirs.get("scrape_configs")), *_other_jobs(config, theirs)]:
         for entry in entries if isinstance(entries, list) else ():
             if (job := _job_name(entry)) in wanted:
+                where = "" if file == config else f"{file} "
                 raise MergeError(
-                    f"{file} has a job {job} already, which this program did not add: add the rules alone "
+                    f"{where}has a job {job} already, which this program did not add: add the rules alone "
                     f"(--job {shlex.quote(str(job))} --rules-only), or choose another name (--job NAME)"
                 )
 

@@ -73,7 +73,7 @@ def plan_merge(
     old = read(config)
     data = {key: to_data(value) for key, value in tree(old).items()}
     held = entries_of(old, mixin.name)
-    folder = rules_dir.absolute() if rules_dir else _folder_of(config, held)
+    folder = without_dots(rules_dir) if rules_dir else _folder_of(config, held)
     texts = {folder / name: text for name, text in rule_files(mixin).items()}
     theirs = _without(data, held, mixin.name)
     refuse_taken_jobs(config, theirs, jobs)
@@ -99,9 +99,9 @@ def plan_unmerge(config: Path, name: str, rules_dir: Path | None = None) -> Plan
     old = read(config)
     held = entries_of(old, name)
     obsolete = _obsolete(config, held, name, set())
-    for file in rule_file_names(name) if rules_dir else ():
-        if (path := rules_dir.absolute() / file) not in obsolete and _ours(path):  # type: ignore[union-attr]
-            obsolete.append(path)
+    if rules_dir:
+        named = [without_dots(rules_dir) / file for file in rule_file_names(name)]
+        obsolete += [path for path in named if path not in obsolete and _ours(path)]
     return Plan(config, name, old, splice.unmerge(old, name), {}, obsolete=obsolete)
 
 
@@ -118,6 +118,13 @@ def describe(plan: Plan, whole: bool = False) -> list[str]:
     return lines + [f"- file {path}" for path in plan.obsolete]
 
 
+def without_dots(path: Path) -> Path:
+    """The absolute path without `..`, so that one file has one name however it was given."""
+    plain = Path(os.path.normpath(path.absolute()))
+    # Where `..` leads out of a linked folder, it leads elsewhere than the words say.
+    return plain if plain.resolve() == path.resolve() else path.resolve()
+
+
 def _without(data: Mapping[str, Any], held: Mapping[str, list[Any]], name: str) -> dict[str, Any]:
     """The configuration without what our own block holds."""
     theirs = dict(data)
@@ -130,9 +137,9 @@ def _without(data: Mapping[str, Any], held: Mapping[str, list[Any]], name: str) 
 
 def _folder_of(config: Path, held: Mapping[str, list[Any]]) -> Path:
     """The folder of the existing rule files, or the default."""
-    base = config.absolute().parent
+    base = without_dots(config.parent)
     here = held.get("rule_files", [])
-    return Path(os.path.normpath(base / here[0])).parent if here and isinstance(here[0], str) else base / FOLDER
+    return without_dots(base / here[0]).parent if here and isinstance(here[0], str) else base / FOLDER
 
 
 def _entry(config: Path, path: Path, patterns: Any) -> str:
@@ -141,7 +148,7 @@ def _entry(config: Path, path: Path, patterns: Any) -> str:
         raise MergeError(f"{path}: Prometheus would take this name for a pattern; name another --rules-dir")
     # Prometheus knows a file that two entries name by its name only, and would run its rules twice.
     absolute = (pattern for pattern in patterns or () if isinstance(pattern, str) and pattern.startswith("/"))
-    base = config.absolute().parent
+    base = without_dots(config.parent)
     if not path.is_relative_to(base) or any(path.match(pattern) for pattern in absolute):
         return str(path)
     return path.relative_to(base).as_posix()
@@ -149,8 +156,8 @@ def _entry(config: Path, path: Path, patterns: Any) -> str:
 
 def _obsolete(config: Path, held: Mapping[str, list[Any]], name: str, wanted: set[Path]) -> list[Path]:
     """Rule files in our block that are no longer wanted, and that still have our header."""
-    base = config.absolute().parent
-    paths = [Path(os.path.normpath(base / entry)) for entry in held.get("rule_files", []) if isinstance(entry, str)]
+    base = without_dots(config.parent)
+    paths = [without_dots(base / entry) for entry in held.get("rule_files", []) if isinstance(entry, str)]
     names = rule_file_names(name)
     return [path for path in paths if path not in wanted and path.name in names and _ours(path)]
 

@@ -174,9 +174,9 @@ def test_refusals(call, remote, consumer, monkeypatch, arguments, code, message)
     monkeypatch.setenv("GIT_CONFIG_COUNT", "2")
     monkeypatch.setenv("GIT_CONFIG_KEY_1", f"url.{remote}/none.insteadOf")
     monkeypatch.setenv("GIT_CONFIG_VALUE_1", "https://git.example.com/x/")
-    before = sorted(path for path in consumer.rglob("*") if path.is_file())
+    before = sorted(consumer.rglob("*"))
     assert message in call("vendor", consumer, *arguments, code=code).stderr
-    assert sorted(path for path in consumer.rglob("*") if path.is_file()) == before
+    assert sorted(consumer.rglob("*")) == before
 
 
 def test_invalid_jsonnetfiles_are_refused(call, remote, consumer):
