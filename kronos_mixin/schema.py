@@ -77,7 +77,7 @@ def problems(known: Mapping[str, Any], given: Mapping[str, Any], configs: Sequen
     for path, sentence in itertools.chain(*single, _wrong(known, given, ())):
         found.setdefault(path, sentence)
     if not found:
-        found = dict(_blind(given["kronos"]))
+        found = dict(itertools.chain(_blind(given["kronos"]), _taken(given["kronos"])))
     return [f"{_place(configs, path)}{sentence}" for path, sentence in found.items()]
 
 
@@ -244,6 +244,17 @@ def _blind(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
                 )
                 yield ("kronos", "selector"), sentence
                 return
+
+
+def _taken(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Aggregation labels that rules and panels have anyway, or that are named twice."""
+    metrics = load_contract().metrics.values()
+    seen = {"job", "instance", "le"}.union(*(metric.labels for metric in metrics))
+    for number, label in enumerate(config["aggregationLabels"]):
+        if label in seen:
+            path = ("kronos", "aggregationLabels", str(number))
+            yield path, f'{_name(path)} is "{label}": must be a label that is not in use already'
+        seen.add(label)
 
 
 def _texts(value: Any) -> Any:

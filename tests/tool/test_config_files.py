@@ -142,6 +142,14 @@ def said_of(tmp_path, text):
     return schema.problems(KNOWN, KNOWN, [read(path)])
 
 
+@pytest.mark.parametrize("labels", [["cluster", "job"], ["cluster", "route"], ["cluster", "cluster"]])
+def test_an_aggregation_label_that_is_there_already(labels):
+    (said,) = schema.problems(KNOWN, {"kronos": {**KNOWN["kronos"], "aggregationLabels": labels}})
+    assert said.startswith(
+        f'_config.kronos.aggregationLabels[1] is "{labels[1]}": must be a label that is not in use'
+    )
+
+
 @pytest.mark.parametrize("text", WRONG)
 def test_a_wrong_value_is_told_with_its_place_and_what_is_allowed(tmp_path, text):
     said = said_of(tmp_path, text)
