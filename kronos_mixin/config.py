@@ -64,7 +64,7 @@ def read(path: Path) -> Config:
         places = {place: f"{path}:{line}" for place, line in _lines(node, ())}
         _check(data, (), lambda place: places.get(place, str(path)))
     except RecursionError:
-        raise ConfigError(f"{path}: holds an alias inside of what it stands for") from None
+        raise ConfigError(f"{path}: has a YAML alias that contains itself") from None
     return Data(data, places)
 
 

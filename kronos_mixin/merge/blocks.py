@@ -53,7 +53,7 @@ def blocks(text: str) -> list[Block]:
         elif ends := _ENDS.match(line):
             if begun is None or begun[1].group("name", "key") != ends.group("name", "key"):
                 number = line_number(text, start)
-                raise MergeError(f"line {number}: a mark of kronos-mixin ends what has not begun: delete it by hand")
+                raise MergeError(f"line {number}: an END mark of kronos-mixin without its BEGIN: delete the line")
             jobs = tuple(json.loads(begun[1]["jobs"] or "[]"))
             options = begun[1]["options"] or ""
             found.append(Block(ends["name"], ends["key"], jobs, options, begun[0], start + len(line)))
@@ -61,7 +61,7 @@ def blocks(text: str) -> list[Block]:
         start += len(line)
     if begun is not None:
         line = line_number(text, begun[0])
-        raise MergeError(f"line {line}: a block of kronos-mixin has no end: delete what is left of it by hand")
+        raise MergeError(f"line {line}: a BEGIN mark of kronos-mixin without its END: delete the rest of the block")
     return found
 
 

@@ -99,7 +99,7 @@ def _root(text: str, loader: Any) -> dict[str, Any]:
     if root[0] == "scalar" and root[2] == "":
         return {}
     if root[0] != "map":
-        raise MergeError("is no mapping at its top level, so it is no configuration of Prometheus")
+        raise MergeError("is not a Prometheus configuration: its top level is not a mapping")
     return {key[2] if key[0] == "scalar" else str(key): value for key, value in root[2].items()}
 
 
@@ -135,7 +135,7 @@ class _Reader:
             case yaml.DocumentStartEvent():
                 self._documents += 1
                 if self._documents > 1:
-                    raise self._refused(start, "begins a second document, of which Prometheus reads nothing")
+                    raise self._refused(start, "begins a second YAML document, which Prometheus does not read")
             case yaml.DocumentEndEvent() if event.explicit:
                 self.found.end = _line_start(self.found.text, start)
             case yaml.CollectionEndEvent():
@@ -152,7 +152,7 @@ class _Reader:
         if isinstance(event, yaml.ScalarEvent) and event.value == "" and not event.style:
             return  # An empty file.
         if not isinstance(event, yaml.MappingStartEvent):
-            raise MergeError("is no mapping at its top level, so it is no configuration of Prometheus")
+            raise MergeError("is not a Prometheus configuration: its top level is not a mapping")
         if event.flow_style:
             raise self._refused(start, "is written in flow style ({...}): write one key per line")
         self._open.append("root")
@@ -160,9 +160,9 @@ class _Reader:
     def _key(self, event: Any, start: int, end: int) -> None:
         found = self.found
         if not isinstance(event, yaml.ScalarEvent):
-            raise self._refused(start, "has a key that is no plain text")
+            raise self._refused(start, "has a key that is not plain text")
         if event.value in found.keys:
-            raise self._refused(start, f"has {event.value} a second time, which Prometheus refuses")
+            raise self._refused(start, f"has {event.value} twice, which Prometheus refuses")
         # The mark that some editors begin a file with takes no column.
         margin = found.text[_line_start(found.text, start) : start].removeprefix("\ufeff")
         self._current = TopLevel(event.value, start, len(margin), start, end)
@@ -223,7 +223,7 @@ def _parse_error(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
     if "another document" in problem and mark is not None:
-        return f"line {mark.line + 1}: begins a second document, of which Prometheus reads nothing"
+        return f"line {mark.line + 1}: begins a second YAML document, which Prometheus does not read"
     return f"line {mark.line + 1}: is not YAML: {problem}" if mark is not None else f"is not YAML: {problem}"
 
 
@@ -231,7 +231,7 @@ def _tree(node: Any, seen: dict[int, Tree | None]) -> Tree:
     if id(node) in seen:
         known = seen[id(node)]
         if known is None:
-            raise MergeError("has an alias inside of what it stands for")
+            raise MergeError("has a YAML alias that contains itself")
         return known
     seen[id(node)] = None
     if isinstance(node, yaml.ScalarNode):
@@ -243,10 +243,10 @@ def _tree(node: Any, seen: dict[int, Tree | None]) -> Tree:
         for key, value in node.value:
             name = _tree(key, seen)
             if name[0] != "scalar":
-                raise MergeError(f"line {key.start_mark.line + 1}: has a key that is no plain text")
+                raise MergeError(f"line {key.start_mark.line + 1}: has a key that is not plain text")
             if name in items:
                 line = key.start_mark.line + 1
-                raise MergeError(f"line {line}: has {name[2]} a second time, which Prometheus refuses")
+                raise MergeError(f"line {line}: has {name[2]} twice, which Prometheus refuses")
             items[name] = _tree(value, seen)
         result = ("map", node.tag, items)
     seen[id(node)] = result

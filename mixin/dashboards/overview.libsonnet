@@ -91,7 +91,7 @@ function(config, rules)
     }),
     timeouts: show.timeseries(wall {
       title: 'Timeout rate' + show.window,
-      description: 'Lines: share of requests that ran into the time limit, by route. Areas: where it struck, as a share ' +
+      description: 'Lines: share of requests that ran into the time limit, by route. Areas: where it was reached, as a share ' +
                    'of all requests.' + ignoresStatus,
       unit: 'percentunit',
       limits: { 'alert threshold': config.alerts.KronosHighTimeoutRate.threshold },

@@ -270,7 +270,7 @@ def test_every_command_refuses_before_it_writes(call, tmp_path, command):
         ("kronos: {yes: 1}", "a.yml:1: kronos: key True is no text: quote it"),
         ("kronos:\n  a: .inf", "a.yml:2: kronos.a: inf is no number that Jsonnet knows"),
         ("kronos: {a: [\n2026-01-01]}", "a.yml:2: kronos.a.0: 2026-01-01 is no text"),
-        ("a: &a [*a]", "holds an alias inside of what it stands for"),
+        ("a: &a [*a]", "has a YAML alias that contains itself"),
         ("a: !!python/object:os.system {}", "is not YAML"),
         ("- a", "must hold an object laid over _config"),
         ("# two\na: b: c", "a.yml:2: is not YAML: mapping values are not allowed here"),
