@@ -6,10 +6,11 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from kronos_mixin import documents
+from kronos_mixin import documents, promql
 from kronos_mixin.check import alerts, compiled, dashboards, expressions, linter, runbooks, series
 from kronos_mixin.check.expressions import Expression
 from kronos_mixin.check.finding import Finding
+from kronos_mixin.check.series import Known
 from kronos_mixin.commands import command
 from kronos_mixin.contract import Contract, mixin_path
 from kronos_mixin.jsonnet import Mixin, evaluate
@@ -40,6 +41,7 @@ def check(
         *compiled.drift(files, output, mixin.name, compile_command),
         *_stale(folder, default),
         *_unread(contract, read),
+        *_examples(contract, series.known(default, contract)),
         *expressions.check(mixin, read),
         *alerts.check(mixin, read),
         *dashboards.check(mixin, read),
@@ -67,6 +69,13 @@ def _unread(contract: Contract, read: Iterable[Expression]) -> Iterator[Finding]
     for name in contract.metrics:
         if used.isdisjoint(contract.exposed_series(name)):
             yield Finding("metrics.json", name, "is read by no rule, alert or panel")
+
+
+def _examples(contract: Contract, known: Known) -> Iterator[Finding]:
+    """What is wrong with the queries that the contract shows."""
+    for metric in contract.metrics.values():
+        for problem in promql.read(metric.example.query, known).problems:
+            yield Finding("metrics.json", f"{metric.name}: its example", problem)
 
 
 @functools.cache

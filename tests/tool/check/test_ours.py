@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from kronos_mixin.check.ours import check
@@ -27,6 +28,16 @@ def test_a_metric_that_nothing_reads(mixin, findings):
     for group in mixin.rules:
         group["rules"] = [one for one in group["rules"] if "kronos_cancellations" not in one["expr"]]
     assert "metrics.json: kronos_cancellations_total: is read by no rule, alert or panel" in findings(mixin)
+
+
+def test_an_example_that_shows_nothing(mixin, tmp_path):
+    contract = load_contract()
+    name = "kronos_queue_wait_seconds"
+    query = f"histogram_quantile(0.95, sum(rate({name}_bucket[5m])))"
+    metric = replace(contract.metrics[name], example=replace(contract.metrics[name].example, query=query))
+    contract = replace(contract, metrics={**contract.metrics, name: metric})
+    found = [str(finding) for finding in check(mixin, contract, {}, tmp_path)]
+    assert f"metrics.json: {name}: its example: takes a quantile over le, which its argument does not have" in found
 
 
 def test_a_stale_document(mixin, tmp_path):
