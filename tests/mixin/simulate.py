@@ -80,6 +80,14 @@ def every(period: float, *, start: float = 1, stop: float = 2 * HOUR, **fields: 
     return [Request(start + i * period, **fields) for i in range(count)]  # type: ignore[arg-type]
 
 
+def children(gauge: str) -> list[dict[str, str]]:
+    """The labels of each series of a gauge; all of them show the same value."""
+    if gauge in CONTRACT.external:
+        return [{}]
+    known = {label: CONTRACT.values(gauge, label) or OPEN[label] for label in CONTRACT.metrics[gauge].labels}
+    return [dict(zip(known, values, strict=True)) for values in itertools.product(*known.values())]
+
+
 @dataclass
 class Instance:
     """One instance, which is a target from `start` to `stop` (seconds)."""
@@ -97,6 +105,10 @@ class Instance:
     version: str = "1.0.0"
     # Whether another program answers on the port.
     foreign: bool = False
+
+    def __post_init__(self) -> None:
+        unknown = {*self.gauges, *self.events} - {*CONTRACT.metrics, *CONTRACT.external}
+        assert not unknown, f"the contract does not have {', '.join(sorted(unknown))}"
 
     def series(self, end: float, step: int) -> Iterator[tuple[str, dict[str, str], list[float | None]]]:
         """Name, labels and one value per scrape, `step` seconds apart; None where the scrape found nothing."""
@@ -175,7 +187,8 @@ class Instance:
 
     def _gauges(self) -> Iterator[tuple[str, dict[str, str], Value]]:
         for name, value in {**WELL, **self.gauges}.items():
-            yield name, {}, value
+            for labels in children(name):
+                yield name, labels, value
         yield "process_start_time_seconds", {}, lambda time: max([0, *(end for _, end in self.down if end <= time)])
         yield "kronos_build_info", {"version": self.version, "python": "3.11", "torch": "2.13"}, 1
         model = {"model": "small", "revision": "local", "tokenizer": "base", "device": "cpu", "dtype": "float32"}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from simulate import BATCH, HOUR, MINUTE, Instance, Request, every, input_series
+from simulate import BATCH, HOUR, MINUTE, SINGLE, Instance, Request, every, input_series
 
 from kronos_mixin.compile import rule_files
 from kronos_mixin.contract import mixin_path
@@ -548,3 +548,15 @@ def test_every_alert_has_a_scenario_that_fires():
     fired = {name for s in SCENARIOS for firing in s.firing.values() for name in firing}
     fired |= {burn.split()[0] for s in SCENARIOS for burns in s.burning.values() for burn in burns}
     assert alerts == fired
+
+
+def test_a_gauge_has_the_labels_of_the_contract():
+    series = Instance(gauges={"kronos_concurrent_requests": 3}).series(60, 15)
+    routes = [labels["route"] for name, labels, _ in series if name == "kronos_concurrent_requests"]
+    assert routes == [SINGLE, BATCH]
+
+
+@pytest.mark.parametrize("told", ["gauges", "events"])
+def test_a_scenario_tells_of_known_metrics_only(told):
+    with pytest.raises(AssertionError, match="the contract does not have kronos_queue_dept"):
+        Instance(**{told: {"kronos_queue_dept": 81}})
