@@ -177,6 +177,13 @@ def _wrong(
         elif key in known:
             yield from _value(known[key], value, here, partly)
         else:
+            # Configuration files begin below `_config`, but every message names it.
+            if here == ("_config",):
+                yield (
+                    here,
+                    "leave out `_config:` and write what is below it: a configuration file begins with `kronos:`",
+                )
+                continue
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             meant = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known))}."
             yield here, f"No such knob: {_name(here)}. {meant}"

@@ -23,5 +23,5 @@ PROOF = Layers(
 
 @pytest.mark.parametrize("module", PROOF.modules())
 def test_a_module_imports_from_below(module):
-    assert not PROOF.upward(module)
+    assert not PROOF.upward(module), "imports go one way: see docs/design.md"
     assert not PROOF.others(module) & {"benchmarks", "tests"}

@@ -33,7 +33,7 @@ MONITORING = {"prometheus_client", "structlog"}
 
 @pytest.mark.parametrize("module", SERVICE.modules())
 def test_a_module_imports_from_below(module):
-    assert not SERVICE.upward(module)
+    assert not SERVICE.upward(module), "imports go one way: see docs/design.md"
     assert not SERVICE.others(module) & {"proof", "benchmarks", "tests"}
 
 

@@ -54,6 +54,7 @@ def test_jsonnet_and_yaml_say_the_same(laid):
             "kronos:\n  rateWindw: 1m",
             "a.yml:2: No such knob: _config.kronos.rateWindw. Did you mean rateWindow?",
         ),
+        ("a.yml", "_config: {kronos: {job: a}}", "a.yml:1: leave out `_config:` and write what is below it"),
         ("a.yml", "kronso: {}", "a.yml:1: No such knob: _config.kronso. Did you mean kronos?"),
         ("a.yml", "kronos: {alerts: {KronosHighErrorRat: {}}}", "Did you mean KronosHighErrorRate?"),
         ("a.yml", "kronos: {alerts: 1}", 'a.yml:1: _config.kronos.alerts is "1": must be an object'),
@@ -266,7 +267,7 @@ def test_every_command_refuses_before_it_writes(call, tmp_path, command):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("kronos: {a: 1, a: 2}", "a stands twice"),
+        ("kronos: {a: 1, a: 2}", "a appears twice"),
         ("kronos: {yes: 1}", "a.yml:1: kronos: key True is no text: quote it"),
         ("kronos:\n  a: .inf", "a.yml:2: kronos.a: inf is no number that Jsonnet knows"),
         ("kronos: {a: [\n2026-01-01]}", "a.yml:2: kronos.a.0: 2026-01-01 is no text"),

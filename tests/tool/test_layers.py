@@ -30,5 +30,5 @@ TOOL = Layers(
 
 @pytest.mark.parametrize("module", TOOL.modules())
 def test_a_module_imports_from_below(module):
-    assert not TOOL.upward(module)
+    assert not TOOL.upward(module), "imports go one way: see docs/design.md"
     assert not TOOL.others(module) & {"kronos_service", "proof", "benchmarks", "tests"}
