@@ -56,20 +56,21 @@ def documents(mixin: Path, data: Mixin) -> dict[Path, str]:
     return pages
 
 
-def stale(mixin: Path, data: Mixin) -> Iterator[Path]:
-    """The documents that are out of date."""
-    for path, text in documents(mixin, data).items():
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            yield path
+def stale(mixin: Path, data: Mixin) -> dict[Path, str]:
+    """The documents that are out of date, with the text that they should have."""
+    return {
+        path: text
+        for path, text in documents(mixin, data).items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    }
 
 
 def write(mixin: Path, data: Mixin) -> list[Path]:
     """Write the documents that are out of date, and return their paths."""
-    changed = list(stale(mixin, data))
-    pages = documents(mixin, data)
-    for path in changed:
-        path.write_text(pages[path], encoding="utf-8")
-    return changed
+    changed = stale(mixin, data)
+    for path, text in changed.items():
+        path.write_text(text, encoding="utf-8")
+    return list(changed)
 
 
 def fill(text: str, sections: Mapping[str, Section]) -> str:

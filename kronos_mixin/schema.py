@@ -177,18 +177,18 @@ def _wrong(
         elif key in known:
             yield from _value(known[key], value, here, partly)
         else:
-            # Configuration files begin below `_config`, but every message names it.
-            if here == ("_config",):
-                yield (
-                    here,
-                    "leave out `_config:` and write what is below it: a configuration file begins with `kronos:`",
-                )
-                continue
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            meant = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known))}."
-            yield here, f"No such knob: {_name(here)}. {meant}"
+            yield here, _unknown(key, known, here)
     if not partly and (lost := sorted(known.keys() - given.keys())):
         yield path, f"{_name(path)} has lost {', '.join(lost)}: write `{path[-1]}+:`, not `{path[-1]}:`"
+
+
+def _unknown(key: str, known: Mapping[str, Any], path: Path) -> str:
+    """What to say of a knob that does not exist."""
+    if path == ("_config",):  # Configuration files begin below it, but every message names it.
+        return "leave out `_config:` and write what is below it: a configuration file begins with `kronos:`"
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    meant = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known))}."
+    return f"No such knob: {_name(path)}. {meant}"
 
 
 def _own(label: str, value: Any, path: Path) -> Iterator[tuple[Path, str]]:

@@ -35,18 +35,18 @@ def check(
     folder = folder or mixin_path()
     # Runbooks and documents describe the defaults, so compare them with those, not with a user's windows.
     default = _defaults(folder) if configured else mixin
-    known = series.known(mixin, contract)
+    known, known_by_default = series.known(mixin, contract), series.known(default, contract)
     read = expressions.all_of(mixin, known)
     findings = [
         *compiled.drift(files, output, mixin.name, compile_command),
         *_stale(folder, default),
         *_unread(contract, read),
-        *_examples(contract, series.known(default, contract)),
+        *_examples(contract, known_by_default),
         *expressions.check(mixin, read),
         *alerts.check(mixin, read),
         *dashboards.check(mixin, read),
         *linter.check(mixin, contract, read),
-        *runbooks.check(mixin, series.known(default, contract), folder / "runbooks"),
+        *runbooks.check(mixin, known_by_default, folder / "runbooks"),
         *compiled.refused_rules(mixin),
     ]
     order = {file: place for place, file in enumerate(files)}

@@ -149,35 +149,42 @@ function(config)
   // Rules of one group are evaluated in order: first the rates of metrics, then these. A record comes before those
   // that read it.
   local groups = [
-    ['kronos-requests', [{ eligible: eligible }, { failed: failed }, { timedOut: timedOut }]],
-    ['kronos-latency', [{ timed: timed }, { slow: slow }]],
-    ['kronos-objectives', [{ availability: availability }, { latency: latency }]],
-    [
-      'kronos-model',
-      [{ inferences: inferences }, { slowInference: slowInference }, { queueUtilisation: queueUtilisation }],
-    ],
-    ['kronos-work', [{ concurrent: concurrent }]],
-    ['kronos-causes', []],
+    { name: 'kronos-requests', records: [{ eligible: eligible }, { failed: failed }, { timedOut: timedOut }] },
+    { name: 'kronos-latency', records: [{ timed: timed }, { slow: slow }] },
+    { name: 'kronos-objectives', records: [{ availability: availability }, { latency: latency }] },
+    {
+      name: 'kronos-model',
+      records: [{ inferences: inferences }, { slowInference: slowInference }, { queueUtilisation: queueUtilisation }],
+    },
+    { name: 'kronos-work', records: [{ concurrent: concurrent }] },
+    { name: 'kronos-causes', records: [] },
   ];
 
   local plain = { [metric]: q.recordRate(metric) for metric in std.objectFields(contract.recorded) };
-  local rulesOf(named) = std.flattenArrays([
-    if std.objectHas(named[name], 'record') then [named[name]] else named[name].rules
-    for name in std.objectFields(named)
-  ]);
-  local unknown = std.setDiff(std.set(std.objectValues(contract.recorded)), std.set([group[0] for group in groups]));
+  local unknown = std.setDiff(std.set(std.objectValues(contract.recorded)), std.set([group.name for group in groups]));
   assert unknown == [] : 'metrics.json names the rule groups ' + std.join(', ', unknown) + ', which are not in records.libsonnet';
 
-  plain + std.foldl(function(all, group) std.foldl(function(sum, named) sum + named, group[1], all), groups, {}) + {
+  // A record is one rule; a kind of bad request and an objective are several.
+  local rulesOf(record) = if std.objectHas(record, 'record') then [record] else record.rules;
+
+  std.foldl(
+    function(all, record) all + record,
+    std.flattenArrays([group.records for group in groups]),
+    plain
+  ) + {
     // In order of evaluation.
     groups: [
       {
-        name: group[0],
+        name: group.name,
         rules: [
           plain[metric]
           for metric in std.objectFields(plain)
-          if contract.recorded[metric] == group[0]
-        ] + std.flattenArrays([rulesOf(named) for named in group[1]]),
+          if contract.recorded[metric] == group.name
+        ] + std.flattenArrays([
+          rulesOf(named[name])
+          for named in group.records
+          for name in std.objectFields(named)
+        ]),
       }
       for group in groups
     ],
