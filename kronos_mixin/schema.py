@@ -251,6 +251,13 @@ def _blind(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
                 )
                 yield ("kronos", "selector"), sentence
                 return
+    kept = ["job", *config["aggregationLabels"]]
+    if not any(matcher.label in kept for matcher in _matchers(selector)):
+        sentence = (
+            f"_config.kronos.selector is {selector}: must match one of {', '.join(kept)}. Recorded series have no "
+            "other label that tells installations apart, and one would read those of another"
+        )
+        yield ("kronos", "selector"), sentence
 
 
 def _taken(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

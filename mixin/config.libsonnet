@@ -17,8 +17,9 @@
       // Name of the scrape job. Other knobs that name a job default to it. [job name]
       job: 'kronos-api',
 
-      // Label matchers on every raw metric that rules and panels read. If only the name of the job differs, set `job`
-      // instead. [matchers]
+      // Label matchers on every metric that rules and panels read. Recorded series keep job and aggregationLabels: at
+      // least one of these must be matched, and all of them that tell two installations in one Prometheus apart. If only
+      // the name of the job differs, set `job` instead. [matchers]
       selector: 'job="' + kronos.job + '"',
 
       // Labels that tell installations apart. Rules and alerts keep them, dashboards have variables for them. A label

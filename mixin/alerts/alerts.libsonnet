@@ -40,7 +40,7 @@ local records = import '../rules/records.libsonnet';
 
   // `alerts` maps names to an alert, or to the list of its rules.
   local group(name, alerts) = {
-    name: name,
+    name: name + ':' + config.job,
     interval: config.evaluationInterval,
     rules: [
       complete(name, alert)

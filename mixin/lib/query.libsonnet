@@ -10,6 +10,24 @@ local matcher(label, value) =
   else if std.isArray(value) then label + '=~"' + std.join('|', value) + '"'
   else label + '="' + value + '"';
 
+// The matchers of a selector, by label: 'job="a,b", env="x"' has job="a,b" and env="x".
+local matchersOf(selector) =
+  local step(found, char) =
+    if found.escaped then found { text+: char, escaped: false }
+    else if found.quote != '' && char == '\\' then found { text+: char, escaped: true }
+    else if found.quote == char then found { text+: char, quote: '' }
+    else if found.quote != '' then found { text+: char }
+    else if std.member('"\'`', char) then found { text+: char, quote: char }
+    else if char == ',' then found { matchers+: [found.text], text: '' }
+    else if char == ' ' then found
+    else found { text+: char };
+  local found = std.foldl(step, std.stringChars(selector), { matchers: [], text: '', quote: '', escaped: false });
+  [
+    { label: std.split(std.split(text, '=')[0], '!')[0], text: text }
+    for text in found.matchers + [found.text]
+    if text != ''
+  ];
+
 local braces(matchers) = if matchers == [] then '' else '{' + std.join(', ', matchers) + '}';
 
 // A matcher on a label that the series lacks would silently match nothing.
@@ -36,6 +54,13 @@ local withoutTotal(name) =
 function(config) {
   local q = self,
   local targetLabels = config.aggregationLabels + ['job'],
+
+  // What of the selector holds for recorded series, too. Without it the rules of two installations in one Prometheus
+  // would read each other's series.
+  local selected = [one.text for one in matchersOf(config.selector) if std.member(targetLabels, one.label)],
+  assert selected != [] :
+         '_config.kronos.selector is ' + config.selector + ': it must match job or one of aggregationLabels, because ' +
+         'recorded series have no other label that tells installations apart',
 
   // The labels that every aggregation keeps.
   targetLabels: targetLabels,
@@ -68,7 +93,8 @@ function(config) {
   record(labels, metric, operation, expr):
     local name = std.join('_', ['job'] + labels) + ':' + withoutTotal(metric) + ':' + operation;
     { name:: name, labelNames:: labels, record: name, expr: expr },
-  read(rule, matchers={}): rule.name + braces(checked(rule.name, targetLabels + rule.labelNames, matchers)),
+  read(rule, matchers={}):
+    rule.name + braces(selected + checked(rule.name, targetLabels + rule.labelNames, matchers)),
   readOver(rule, window, matchers={}): 'avg_over_time(' + q.read(rule, matchers) + '[' + window + '])',
 
   // The most common rule: the rate of a counter or of a histogram's buckets, by all labels, summed over instances.

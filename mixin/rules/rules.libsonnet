@@ -6,7 +6,7 @@ local records = import 'records.libsonnet';
 
   prometheusRules+:: {
     groups+: [
-      { name: group.name, interval: config.evaluationInterval, rules: group.rules }
+      { name: group.name + ':' + config.job, interval: config.evaluationInterval, rules: group.rules }
       for group in records(config).groups
     ],
   },

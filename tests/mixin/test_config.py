@@ -26,6 +26,10 @@ CONFIGS = {
     "one aggregation label": {"aggregationLabels": ["cluster"]},
     "another job": {"job": "forecasts"},
     "another selector": {"selector": 'job=~"forecasts|kronos-.*", env="prod"'},
+    "a selector with everything": {
+        "aggregationLabels": ["env", "zone"],
+        "selector": r'zone="\"x\", y", job=~"forecasts|kronos.*", env!="a", pod!=""',
+    },
     "another rate window": {"rateWindow": "2m"},
     "other windows": {"requests": {"sparseWindow": "15m", "guardWindow": "30m"}},
     "other objectives": {"objectives": {"latency": {"seconds": {"/v1/predict/single": "2.5"}}}},
@@ -57,7 +61,7 @@ def test_a_config_compiles_and_checks(name, tmp_path):
     files = render(mixin)
     write(files, tmp_path)
     # Users' matchers may name labels that are not in the contract.
-    own = {"matches env"} if "selector" in config else set()
+    own = {"matches env", "matches pod"} if "selector" in config else set()
     # Disabled alerts and dashboards read nothing.
     own |= {"is recorded, but no", "is read by no"} if {"alerts", "dashboards"} & config.keys() else set()
     found = [str(finding) for finding in check(mixin, load_contract(), files, tmp_path)]
@@ -96,6 +100,12 @@ def test_a_config_does_what_it_says():
     assert "kronos-api" not in text
     assert 'up{job=~\\"forecasts|kronos-.*\\", env=\\"prod\\"}' in json.dumps(compiled("another selector").alerts)
     assert compiled("another job").scrape_configs[0]["job_name"] == "forecasts"
+    # Recorded series keep the job, but not env.
+    assert 'job_route:kronos_requests_failed:increase1h{job=~\\"forecasts|kronos-.*\\"}' in json.dumps(
+        compiled("another selector").alerts
+    )
+    kept = r'kronos_requests:rate5m{zone="\"x\", y", job=~"forecasts|kronos.*", env!="a"'
+    assert any(kept in rule["expr"] for g in compiled("a selector with everything").rules for rule in g["rules"])
     assert "cluster" not in json.dumps(compiled("no aggregation labels").rules)
     windows = set(re.findall(r"rate(\d+\w)", json.dumps(compiled("another rate window").rules)))
     assert windows == {"2m", "30m", "5m", "1h", "2h", "6h", "1d", "3d"}
@@ -157,7 +167,7 @@ SUM = """
 @pytest.mark.parametrize("order", ["other + (import 'mixin.libsonnet')", "(import 'mixin.libsonnet') + other"])
 def test_it_can_be_added_to_another_mixin(order):
     summed = json.loads(_jsonnet.evaluate_snippet(str(mixin_path() / "sum"), SUM % order))
-    assert {"other", "kronos-request-alerts"} <= set(summed["alerts"])
+    assert {"other", "kronos-request-alerts:kronos-api"} <= set(summed["alerts"])
     assert summed["dashboards"] == [*sorted(DEFAULT.dashboards), "other.json"]
 
 

@@ -247,6 +247,18 @@ def test_a_selector_that_may_match_is_not_refused(laid, text):
     assert laid("a.yml", f"kronos: {text if text[0] == '{' else '{' + text + '}'}")["selector"]
 
 
+UNTOLD = 'selector: \'env=~"prod,test", pod="a"\', expectedTargets: []'
+
+
+def test_a_selector_that_recorded_series_cannot_keep_is_refused(laid):
+    with pytest.raises(CompileError, match=r"a.yml:1: .*must match one of job, cluster, namespace\."):
+        laid("a.yml", f"kronos: {{{UNTOLD}}}")
+    snippet = f"(import '{mixin_path()}/mixin.libsonnet') + {{ _config+:: {{ kronos+: {{ {UNTOLD} }} }} }}"
+    with pytest.raises(RuntimeError, match="it must match job or one of aggregationLabels"):
+        _jsonnet.evaluate_snippet("x", f"({snippet}).prometheusRules")
+    assert laid("a.yml", f"kronos: {{{UNTOLD}, aggregationLabels: [env]}}")
+
+
 @pytest.mark.parametrize("text", ["selector: 'job=\"x\"'", "rateWindow: 5", "rateWindw: '5m'"])
 def test_the_mixin_refuses_it_without_this_tool_too(text):
     snippet = f"(import '{mixin_path()}/mixin.libsonnet') + {{ _config+:: {{ kronos+: {{ {text} }} }} }}"

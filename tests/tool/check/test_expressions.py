@@ -89,7 +89,7 @@ def test_a_recorded_series_that_nobody_reads(mixin, findings):
 
 
 def test_a_series_that_its_group_records_later(mixin, findings):
-    group = next(group for group in mixin.rules if group["name"] == "kronos-requests")
+    group = next(group for group in mixin.rules if group["name"] == "kronos-requests:kronos-api")
     group["rules"].reverse()
     late = "reads job_route_status:kronos_requests:rate5m, which its group records later"
     assert any(f": job_route:kronos_requests_eligible:rate5m: {late}" in line for line in findings(mixin))
