@@ -183,14 +183,29 @@ class _Walk:
         matching: set[str] = set()
         for part in parts:
             # An empty value selects series without the label.
-            found = {one for one in values if (one == part if literal else _matches(part, one))}
+            found = {
+                one
+                for one in values
+                if any(spelt == part if literal else _matches(part, spelt) for spelt in _spellings(label, one))
+            }
             if not found and part:
                 self._problem(
                     f"matches {label}{operator}{part!r}, which {label} of {series} never is: "
                     f"it is {', '.join(sorted(values))}"
                 )
             matching |= found
+        self._need_both_spellings(Matcher(label, operator, value), matching)
         return frozenset(matching) if operator in {"=", "=~"} else values - matching
+
+    def _need_both_spellings(self, matcher: Matcher, values: Iterable[str]) -> None:
+        for value in sorted(values):
+            spellings = _spellings(matcher.label, value)
+            if len({matcher.lets_through(spelt) for spelt in spellings}) > 1:
+                long, short = spellings
+                self._problem(
+                    f"matches only one spelling of le: services write {long}, OpenTelemetry collectors {short}; "
+                    f'le=~"{short}([.]0)?" matches both'
+                )
 
     def _aggregation(self, node: promql.AggregateExpr) -> Labels | None:
         inner = self.labels(node.expr)
@@ -302,6 +317,11 @@ def _matches(pattern: str, value: str) -> bool:
         return re.fullmatch(pattern, value) is not None
     except re.error:  # RE2 has a few things that Python lacks: assume that they match.
         return True
+
+
+def _spellings(label: str, value: str) -> tuple[str, ...]:
+    """How a value may be written: 5.0 is 5 as well if it is the boundary of a bucket."""
+    return (value, value.removesuffix(".0")) if label == "le" and value.endswith(".0") else (value,)
 
 
 def _without(labels: Labels, unwanted: Iterable[str]) -> Labels:

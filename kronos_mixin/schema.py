@@ -145,12 +145,19 @@ def _kind(default: Any, path: Path) -> Kind:
     if what == "values":
         return _one_of(tuple(load_contract().label_values[name]))
     if what == "buckets":
-        return _one_of(load_contract().metrics[name].buckets, f"a bucket of {name}: ")
+        return _bucket(load_contract().metrics[name].buckets, name)
     return _NOTED[note]
 
 
-def _one_of(values: Sequence[str], words: str = "one of ") -> Kind:
-    return Kind(words + ", ".join(values), lambda value: isinstance(value, str) and value in values)
+def _one_of(values: Sequence[str]) -> Kind:
+    return Kind("one of " + ", ".join(values), lambda value: isinstance(value, str) and value in values)
+
+
+def _bucket(boundaries: Sequence[str], histogram: str) -> Kind:
+    """A boundary of a histogram: 5 is 5.0."""
+    written = {*boundaries, *(boundary.removesuffix(".0") for boundary in boundaries)}
+    words = f"a bucket of {histogram}: {', '.join(boundaries)}"
+    return Kind(words, lambda value: isinstance(value, str) and value in written)
 
 
 def _matches(pattern: re.Pattern[str], value: Any) -> bool:

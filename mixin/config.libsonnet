@@ -73,8 +73,8 @@
         latency: {
           // Share of requests that must be answered within `seconds` of their route. [between 0 and 1]
           target: '0.95',
-          // Seconds within which a request of each route should succeed; must be a bucket boundary, written as the
-          // service exposes it. [buckets of kronos_request_duration_seconds]
+          // Seconds within which a request of each route should succeed; must be a bucket boundary.
+          // [buckets of kronos_request_duration_seconds]
           seconds: {
             '/v1/predict/single': '5.0',
             '/v1/predict/batch': '30.0',
@@ -244,6 +244,7 @@
         // Can this monitoring be trusted?
         KronosMetricsMissing: { enabled: true, severity: 'warning', 'for': '10m', keepFiringFor: '0s' },
         KronosRulesMissing: { enabled: true, severity: 'warning', 'for': '15m', keepFiringFor: '0s' },
+        KronosHistogramsMissing: { enabled: true, severity: 'warning', 'for': '15m', keepFiringFor: '0s' },
         KronosVersionSkew: {
           enabled: true,
           severity: 'info',

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kronos_mixin import promql
 from kronos_mixin.check.finding import Finding
-from kronos_mixin.check.series import Known
+from kronos_mixin.check.series import Known, native
 from kronos_mixin.jsonnet import Mixin
 
 SECTIONS = ("Meaning", "Impact", "First steps", "Causes", "Mitigation", "When to silence", "Defaults")
@@ -27,7 +27,7 @@ _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 def check(mixin: Mixin, known: Known, folder: Path) -> Iterator[Finding]:
     """Check the runbooks in ``folder``. Disabled alerts have one, too: they may be enabled again."""
-    known = {**known, **dict.fromkeys(_OF_PROMETHEUS)}
+    known = {**known, **native(known), **dict.fromkeys(_OF_PROMETHEUS)}
     names = set(mixin.config.get("alerts", {}))
     files = {path.stem: path for path in sorted(folder.glob("*.md")) if path.stem != "README"}
     for name in sorted(names - files.keys()):

@@ -22,6 +22,15 @@ def known(mixin: Mixin, contract: Contract) -> Known:
     return series
 
 
+def native(known: Known) -> Known:
+    """The native histograms that Prometheus can make of the classic ones in ``known``, under the same names."""
+    return {
+        name.removesuffix("_bucket"): None if labels is None else {k: v for k, v in labels.items() if k != "le"}
+        for name, labels in known.items()
+        if name.endswith("_bucket")
+    }
+
+
 def counters(contract: Contract) -> set[str]:
     """The series of which only the increase means anything, not the value."""
     types = {name: metric.type for name, metric in contract.metrics.items()}

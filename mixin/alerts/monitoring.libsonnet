@@ -23,6 +23,26 @@ function(config, rules) {
     variables: q.targetLabels,
   },
 
+  // Buckets can get lost on their way while counters do not: dropped by relabelling, converted to native histograms,
+  // or respelt. Then no alert about latency can fire.
+  KronosHistogramsMissing: [
+    {
+      local traffic = { route: std.objectFields(config.objectives.latency.seconds) },
+      expr: q.readOver(rules.eligible, config.requests.sparseWindow, traffic) + ' > 0 and ' + q.read(rules.eligible, traffic) +
+            ' unless ' + q.read(missing.record),
+      summary: 'Kronos has traffic, but no latency.',
+      description: 'Requests to ' + at.route + ' are counted, but ' + missing.histogram +
+                   ' has no bucket at its objective: alerts about latency cannot fire.',
+      dashboard: 'inference',
+      variables: q.targetLabels + ['route'],
+      labels: { histogram: missing.histogram },
+    }
+    for missing in [
+      { histogram: 'kronos_request_duration_seconds', record: rules.slow.rate },
+      { histogram: 'kronos_model_inference_seconds', record: rules.slowInference.rate },
+    ]
+  ],
+
   KronosVersionSkew: {
     local kinds(metric, labels) = q.count([], q.count(labels, q.raw(metric))) + ' > 1',
     expr: kinds('kronos_build_info', ['version']) + ' or ' +

@@ -33,10 +33,14 @@ local unitsPerMinute = { requests: 'reqpm' };
       [if !std.objectHas(unitsPerMinute, metric.unit) then 'axis']: metric.unit + ' per minute',
     },
 
-  // `le`, if it is a bucket boundary of the histogram. Any other value would silently match nothing.
+  // The matcher of a bucket boundary. The service writes 5.0, OpenTelemetry collectors write 5: both match, and both are
+  // accepted as `le`. Anything that is no boundary is an error, because it would silently match nothing.
   bucket(histogram, le)::
     local boundaries = contract.buckets[contract.metrics[histogram].buckets];
-    if std.member(boundaries, le) then le
+    local short = std.rstripChars(le, '0');
+    local whole = if std.endsWith(short, '.') then short[:std.length(short) - 1] else le;
+    if std.member(boundaries, whole + '.0') then { pattern: whole + '([.]0)?' }
+    else if std.member(boundaries, le) then le
     else error le + ' is not a bucket of ' + histogram + '; its buckets are ' + std.join(', ', boundaries),
 
   // The metrics whose rate is recorded by all of their labels, each with its rule group.

@@ -2,11 +2,14 @@
 // times slower in the C++ implementation.
 //
 // Matchers are objects: { route: 'unmatched' } is route="unmatched", { status: ['error', 'timeout'] } is
-// status=~"error|timeout", { status: { not: ['error', 'timeout'] } } is status!~"error|timeout".
+// status=~"error|timeout", { status: { not: ['error', 'timeout'] } } is status!~"error|timeout", and
+// { le: { pattern: '5([.]0)?' } } is le=~"5([.]0)?".
 local contract = import 'contract.libsonnet';
 
 local matcher(label, value) =
-  if std.isObject(value) then label + '!~"' + std.join('|', value.not) + '"'
+  if std.isObject(value) then
+    if std.objectHas(value, 'pattern') then label + '=~"' + value.pattern + '"'
+    else label + '!~"' + std.join('|', value.not) + '"'
   else if std.isArray(value) then label + '=~"' + std.join('|', value) + '"'
   else label + '="' + value + '"';
 

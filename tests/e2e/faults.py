@@ -58,15 +58,15 @@ class Job:
     def service(self, *, ready: bool = True, **settings: object) -> Service:
         """Start a service of this job."""
         service = self.running.enter_context(Service({"drain_seconds": 0} | settings, ready=ready))
-        self.find(service)
+        self.find(service.port)
         return service
 
     def with_model(self, model: Path, **knobs: Any) -> Service:
         return self.service(model=model, tokenizer=self.stage.tokenizer, load_retry_seconds=0.5, **knobs)
 
-    def find(self, service: Service) -> None:
-        """Let service discovery find a service."""
-        self.targets.append(f"127.0.0.1:{service.port}")
+    def find(self, port: int) -> None:
+        """Let service discovery find what listens on a port."""
+        self.targets.append(f"127.0.0.1:{port}")
         self.file.write_text(json.dumps([{"targets": self.targets}]))
 
     @property
@@ -108,7 +108,7 @@ def down(job: Job) -> Iterator[None]:
 
 @fault(KronosTargetDown={"window": "10s"})
 def one_of_two_down(job: Job) -> Iterator[None]:
-    job.find(job.stage.well)
+    job.find(job.stage.well.port)
     service = job.service()
     yield
     service.stop()
@@ -120,7 +120,7 @@ def one_of_two_down(job: Job) -> Iterator[None]:
 def lost_by_discovery(job: Job) -> Iterator[None]:
     yield
     yield
-    job.find(job.stage.well)
+    job.find(job.stage.well.port)
 
 
 @fault(KronosModelNotReady={})
@@ -134,7 +134,7 @@ def no_model(job: Job) -> Iterator[None]:
 
 @fault(KronosInstanceNotReady={})
 def one_of_two_without_model(job: Job) -> Iterator[None]:
-    job.find(job.stage.well)
+    job.find(job.stage.well.port)
     later = job.stage.folder / "later-too"
     job.with_model(later, ready=False)
     yield
@@ -227,14 +227,31 @@ def usurped(job: Job) -> Iterator[None]:
     service = job.service()
     yield
     service.stop()
-    with stranger(service.port):
+    with answering(lambda: b"something_else 1\n", service.port):
         yield
     service.restart()
 
 
+@fault(KronosHistogramsMissing={})
+def buckets_dropped(job: Job) -> Iterator[None]:
+    service, dropping = job.stage.well, threading.Event()
+
+    def relay() -> bytes:
+        scraped = httpx.get(f"{service.url}/v1/metrics", trust_env=False).content.splitlines(keepends=True)
+        return b"".join(line for line in scraped if not (dropping.is_set() and b"_bucket{" in line))
+
+    with load(service, QUICK, clients=1, pause=0.5), answering(relay) as port:
+        job.find(port)
+        yield
+        dropping.set()
+        yield
+        dropping.clear()
+        yield
+
+
 @fault(KronosVersionSkew={})
 def two_models(job: Job) -> Iterator[None]:
-    job.find(job.stage.well)
+    job.find(job.stage.well.port)
     other = shutil.copytree(job.stage.model, job.stage.folder / "another-model")
     service = job.with_model(other)
     yield
@@ -260,8 +277,8 @@ def load(
 
 
 @contextlib.contextmanager
-def stranger(port: int) -> Iterator[None]:
-    """Another program on a port."""
+def answering(body: Callable[[], bytes], port: int = 0) -> Iterator[int]:
+    """Another program, on a port if one is given; yields its port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -269,7 +286,7 @@ def stranger(port: int) -> Iterator[None]:
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.end_headers()
-                self.wfile.write(b"something_else 1\n")
+                self.wfile.write(body())
 
         def log_message(self, *_: object) -> None:
             pass
@@ -277,6 +294,6 @@ def stranger(port: int) -> Iterator[None]:
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            yield
+            yield server.server_port
         finally:
             server.shutdown()

@@ -105,6 +105,8 @@ class Instance:
     version: str = "1.0.0"
     # Whether another program answers on the port.
     foreign: bool = False
+    # Histograms whose buckets do not arrive from some second on.
+    lost: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = {*self.gauges, *self.events} - {*CONTRACT.metrics, *CONTRACT.external}
@@ -122,7 +124,9 @@ class Instance:
         if self.foreign:
             return
         for name, labels, events in self._counters():
-            yield name, labels, self._count(times, alive, sorted(events))
+            lost = self.lost.get(name.removesuffix("_bucket"), float("inf"))
+            here = [up and time < lost for up, time in zip(alive, times, strict=True)]
+            yield name, labels, self._count(times, here, sorted(events))
         for name, labels, value in self._gauges():
             yield (
                 name,

@@ -328,7 +328,25 @@ CALLERS = [
     Scenario("one that does", one(every(10), every(1.3, status="rate_limited", client="greedy")), {30: {}}),
 ]
 
+DURATIONS, INFERENCES = "kronos_request_duration_seconds", "kronos_model_inference_seconds"
+BLIND = {"KronosHistogramsMissing": 1}
+
 MONITORING = [
+    *(
+        Scenario(
+            f"the buckets of {histogram} do not arrive any more",
+            one(every(100), lost={histogram: 600}),
+            {24: {}, **always(BLIND, 32, 50, 80)},
+            where={32: [f"histogram={histogram}"]},
+        )
+        for histogram in (DURATIONS, INFERENCES)
+    ),
+    Scenario(
+        "no buckets, but no traffic either",
+        one(every(100, stop=300), lost={DURATIONS: 1800, INFERENCES: 1800}),
+        silent(*range(10, 80, 2)),
+    ),
+    Scenario("an instance with traffic leaves", one(every(100), stop=1800), {29: {}, 35: {}, 39: {}}),
     Scenario(
         "another program on the port",
         one(foreign=True),

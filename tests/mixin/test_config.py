@@ -139,7 +139,7 @@ def test_a_config_does_what_it_says():
         ({"rateWindw": "1m"}, "No such knob: _config.kronos.rateWindw."),
         ({"alerts": {"KronosServiceDown": {"treshold": "1"}}}, "kronos.alerts.KronosServiceDown.treshold"),
         ({"alerts": {"KronosOnFire": {"enabled": True}}}, "kronos.alerts.KronosOnFire"),
-        ({"objectives": {"latency": {"seconds": {"/v1/predict/single": "5"}}}}, "must be a bucket of"),
+        ({"objectives": {"latency": {"seconds": {"/v1/predict/single": "6"}}}}, "must be a bucket of"),
         ({"objectives": {"latency": {"seconds": {"/v1/predict": "5.0"}}}}, "/v1/predict"),
         ({"objectives": {"latency": {"target": "0.93"}}}, "the alert can never fire"),
         ({"requests": {"sparseWindow": "5m"}}, "must be longer than rateWindow"),

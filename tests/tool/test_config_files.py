@@ -99,7 +99,7 @@ WRONG = {
     "alerts: {KronosServiceDown: critical}": 'KronosServiceDown is "critical": must be an object',
     "objectives: {availability: {target: 1}}": 'target is "1": must be a share above 0 and below 1',
     "objectives: {availability: {target: 99.5}}": "above 0 and below 1",
-    "objectives: {latency: {seconds: {/v1/predict/single: 5}}}": "a bucket of kronos_request_duration_seconds: 0.0",
+    "objectives: {latency: {seconds: {/v1/predict/single: 6}}}": "a bucket of kronos_request_duration_seconds: 0.0",
     "objectives: {latency: {seconds: {/v1/predict: '5.0'}}}": "No such knob: _config.kronos.objectives.latency.",
     "objectives: {burn: {long: 1h}}": 'burn is {"long": "1h"}: must be a list, such as [',
     "objectives: {burn: [1h]}": 'burn[0] is "1h": must be an object',
