@@ -57,8 +57,9 @@ class ObservationMiddleware:
         try:
             await self._app(scope, receive, send)
         except ClientDisconnect:
-            exchange.problem = Problem(Kinds.client_left, Kinds.client_left.example)
-            exchange.cancelled = "client_disconnect"
+            exchange.client_left = True
+            if exchange.stage != "postprocess":  # by then the model has done its work
+                exchange.cancelled = "client_disconnect"
         except Exception as error:
             # An answer that has begun cannot be taken back.
             if exchange.code is None:
@@ -80,8 +81,12 @@ class ObservationMiddleware:
                     # The caller's next request opens a connection, to another instance.
                     headers.append((b"connection", b"close"))
                 message["headers"] = headers
-            elif message["type"] == "http.response.body":
+            elif message["type"] == "http.response.body" and exchange.method != "HEAD":
                 exchange.response_bytes += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    # The end comes separately: the server waits with it until the client has taken what is before.
+                    await send({**message, "more_body": True})
+                    message = {"type": "http.response.body"}
             await send(message)
 
         return observed
@@ -91,6 +96,10 @@ class ObservationMiddleware:
             # The client saw the server's answer, not the application's.
             exchange.problem, exchange.code = refused.problem, refused.code
             exchange.response_bytes, exchange.error = refused.response_bytes, None
+        elif exchange.client_left:
+            # Whatever the application answered, nobody got it.
+            exchange.problem = exchange.problem or Problem(Kinds.client_left, Kinds.client_left.example)
+            exchange.code, exchange.response_bytes = None, 0
         self._recorder.record(exchange)
 
 

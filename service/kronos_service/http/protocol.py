@@ -1,6 +1,7 @@
-"""The HTTP protocol of the server, which refuses by itself what never becomes a request of the application.
+"""The HTTP protocol of the server: HTTP/1.1, whatever else a client offers, and an end to what never ends.
 
-Broken or endless HTTP is answered in the one error format, counted and logged like everything else.
+Broken or endless HTTP is answered in the one error format, counted and logged like everything else. An offer to
+upgrade, to HTTP/2 or to a websocket, is passed over: the request that it came with is answered.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from http import HTTPStatus
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from kronos_service.api.errors import MEDIA_TYPE, Kind, Kinds, Problem
 from kronos_service.api.paths import UNMATCHED
 from kronos_service.http import problems
 from kronos_service.http.access import client_address
+from kronos_service.http.half_close import Probe
 from kronos_service.http.scope import attach_refusal, find_exchange
 from kronos_service.telemetry.exchange import Exchange
 
@@ -42,6 +45,10 @@ class ProblemProtocol(HttpToolsProtocol):
         """Bytes of the current head so far; None between the end of a head and the next request."""
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
+        self._answering: RequestResponseCycle | None = None
+        """The request that the application works on; ``cycle`` is the last one that arrived."""
+        self._half_closed = False
+        self._probe: Probe | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timer of the first head."""
@@ -49,9 +56,27 @@ class ProblemProtocol(HttpToolsProtocol):
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timers."""
+        """Stop the timers, and note that nobody waits for an answer any more."""
         _cancel(self._head_timer, self._stall_timer)
+        if self._probe is not None:
+            self._probe.stop()
+        # Not the newest one of a pipeline, which is all that uvicorn looks at.
+        answering = self._answering
+        if answering is not None and not answering.response_complete:
+            answering.disconnected = True
+            answering.message_event.set()
+            if (exchange := find_exchange(_scope(answering))) is not None:
+                exchange.client_left = True
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection for a client that has sent all it wants to, and waits for its answers."""
+        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            return False
+        self._half_closed = True
+        self.cycle.keep_alive = False
+        self._probe_if_half_closed()
+        return True
 
     def data_received(self, data: bytes) -> None:
         """Parse as uvicorn does, and refuse a head that is too large."""
@@ -59,13 +84,9 @@ class ProblemProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
         self._unset_keepalive_if_required()
         try:
-            self.parser.feed_data(data)
+            self._parse(data)
         except httptools.HttpParserError:
             self._refuse(Kinds.not_http, "this is not an HTTP/1.1 request: send one")
-        except httptools.HttpParserUpgrade:
-            # Answered like any request. uvicorn's own method logs a line for each upgrade and each parse error,
-            # however many there are.
-            return
         # A chunk can end one head and begin the next: only an unfinished head counts.
         if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES:
             detail = f"they are over {MAX_HEAD_BYTES} bytes: send fewer or shorter ones"
@@ -80,9 +101,48 @@ class ProblemProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Stop the timer: the body has a time limit of its own."""
+        if self.parser.should_upgrade():
+            return
         self._head_bytes = None
         _cancel(self._head_timer)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Nothing is complete yet if the parser stops at an upgrade: see ``_parse``."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        self._probe_if_half_closed()
+        super()._start_asgi_task(cycle, app)
+
+    def _probe_if_half_closed(self) -> None:
+        answering = self._answering
+        if self._half_closed and answering is not None and not answering.response_started:
+            self._probe = Probe(self.transport, self.loop)
+            answering.transport = self._probe  # type: ignore[assignment]
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser, which takes a request that offers an upgrade for the end of HTTP on this connection."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if self.parser.get_method() == b"CONNECT":
+                    raise httptools.HttpParserError("a request to a proxy") from None
+                data = self._head_without_offer() + data[upgrade.args[0] :]
+            else:
+                return
+
+    def _head_without_offer(self) -> bytes:
+        """The head that was just parsed, without the offer and for a new parser."""
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        first = b"%s %s HTTP/%s" % (method, self.url, version.encode())
+        headers = (name + b": " + value for name, value in self.headers if name != b"upgrade")
+        return b"\r\n".join((first, *headers, b"", b""))
 
     def pause_writing(self) -> None:
         """Watch a client that is slow to take its answer."""
@@ -133,7 +193,7 @@ class ProblemProtocol(HttpToolsProtocol):
         else:
             # If the answer to the current request has not begun, this is sent instead, and the application counts
             # the request when it ends.
-            scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
+            scope = _scope(self.cycle)
             exchange = find_exchange(scope)
             if exchange is not None:
                 refused.request_id = exchange.request_id
@@ -176,3 +236,8 @@ def _cancel(*timers: asyncio.TimerHandle | None) -> None:
     for timer in timers:
         if timer is not None:
             timer.cancel()
+
+
+def _scope(cycle: RequestResponseCycle) -> dict[str, Any]:
+    scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
+    return scope

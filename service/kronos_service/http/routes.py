@@ -16,6 +16,7 @@ import anyio.to_thread
 import orjson
 import torch
 from fastapi import APIRouter, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from kronos_mixin import __version__
@@ -175,7 +176,7 @@ class _Predictor:
                     _write, prepared, forecasts, write, versions, limiter=self._threads
                 )
             if left.done():
-                raise _client_gone()
+                raise ClientDisconnect
         finally:
             left.cancel()
         route = exchange.api_route
@@ -233,8 +234,8 @@ class _Predictor:
             exchange.cancelled = "shutdown" if interrupted.done() else "timeout"
         # The response does not wait for the model, which stops before its next step.
         job.cancel(exchange.cancelled)
-        if exchange.cancelled == "client_disconnect":
-            raise _client_gone()
+        if left.done():
+            raise ClientDisconnect
         if exchange.cancelled == "shutdown":
             raise Stopped("shutdown")
         exchange.timed_out = job.stage
@@ -266,10 +267,6 @@ def _describe(exchange: Exchange, prepared: Sequence[Prepared]) -> None:
 async def _client_left(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _client_gone() -> Problem:
-    return Problem(Kinds.client_left, Kinds.client_left.example)
 
 
 def _versions(model: ModelInfo | None, request_id: str) -> dict[str, str]:

@@ -31,8 +31,10 @@ class Exchange:
     ``route`` is a value of the contract's label set ``route``, or None if the request is not counted (probes,
     scrapes, documentation). ``caller`` is who the rate limit and the fair queue go by: a client or an address.
     ``request_bytes`` is None until the whole body has arrived. ``problem`` is the error that was answered, ``error``
-    the exception behind a 500. ``cancelled`` is why an admitted request was stopped, ``timed_out`` the stage in which
-    it ran into the time limit. ``milliseconds`` is the time by stage, ``fields`` what else goes into the log line.
+    the exception behind a 500. ``client_left`` is true if the connection was lost before the end of the answer, which
+    then counts as not sent: ``code`` is None. ``cancelled`` is why an admitted request was stopped, ``timed_out`` the
+    stage in which it ran into the time limit. ``milliseconds`` is the time by stage, ``fields`` what else goes into
+    the log line.
     """
 
     request_id: str
@@ -51,6 +53,7 @@ class Exchange:
     code: int | None = None
     problem: Problem | None = None
     error: BaseException | None = None
+    client_left: bool = False
     cancelled: CancellationCause | None = None
     timed_out: Literal["queue", "inference"] | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)

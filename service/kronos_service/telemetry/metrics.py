@@ -113,7 +113,8 @@ class Metrics:
             duration.observe(exchange.elapsed_seconds, exchange.exemplar)
         if exchange.request_bytes is not None:
             self.histogram("kronos_request_size_bytes", route).observe(exchange.request_bytes)
-        self.histogram("kronos_response_size_bytes", route).observe(exchange.response_bytes)
+        if exchange.code is not None:
+            self.histogram("kronos_response_size_bytes", route).observe(exchange.response_bytes)
 
     def processing(self, stage: str) -> AbstractContextManager[object]:
         """Time a block: one request before (``preprocess``) or after (``postprocess``) the model."""

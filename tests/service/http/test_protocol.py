@@ -1,4 +1,4 @@
-"""What the server does by itself with a client who does not take its answer."""
+"""What the server does with a client who does not take its answer."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from prometheus_client import CollectorRegistry
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from kronos_service.app import create_app
 from kronos_service.http.protocol import STALLED_BYTES, problem_protocol
-from tests.service.server import wait_until
+from tests.service.server import SINGLE, wait_until
 
 ANSWER_BYTES = 32 << 20  # more than the kernel buffers for both ends
 STALLED_SECONDS = 60.0
@@ -72,8 +75,15 @@ class Download:
 
 @pytest.fixture
 def download() -> Iterator[Download]:
+    with serving(_large) as running:
+        wait_until(lambda: running.waiting() > 0)
+        yield running
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[Download]:
     protocol = problem_protocol(10 * STALLED_SECONDS, lambda _exchange: None, STALLED_SECONDS)
-    config = uvicorn.Config(_large, http=protocol, lifespan="off", log_config=None, timeout_keep_alive=10**9)
+    config = uvicorn.Config(app, http=protocol, lifespan="off", log_config=None, timeout_keep_alive=10**9)
     server, loop = uvicorn.Server(config), Loop()
 
     def serve(listener: socket.socket) -> None:
@@ -85,10 +95,8 @@ def download() -> Iterator[Download]:
         thread.start()
         try:
             with socket.create_connection(listener.getsockname(), timeout=60) as client:
-                client.sendall(b"GET / HTTP/1.1\r\nHost: kronos\r\n\r\n")
-                running = Download(loop, server, client)
-                wait_until(lambda: running.waiting() > 0)
-                yield running
+                client.sendall(f"GET {SINGLE} HTTP/1.1\r\nHost: kronos\r\n\r\n".encode())
+                yield Download(loop, server, client)
         finally:
             server.should_exit = True
             while thread.is_alive():  # uvicorn sleeps now and then while it stops
@@ -115,3 +123,24 @@ def test_a_slow_client_gets_its_whole_answer(download: Download):
             taken += download.read(4096)
         download.loop.advance(STALLED_SECONDS)
     assert taken + download.read(ANSWER_BYTES - taken) == ANSWER_BYTES
+
+
+@pytest.mark.parametrize("takes_all", [True, False])
+def test_an_answer_counts_as_sent_once_it_was_taken(takes_all: bool):
+    registry = CollectorRegistry()
+    app = create_app(registry=registry)
+    app.router.routes.insert(0, Mount("", _large))
+
+    def counted(status: str) -> float | None:
+        return registry.get_sample_value("kronos_requests_total", {"route": SINGLE, "status": status})
+
+    with serving(app) as download:
+        wait_until(lambda: download.waiting() > 0)
+        assert counted("success") == 0, "it is still being sent"
+        assert registry.get_sample_value("kronos_concurrent_requests", {"route": SINGLE}) == 1
+        if takes_all:
+            download.read(ANSWER_BYTES)
+        download.client.close()
+        wait_until(lambda: counted("success") == takes_all and counted("cancelled") == (not takes_all))
+    sent = registry.get_sample_value("kronos_response_size_bytes_sum", {"route": SINGLE})
+    assert sent == (ANSWER_BYTES if takes_all else 0)
