@@ -111,6 +111,14 @@ def pretty(expression: str) -> str:
         return expression.strip()
 
 
+def equivalent(one: str, other: str) -> bool:
+    """Whether two expressions are the same but for their layout; those that do not parse are taken to be."""
+    try:
+        return promql.parse(one).prettify() == promql.parse(other).prettify()
+    except ValueError:
+        return True
+
+
 # Rules are parsed twice: for the labels of what they record, and for their problems.
 _parse = functools.lru_cache(maxsize=4096)(promql.parse)
 

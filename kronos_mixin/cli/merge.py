@@ -15,9 +15,9 @@ from kronos_mixin.cli.console import USAGE, Console, fail
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import MixinOption, Source, path_of
 from kronos_mixin.commands import command, each
-from kronos_mixin.compile import rule_file_names
+from kronos_mixin.files import UndoError
 from kronos_mixin.jsonnet import CompileError, entry, is_ours, name_of
-from kronos_mixin.merge import request
+from kronos_mixin.merge import loaded, request
 from kronos_mixin.merge.apply import apply
 from kronos_mixin.merge.plan import Plan, describe, plan_merge, plan_unmerge, read, without_dots
 from kronos_mixin.merge.prometheusyml import MergeError
@@ -39,19 +39,20 @@ class Change:
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would change.")] = False
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")] = False
     reload: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--reload",
-            help="Reload the Prometheus at this address, even if nothing changes. If it refuses a change, undo it.",
+            help="Reload the Prometheus at this address, even if nothing changes, and check that it runs what was "
+            "written. If it refuses a change, undo it. May be repeated.",
             metavar="URL",
         ),
     ] = None
 
     @property
-    def prometheus(self) -> Reload | None:
-        """The Prometheus of --reload, if given. Exits on a bad address."""
+    def servers(self) -> list[Reload]:
+        """Each Prometheus of --reload, once. Exits on a bad address."""
         try:
-            return Reload(self.reload) if self.reload else None
+            return list({str(server): server for server in map(Reload, self.reload or ())}.values())
         except ValueError as error:
             fail(f"--reload {error}", USAGE)
 
@@ -124,13 +125,14 @@ def merge(
     Undo it:
       kronos-mixin unmerge prometheus.yml
 
-    Exit code 0: merged, or nothing to do; 1: refused, nothing was changed; 2: bad command line.
+    Exit code 0: merged, or nothing to do; 1: refused, nothing was changed, or a Prometheus of --reload does not run
+    what was written, as the message says; 2: bad command line.
     """
-    prometheus = change.prometheus
+    servers = change.servers
     try:
         text, known_as = read(prometheus_yml), source.name or name_of(entry(source.path))
         base = without_dots(prometheus_yml.parent)
-        before = request.earlier(text, known_as, base)
+        before = request.earlier(prometheus_yml, text, known_as)
         asked = request.Request(source.config or (), job, target or (), rules_only)
         wanted = request.combined(asked, before, forget_config=no_config)
         if wanted.rules_only and not rules_only:
@@ -152,7 +154,7 @@ def merge(
         fail(str(error))
     except MergeError as error:
         fail(f"{prometheus_yml}: {error}")
-    _carry_out(plan, change, prometheus, console, ["merge", prometheus_yml, *_which(source.mixin, source.name)])
+    _carry_out(plan, change, servers, console, ["merge", prometheus_yml, *_which(source.mixin, source.name)])
 
 
 @grouped
@@ -182,14 +184,15 @@ def unmerge(
       kronos-mixin unmerge prometheus.yml --reload http://localhost:9090
       kronos-mixin unmerge prometheus.yml --name node
 
-    Exit code 0: removed, or nothing to do; 1: refused, nothing was changed; 2: bad command line.
+    Exit code 0: removed, or nothing to do; 1: refused, nothing was changed, or a Prometheus of --reload does not run
+    what was written, as the message says; 2: bad command line.
     """
-    prometheus = change.prometheus
+    servers = change.servers
     try:
         plan = plan_unmerge(prometheus_yml, name or name_of(path_of(mixin)), rules_dir)
     except MergeError as error:
         fail(f"{prometheus_yml}: {error}")
-    _carry_out(plan, change, prometheus, console, ["unmerge", prometheus_yml, *_which(mixin, name)])
+    _carry_out(plan, change, servers, console, ["unmerge", prometheus_yml, *_which(mixin, name)])
 
 
 def _which(mixin: Path | None, name: str | None) -> list[str]:
@@ -197,16 +200,17 @@ def _which(mixin: Path | None, name: str | None) -> list[str]:
     return [*each("--mixin", [mixin] if mixin else []), *each("--name", [name] if name else [])]
 
 
-def _carry_out(plan: Plan, change: Change, prometheus: Reload | None, console: Console, again: list[object]) -> None:
+def _carry_out(plan: Plan, change: Change, servers: list[Reload], console: Console, again: list[object]) -> None:
     """Show the planned change, ask, make it. `again` are the arguments of the running command, for hints."""
     for note in plan.notes:
         console.note(note)
     if not plan.changed:
         console.done(f"{plan.config}: nothing to do")
-        if prometheus and not change.dry_run:
+        if not change.dry_run:
             with _refusing(plan):
-                prometheus()
-            _look(plan, prometheus, console)
+                for server in servers:
+                    server()
+            _prove(plan, servers, console)
         return
     if not console.quiet or change.dry_run:
         console.diff(describe(plan, whole=console.verbose))
@@ -219,30 +223,28 @@ def _carry_out(plan: Plan, change: Change, prometheus: Reload | None, console: C
             return
         if not change.yes:
             _confirm()
-        backup = apply(plan, prometheus)
+        backup = apply(plan, servers)
     console.done(f"{plan.config}: done" + (f"; backup: {backup}" if backup else ""))
-    if prometheus:
-        _look(plan, prometheus, console)
+    if servers:
+        _prove(plan, servers, console)
     else:
         reload = command(*again, "--reload", "http://localhost:9090")
         console.done(f"Prometheus has not read it yet: run `{reload}`, send it SIGHUP, or restart it.")
 
 
-def _look(plan: Plan, prometheus: Reload, console: Console) -> None:
-    """Report what a Prometheus reads after its reload."""
-    read = prometheus.rule_files()
-    wanted, ours = {path.name for path in plan.rule_files}, set(rule_file_names(plan.name))
-    if read is None:
-        console.note(f"The Prometheus at {prometheus} has reloaded, but doesn't say what it reads.")
-    elif wanted - read:
-        console.note(f"The Prometheus at {prometheus} has reloaded, but reads another file than {plan.config}.")
-    elif left := sorted((ours & read) - wanted):
-        console.note(
-            f"The Prometheus at {prometheus} has reloaded, but still reads {', '.join(left)} from elsewhere."
-        )
-    else:
-        held = f"it reads {', '.join(sorted(wanted))}" if wanted else f"it reads nothing of {plan.name} any more"
-        console.done(f"The Prometheus at {prometheus} has reloaded: {held}.")
+def _prove(plan: Plan, servers: list[Reload], console: Console) -> None:
+    """Ask each Prometheus what it runs since its reload. Exits if that is not what was written."""
+    failed = []
+    for server in servers:
+        with console.progress(f"asking {server}"):
+            wrong = loaded.missing(plan, server)
+        if wrong:
+            failed.append(f"The Prometheus at {server} has reloaded, but " + ";\n  ".join(wrong) + ".")
+            continue
+        held = f"it runs {', '.join(plan.held)}" if plan.entries else f"it runs nothing of {plan.name} any more"
+        console.done(f"The Prometheus at {server} has reloaded: {held}.")
+    if failed:
+        fail("\n".join([*failed, "The files stay as they are."]))
 
 
 @contextlib.contextmanager
@@ -254,6 +256,8 @@ def _refusing(plan: Plan) -> Iterator[None]:
         fail(f"{plan.config}: {error}\nNothing was changed.")
     except ReloadError as error:
         fail(str(error))
+    except UndoError as error:
+        fail(f"{error.__cause__ or plan.config}\nThis could not be put back:\n{error}")
     except OSError as error:
         fail(f"{error.filename or plan.config}: {error.strerror or error}\nNothing was changed.")
 

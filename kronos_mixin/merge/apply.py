@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from kronos_mixin.files import Transaction, sweep
@@ -16,18 +17,18 @@ KEPT = 5
 """How many backups of a configuration are kept."""
 
 
-def apply(plan: Plan, reload: Reload | None = None) -> Path | None:
+def apply(plan: Plan, servers: Sequence[Reload] = ()) -> Path | None:
     """Make the change: all files, or none; returns the backup of the configuration, if that changed.
 
-    The newest KEPT backups stay, older ones are removed. With ``reload``, Prometheus is told to read it; if it
-    refuses, everything is put back, and read again. Raises OSError, MergeError if the configuration has been changed
-    since the plan was made, and ReloadError.
+    The newest KEPT backups stay, older ones are removed. Each of ``servers`` is told to read it; if one refuses,
+    everything is put back, and read again. Raises OSError, MergeError if the configuration has been changed since
+    the plan was made, ReloadError, and UndoError if not everything could be put back.
     """
     backup = None
-    sweep(plan.config.resolve(), backups=True)
-    with Transaction() as transaction:
+    sweep(plan.config.resolve().parent)
+    with Transaction(plan.patterns.see) as transaction:
         for path, text in plan.rule_files.items():
-            transaction.write(path, text.encode())
+            transaction.write(path, text.encode(), like=plan.config)
         if plan.new != plan.old:
             backup = _backup_name(plan.config)
             transaction.write(backup, plan.old.encode(), like=plan.config)
@@ -37,8 +38,7 @@ def apply(plan: Plan, reload: Reload | None = None) -> Path | None:
         if read(plan.config) != plan.old:
             raise MergeError("was changed by somebody else just now: run this again")
         transaction.commit()
-        if reload is not None:
-            _reload(transaction, reload)
+        _reload(transaction, servers)
     if backup is not None:
         _prune(backup)
     for folder in {path.parent for path in plan.obsolete if path.parent.name == FOLDER}:
@@ -47,22 +47,34 @@ def apply(plan: Plan, reload: Reload | None = None) -> Path | None:
     return backup
 
 
-def _reload(transaction: Transaction, reload: Reload) -> None:
+def _reload(transaction: Transaction, servers: Sequence[Reload]) -> None:
     try:
-        reload()
+        refused = [error for server in servers if (error := _refusal(server))]
+        if refused:
+            raise ReloadError("\n".join(refused))
     except BaseException as error:
         transaction.undo()
-        try:
-            reload()
-        except ReloadError as again:
-            after = "everything was put back as it was, but it does not read that either"
-            if str(again) != str(error):
-                after += f": {again}"
-        else:
-            after = "everything was put back as it was, and it has read that again"
+        after = [_after(server, str(error)) for server in servers]
         if isinstance(error, ReloadError):
-            raise ReloadError(f"{error}; {after}") from None
+            raise ReloadError("; ".join([f"{error}\nEverything was put back as it was", *after])) from None
         raise
+
+
+def _refusal(server: Reload) -> str:
+    """Have a server read its configuration; returns why it does not, empty if it does."""
+    try:
+        server()
+    except ReloadError as error:
+        return str(error)
+    return ""
+
+
+def _after(server: Reload, before: str) -> str:
+    """Have a server read what was put back; returns what it said, unless it had said so before."""
+    refusal = _refusal(server)
+    if not refusal:
+        return f"{server} has read that again"
+    return f"{server} does not read that either" + ("" if refusal in before else f": {refusal}")
 
 
 def _prune(newest: Path) -> None:

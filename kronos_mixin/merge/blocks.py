@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from kronos_mixin.compile import rule_file_names
+from kronos_mixin.merge.placed import said
 from kronos_mixin.merge.prometheusyml import LISTS, MergeError, layout, line_number, to_data, tree
 from kronos_mixin.yamltext import item_lines
 
@@ -103,14 +104,9 @@ def lines_of(name: str, key: str, items: list[Any], dash: int, offset: int, opti
     """
     jobs = [item["job_name"] for item in items if isinstance(item, Mapping)]
     named = f": {json.dumps(jobs)}" if jobs else ""
-    said = "".join(f" {shlex.quote(option)}" for option in options)
-    if "`" in said or not said.isprintable():
-        raise MergeError(
-            f"can't remember `{said.strip()}` in a comment: choose names without backticks and line breaks"
-        )
     margin = " " * dash
     return [
-        margin + _BEGIN.format(name=name, key=key, jobs=named, options=said),
+        margin + _BEGIN.format(name=name, key=key, jobs=named, options=said(options)),
         *(line for item in items for line in item_lines(item, dash, offset)),
         margin + _END.format(name=name, key=key),
     ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from kronos_mixin.merge.patterns import Patterns
 from kronos_mixin.merge.prometheusyml import LOADER, MergeError
 from kronos_mixin.promql import pretty
 
@@ -40,7 +39,7 @@ def _job_name(entry: Any) -> str | None:
 
 def _other_jobs(config: Path, theirs: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
     """Scrape jobs in files that the configuration names."""
-    for path in _files(config, theirs.get("scrape_config_files")):
+    for path in Patterns.of(config, theirs.get("scrape_config_files")).files():
         data = _load(path)
         yield path, data.get("scrape_configs") if isinstance(data, dict) else None
 
@@ -49,7 +48,7 @@ def groups_elsewhere(config: Path, theirs: Mapping[str, Any], texts: Mapping[Pat
     """Warnings about rule groups of ours that other files hold, too. Raises MergeError if their rules differ."""
     ours = {group["name"]: group for text in texts.values() for group in yaml.load(text, LOADER)["groups"]}  # noqa: S506
     notes = []
-    for path in _files(config, theirs.get("rule_files")):
+    for path in Patterns.of(config, theirs.get("rule_files")).files():
         if path in texts:
             continue
         data = _load(path)
@@ -80,14 +79,6 @@ def _normal(group: Mapping[str, Any]) -> Any:
         if isinstance(rule, dict)
     ]
     return {**group, "rules": rules}
-
-
-def _files(config: Path, patterns: Any) -> Iterator[Path]:
-    """Files that the configuration names by patterns, which are relative to it."""
-    for pattern in patterns if isinstance(patterns, list) else ():
-        if isinstance(pattern, str):
-            for path in sorted(glob.glob(os.path.join(config.absolute().parent, pattern), include_hidden=True)):  # noqa: PTH118, PTH207
-                yield Path(os.path.normpath(path))
 
 
 def _load(path: Path) -> Any:

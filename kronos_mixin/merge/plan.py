@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-from kronos_mixin.compile import has_header, rule_file_names, rule_files
+import yaml
+
+from kronos_mixin.compile import rule_file_names, rule_files
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.merge import splice
 from kronos_mixin.merge.blocks import entries_of
 from kronos_mixin.merge.conflicts import groups_elsewhere, refuse_taken_jobs
-from kronos_mixin.merge.prometheusyml import MergeError, to_data, tree
+from kronos_mixin.merge.patterns import Patterns
+from kronos_mixin.merge.placed import is_ours, marked, placed
+from kronos_mixin.merge.prometheusyml import LOADER, MergeError, to_data, tree
 
 FOLDER = "kronos-mixin"
 """Where rule files go, beside the configuration, if the user names no other place."""
@@ -35,6 +39,34 @@ class Plan:
     obsolete: list[Path] = field(default_factory=list)
     """Rule files of ours that are not read any more."""
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def before(self) -> dict[str, Any]:
+        """The configuration as it is, every scalar as text."""
+        return _data(self.old)
+
+    @property
+    def after(self) -> dict[str, Any]:
+        """The configuration as it will be, every scalar as text."""
+        return _data(self.new)
+
+    @property
+    def without(self) -> dict[str, Any]:
+        """The configuration without what is ours, every scalar as text."""
+        return _without(self.before, entries_of(self.old, self.name), self.name)
+
+    @property
+    def held(self) -> list[str]:
+        """What it puts in, in words."""
+        jobs = [f"the scrape job {job['job_name']}" for job in self.entries.get("scrape_configs", ())]
+        groups = sum(len(yaml.load(text, LOADER)["groups"]) for text in self.rule_files.values())  # noqa: S506
+        return [*([f"{groups} rule groups"] if self.rule_files else []), *jobs]
+
+    @property
+    def patterns(self) -> Patterns:
+        """All patterns by which Prometheus finds files, before the change and after it."""
+        keys = ("rule_files", "scrape_config_files")
+        return Patterns.of(self.config, *(side.get(key) for side in (self.before, self.after) for key in keys))
 
     @property
     def changed(self) -> bool:
@@ -70,38 +102,43 @@ def plan_merge(
     Raises MergeError for a file that can't be added to, a job name that is taken, and a rule group that exists
     elsewhere with other rules.
     """
-    old = read(config)
-    data = {key: to_data(value) for key, value in tree(old).items()}
+    old, base = read(config), without_dots(config.parent)
     held = entries_of(old, mixin.name)
-    folder = without_dots(rules_dir) if rules_dir else _folder_of(config, held)
-    texts = {folder / name: text for name, text in rule_files(mixin).items()}
-    theirs = _without(data, held, mixin.name)
+    theirs = _without(_data(old), held, mixin.name)
+    patterns = Patterns.of(config, theirs.get("rule_files"))
+    before = _before(config, held, mixin.name, patterns)
+    folder = without_dots(rules_dir) if rules_dir else before[0].parent if before else base / FOLDER
+    paths = [folder / name for name in rule_files(mixin)]
+    entries: splice.Entries = {
+        # A pattern of theirs may find a file already. By a second name, Prometheus would run its rules twice.
+        "rule_files": [_entry(base, path) for path in paths if not patterns.covering(path)],
+        "scrape_configs": list(jobs),
+    }
+    remembered = () if any(entries.values()) else options
+    texts = {folder / name: marked(text, remembered) for name, text in rule_files(mixin).items()}
     refuse_taken_jobs(config, theirs, jobs)
     for path, text in texts.items():
-        if path.is_file() and _differs(path, text) and not _ours(path):
+        if path.is_file() and _differs(path, text) and not is_ours(path):
             raise MergeError(
                 f"{path} is there and was not written by this program: move it, or name another --rules-dir"
             )
     notes = groups_elsewhere(config, theirs, texts)
-    entries: splice.Entries = {
-        "rule_files": [_entry(config, path, theirs.get("rule_files")) for path in texts],
-        "scrape_configs": list(jobs),
-    }
     try:
         new = splice.merge(old, mixin.name, entries, options)
     except MergeError as error:
         raise MergeError(f"{error}.\nAdd these lines to it by hand:\n\n{splice.by_hand(entries)}") from None
-    return Plan(config, mixin.name, old, new, entries, texts, _obsolete(config, held, mixin.name, set(texts)), notes)
+    obsolete = [path for path in before if path not in texts and is_ours(path)]
+    return Plan(config, mixin.name, old, new, entries, texts, obsolete, notes)
 
 
 def plan_unmerge(config: Path, name: str, rules_dir: Path | None = None) -> Plan:
     """Plan to remove the mixin ``name`` and its rule files from ``config``. Raises MergeError."""
     old = read(config)
-    held = entries_of(old, name)
-    obsolete = _obsolete(config, held, name, set())
+    patterns = Patterns.of(config, _data(old).get("rule_files"))
+    obsolete = _before(config, entries_of(old, name), name, patterns)
     if rules_dir:
-        named = [without_dots(rules_dir) / file for file in rule_file_names(name)]
-        obsolete += [path for path in named if path not in obsolete and _ours(path)]
+        obsolete += [without_dots(rules_dir) / file for file in rule_file_names(name)]
+    obsolete = [path for path in dict.fromkeys(obsolete) if is_ours(path)]
     return Plan(config, name, old, splice.unmerge(old, name), {}, obsolete=obsolete)
 
 
@@ -125,6 +162,10 @@ def without_dots(path: Path) -> Path:
     return plain if plain.resolve() == path.resolve() else path.resolve()
 
 
+def _data(text: str) -> dict[str, Any]:
+    return {key: to_data(value) for key, value in tree(text).items()}
+
+
 def _without(data: Mapping[str, Any], held: Mapping[str, list[Any]], name: str) -> dict[str, Any]:
     """The configuration without what our own block holds."""
     theirs = dict(data)
@@ -135,38 +176,19 @@ def _without(data: Mapping[str, Any], held: Mapping[str, list[Any]], name: str) 
     return theirs
 
 
-def _folder_of(config: Path, held: Mapping[str, list[Any]]) -> Path:
-    """The folder of the existing rule files, or the default."""
-    base = without_dots(config.parent)
-    here = held.get("rule_files", [])
-    return without_dots(base / here[0]).parent if here and isinstance(here[0], str) else base / FOLDER
-
-
-def _entry(config: Path, path: Path, patterns: Any) -> str:
+def _entry(base: Path, path: Path) -> str:
     """How rule_files names a file: relative to the configuration where possible, so that both can move together."""
     if any(char in str(path) for char in "*?[\\"):
         raise MergeError(f"{path}: Prometheus would take this name for a pattern; name another --rules-dir")
-    # Prometheus knows a file that two entries name by its name only, and would run its rules twice.
-    absolute = (pattern for pattern in patterns or () if isinstance(pattern, str) and pattern.startswith("/"))
+    return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
+
+
+def _before(config: Path, held: Mapping[str, list[Any]], name: str, patterns: Patterns) -> list[Path]:
+    """Where an earlier merge has put the rule files of the mixin ``name``."""
     base = without_dots(config.parent)
-    if not path.is_relative_to(base) or any(path.match(pattern) for pattern in absolute):
-        return str(path)
-    return path.relative_to(base).as_posix()
-
-
-def _obsolete(config: Path, held: Mapping[str, list[Any]], name: str, wanted: set[Path]) -> list[Path]:
-    """Rule files in our block that are no longer wanted, and that still have our header."""
-    base = without_dots(config.parent)
-    paths = [without_dots(base / entry) for entry in held.get("rule_files", []) if isinstance(entry, str)]
-    names = rule_file_names(name)
-    return [path for path in paths if path not in wanted and path.name in names and _ours(path)]
-
-
-def _ours(path: Path) -> bool:
-    try:
-        return has_header(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return False
+    entries = [base / entry for entry in held.get("rule_files", []) if isinstance(entry, str)]
+    found = [path for path in entries if path.name in rule_file_names(name)]
+    return list(dict.fromkeys(map(without_dots, [*found, *placed(patterns, name)])))
 
 
 def _differs(path: Path, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Reloads a running Prometheus."""
+"""Reloads a running Prometheus, and asks what it runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from pathlib import PurePosixPath
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
 
 import yaml
 
@@ -27,10 +29,14 @@ class Reload:
     def __init__(self, url: str) -> None:
         """Raises ValueError for a bad address."""
         parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            port = parts.port
+        except ValueError:
+            port = 0
+        if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
             raise ValueError(f"{url}: is no address such as http://localhost:9090")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        netloc = f"{host}:{parts.port}" if parts.port else host
+        netloc = f"{host}:{port}" if port else host
         path = parts.path.rstrip("/").removesuffix(_PATH)
         self._base = urllib.parse.urlunsplit((parts.scheme, netloc, path, "", ""))
         self._headers = {}
@@ -53,17 +59,49 @@ class Reload:
             reason = getattr(error, "reason", error)
             raise ReloadError(f"Prometheus at {self._base} does not answer: {reason}") from None
 
-    def rule_files(self) -> set[str] | None:
-        """The names of the rule files in the configuration that it has read; None if it does not say."""
+    def configuration(self) -> dict[str, Any] | None:
+        """The configuration that it runs, with its defaults, every scalar typed; None if it does not say."""
+        data = self._data("status/config")
         try:
-            data = json.loads(self._ask("/api/v1/status/config", "GET"))
-            entries = (yaml.load(data["data"]["yaml"], LOADER) or {}).get("rule_files") or []  # noqa: S506
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+            found = yaml.load(data["yaml"], LOADER)  # noqa: S506 - It is a SafeLoader.
+        except (KeyError, TypeError, AttributeError, yaml.YAMLError):
             return None
-        return {PurePosixPath(str(entry)).name for entry in entries}
+        return (found or {}) if isinstance(found, dict | None) else None
+
+    def groups(self) -> list[dict[str, Any]] | None:
+        """The rule groups that it runs; None if it does not say."""
+        data = self._data("rules")
+        groups = data.get("groups") if isinstance(data, dict) else None
+        return groups if isinstance(groups, list) else None
+
+    def file(self) -> str | None:
+        """Where it reads its configuration, by its own name for it; None if it does not say."""
+        data = self._data("status/flags")
+        return data.get("config.file") if isinstance(data, dict) else None
+
+    def age(self) -> float | None:
+        """How many seconds ago it last read its configuration, by its own clock; None if it does not say."""
+        try:
+            with self._open("/api/v1/status/runtimeinfo", "GET") as answer:
+                now = parsedate_to_datetime(answer.headers["Date"])
+                then = json.load(answer)["data"]["lastConfigTime"]
+            read = datetime.fromisoformat(f"{then[:19]}+00:00")
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return (now - read).total_seconds()
+
+    def _data(self, path: str) -> Any:
+        """The data of an answer of the API; None if there is none."""
+        try:
+            return json.loads(self._ask(f"/api/v1/{path}", "GET"))["data"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def _ask(self, path: str, method: str) -> bytes:
-        request = urllib.request.Request(self._base + path, method=method, headers=self._headers)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - The scheme was checked.
+        with self._open(path, method) as answer:
             content: bytes = answer.read()
         return content
+
+    def _open(self, path: str, method: str) -> Any:
+        request = urllib.request.Request(self._base + path, method=method, headers=self._headers)  # noqa: S310
+        return urllib.request.urlopen(request, timeout=_SECONDS)  # noqa: S310 - The scheme was checked.

@@ -12,7 +12,10 @@ from kronos_mixin.commands import each
 from kronos_mixin.config import Config, Data
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.merge.blocks import entries_of, options_of
-from kronos_mixin.merge.prometheusyml import MergeError
+from kronos_mixin.merge.patterns import Patterns
+from kronos_mixin.merge.placed import options_in, placed
+from kronos_mixin.merge.plan import without_dots
+from kronos_mixin.merge.prometheusyml import MergeError, to_data, tree
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,12 @@ class Request:
         ]
 
 
-def earlier(text: str, name: str, base: Path) -> Request:
-    """The options of the last merge of the mixin `name` into the configuration `text`."""
+def earlier(config: Path, text: str, name: str) -> Request:
+    """The options of the last merge of the mixin `name` into the configuration `text`, which is in `config`."""
     values: dict[str, list[str]] = {"--config": [], "--job": [], "--target": []}
-    options = iter(options_of(text, name))
+    base = without_dots(config.parent)
+    found = placed(Patterns.of(config, to_data(tree(text).get("rule_files", ("list", "", [])))), name)
+    options = iter(options_of(text, name) or (options_in(found[0]) if found else []))
     rules_only = False
     for option in options:
         if option in values:

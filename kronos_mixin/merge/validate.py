@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from kronos_mixin import promtool
+from kronos_mixin.files import scratch
 from kronos_mixin.merge import splice
 from kronos_mixin.merge.plan import Plan
 from kronos_mixin.merge.prometheusyml import MergeError
@@ -32,11 +31,11 @@ def validate(plan: Plan) -> list[str]:
             # The rule files are not where they will be, and promtool looks into them.
             entries = {**plan.entries, "rule_files": [str(temporary) for temporary in staged.values()]}
             new = splice.merge(plan.old, plan.name, entries)
-        with _beside(plan.config, new) as path:
+        with scratch(plan.config.absolute().parent, new) as path:
             said = promtool.complaint("check", "config", str(path))
             if not said:
                 return []
-            with _beside(plan.config, plan.old) as before:
+            with scratch(plan.config.absolute().parent, plan.old) as before:
                 if not promtool.complaint("check", "config", str(before)):
                     raise MergeError(f"promtool refuses it with these changes:\n{said}")
             if promtool.complaint("check", "config", "--syntax-only", str(path)):
@@ -45,19 +44,3 @@ def validate(plan: Plan) -> list[str]:
                     f"yours, take it off PATH):\n{said}"
                 )
     return ["promtool refuses this configuration for what it names, before these changes and with them:\n" + said]
-
-
-@contextmanager
-def _beside(config: Path, text: str) -> Iterator[Path]:
-    """A file with ``text`` where its relative paths mean the same as in ``config``."""
-    with tempfile.NamedTemporaryFile(
-        "w",
-        encoding="utf-8",
-        newline="",
-        dir=config.absolute().parent,
-        prefix=f".{config.name}.",
-        suffix=".kronos-mixin.tmp",
-    ) as file:
-        file.write(text)
-        file.flush()
-        yield Path(file.name)

@@ -14,7 +14,6 @@ import yaml
 
 from kronos_mixin import files
 from kronos_mixin.merge import prometheusyml
-from kronos_mixin.merge.reload import Reload
 from proof.servers import binaries, promtool
 from proof.servers.prometheus import Prometheus
 
@@ -90,7 +89,7 @@ def test_what_was_compiled_otherwise_is_brought_up_to_date(merge, call, config, 
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-@pytest.mark.parametrize("rules_dir", [(), ("--rules-dir", "../rules")])
+@pytest.mark.parametrize("rules_dir", [(), ("--rules-dir", "../alerts")])
 def test_a_path_that_goes_up(call, config, tmp_path, monkeypatch, rules_dir):
     """The same files by another name are the same files."""
     (tmp_path / "below").mkdir()
@@ -124,6 +123,7 @@ def rule_files_of(config):
 
 def test_ours_selects_by_the_job_that_was_named(call, config, tmp_path):
     call("merge", config, "--job", "forecasts", "--target", "a:1", "--target", "b:1", "--rules-dir", "rules", "--yes")
+    assert rule_files_of(config) == ["rules/*.yml"]
     job = yaml.safe_load(config.read_text())["scrape_configs"][1]
     assert (job["job_name"], job["static_configs"]) == ("forecasts", [{"targets": ["a:1", "b:1"]}])
     text = (tmp_path / "rules/kronos-rules.yml").read_text() + (tmp_path / "rules/kronos-alerts.yml").read_text()
@@ -441,29 +441,34 @@ def test_a_real_prometheus(call, config, tmp_path, tools, with_promtool):
     with Prometheus(tools, config) as prometheus:
         reload = ("--reload", prometheus.url, "--yes")
         done = call("merge", config, *BOX, *SCRAPE, *reload)
-        seen = f"The Prometheus at {prometheus.url} has reloaded: it reads lamp-alerts.yml, lamp-rules.yml."
+        seen = f"The Prometheus at {prometheus.url} has reloaded: it runs 2 rule groups, the scrape job lamp."
         assert seen in done.stdout
-        assert Reload(prometheus.url).rule_files() == {"lamp-alerts.yml", "lamp-rules.yml", "*.yml"}
         assert groups(prometheus) == ["lamp-alerts", "lamp-rules"]
-        # The same files under a pattern and by name run once.
+        # A pattern finds them already: they need no entry, and run once.
         call("merge", config, *BOX, "--rules-dir", "rules", *reload)
         assert groups(prometheus) == ["lamp-alerts", "lamp-rules"]
+        assert rule_files_of(config) == ["rules/*.yml"]
         promtool.check_config(tools, config)
         merged = config.read_text()
+
+        # And so do ours, which are many, and of every kind.
+        done = call("merge", config, "--target", "localhost:1", *reload)
+        assert "rule groups, the scrape job kronos-api." in done.stdout
+        call("unmerge", config, *reload)
 
         # Only the server finds what is wrong: without promtool, an address that is none.
         without = pytest.MonkeyPatch()
         without.setenv("PATH", "/usr/bin:/bin")
         done = call("merge", config, *BOX, "--job", "lamp", "--target", "a/b:1", *reload, code=1)
         assert "refuses: " in done.stderr
-        assert "everything was put back as it was, and it has read that again" in done.stderr
+        assert f"Everything was put back as it was; {prometheus.url} has read that again" in done.stderr
         assert config.read_text() == merged
         assert groups(prometheus) == ["lamp-alerts", "lamp-rules"]
 
         # And where what was there before is wrong, too.
         (tmp_path / "rules/theirs.yml").write_text("groups: [{name: theirs, rules: [{record: a, expr: '('}]}]")
         done = call("merge", config, *BOX, "--job", "other", *reload, code=1)
-        assert "everything was put back as it was, but it does not read that either" in done.stderr
+        assert f"Everything was put back as it was; {prometheus.url} does not read that either" in done.stderr
         assert config.read_text() == merged
         (tmp_path / "rules/theirs.yml").unlink()
         without.undo()
@@ -482,20 +487,23 @@ def test_a_real_prometheus(call, config, tmp_path, tools, with_promtool):
         call("unmerge", config, "--name", "lamp", "--yes")
         assert groups(prometheus) == ["lamp-alerts", "lamp-rules"]
         done = call("unmerge", config, "--name", "lamp", *reload)
-        assert "has reloaded: it reads nothing of lamp any more." in done.stdout
+        assert "has reloaded: it runs nothing of lamp any more." in done.stdout
         assert config.read_text() == CONFIG
         assert groups(prometheus) == []
 
         # What somebody else's entry brings back is told.
         call("compile", *BOX, "--output", "rules", "--name", "lamp")
         (tmp_path / "rules/prometheus/lamp-rules.yml").rename(tmp_path / "rules/lamp-rules.yml")
-        config.write_text(CONFIG.replace("rules/*.yml", "rules/lamp-rules.yml"))
-        assert "still reads lamp-rules.yml" in call("unmerge", config, "--name", "lamp", *reload).stderr
+        done = call("unmerge", config, "--name", "lamp", *reload, code=1)
+        assert f"has reloaded, but it still runs {tmp_path}/rules/lamp-rules.yml" in done.stderr
         # One that reads another file.
         other = tmp_path / "other.yml"
         other.write_text("global: {}\n")
         call("merge", other, *BOX, "--yes", "--rules-dir", "others")
-        assert f"but reads another file than {other}" in call("merge", other, *BOX, *reload).stderr
+        done = call("merge", other, *BOX, *reload, code=1)
+        assert (
+            f"it runs another configuration than {other} (it was started with --config.file={config})" in done.stderr
+        )
 
 
 def test_a_reload_without_changes_that_is_refused(merge, config):
