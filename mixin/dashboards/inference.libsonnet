@@ -57,6 +57,21 @@ function(config, rules)
       queries: [panel.query(show.share(rules.kronos_inconsistent_candles_total, rules.kronos_forecast_candles_total), '{{route}}')],
       overrides: style.byRoute,
     }),
+    odd: show.rawTimeseries({
+      title: 'Odd input and output (per minute)',
+      description: 'Candles of the history that were off by floating-point noise, series refused in batches that ' +
+                   'succeeded in part, and forecast candles that fell to 0 or below.',
+      unit: 'short',
+      narrow: true,
+      queries: [
+        panel.query('60 * ' + show.sum([], show.rawRate(counter.name)), counter.legend)
+        for counter in [
+          { name: 'kronos_mended_candles_total', legend: 'mended candles' },
+          { name: 'kronos_refused_series_total', legend: 'refused series' },
+          { name: 'kronos_nonpositive_candles_total', legend: 'candles at or below 0' },
+        ]
+      ],
+    }),
     cancelled: show.perMinute('kronos_cancellations_total', 'cause', {
       narrow: true,
       overrides: style.cancellations + style.happened,
@@ -79,7 +94,7 @@ function(config, rules)
       ['queueWait', 'queueDepth'],
       ['stages', 'processing'],
       ['batch', 'horizon'],
-      ['requestSize', 'responseSize'],
+      ['requestSize', 'responseSize', 'odd'],
       ['forecast', 'corrected', 'cancelled'],
     ]),
   })

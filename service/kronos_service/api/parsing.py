@@ -6,6 +6,7 @@ by one, so that the interpreter lock is given up between them and the event loop
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +16,13 @@ from pydantic_core import ErrorDetails, from_json
 
 from kronos_service.api.candles import InvalidSeries, Prepared, prepare
 from kronos_service.api.errors import MAX_ERRORS, InvalidPlace, Kinds, Problem, invalid
-from kronos_service.api.schemas import MAX_QUANTILES, SingleRequest, StrictModel
+from kronos_service.api.schemas import MAX_QUANTILES, MAX_SERIES_ID_LENGTH, SingleRequest, StrictModel
 
 _MAX_FIELDS = 32
 """Most members of a JSON object that are looked at one by one: more than any schema has."""
+
+_MAX_PARTIAL_ERRORS = 1000
+"""Mistakes after which a batch is refused as a whole, even if it asked for partial success."""
 
 _MAX_TOKEN = 64
 """Longest part of a pointer, in characters; the name of an unknown field can be a megabyte."""
@@ -46,34 +50,51 @@ class RequestLimits:
     work: int
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An invalid series of a batch that asked for partial success."""
+
+    series_id: str | None
+    problem: Problem
+
+
 class _Envelope(StrictModel):
     """A batch whose items are not looked at yet."""
 
     items: list[Any] = Field(min_length=1)
+    partial: bool = False
 
 
-def parse_single(body: bytes, limits: RequestLimits, expect: Expect) -> list[Prepared]:
+def parse_single(body: bytes, limits: RequestLimits, expect: Expect) -> list[Prepared | Refused]:
     """The one series of a ``SingleRequest`` body, prepared; raises the Problem that says what is wrong."""
     expect(1)
     return _prepare_all([("", _load(body))], limits)
 
 
-def parse_batch(body: bytes, limits: RequestLimits, expect: Expect) -> list[Prepared]:
-    """The series of a ``BatchRequest`` body, prepared; raises the Problem that says what is wrong."""
+def parse_batch(body: bytes, limits: RequestLimits, expect: Expect) -> list[Prepared | Refused]:
+    """The series of a ``BatchRequest`` body, prepared; raises the Problem that says what is wrong.
+
+    With ``partial``, invalid series are Refused, unless all are.
+    """
     raw = _load(body)
     if (fault := _too_many_fields(raw, "")) is not None:
         raise invalid([fault])
     if isinstance(raw, dict) and (fault := _too_long(raw.get("items"), "/items", limits.batch_items)):
         raise invalid([fault])
     try:
-        items = _Envelope.model_validate(raw).items
+        batch = _Envelope.model_validate(raw)
     except ValidationError as error:
         raise invalid(list(_places(error, ""))) from None
-    expect(len(items))
-    return _prepare_all([(f"/items/{index}", item) for index, item in enumerate(items)], limits)
+    expect(len(batch.items))
+    items = [(f"/items/{index}", item) for index, item in enumerate(batch.items)]
+    return _prepare_all(items, limits, partial=batch.partial)
 
 
 def _load(body: bytes) -> Any:
+    # RFC 8259 lets a parser ignore it; Excel and PowerShell write it.
+    body = body.removeprefix(codecs.BOM_UTF8)
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise Problem(Kinds.malformed, "the body is UTF-16 (its first bytes are a byte order mark); send UTF-8 JSON")
     try:
         # NaN and infinities are let through here, to be refused by name and place below.
         return from_json(body, allow_inf_nan=True)
@@ -82,17 +103,22 @@ def _load(body: bytes) -> Any:
         raise Problem(Kinds.malformed, f"{error}; send UTF-8 JSON") from None
 
 
-def _prepare_all(raw_items: Sequence[tuple[str, Any]], limits: RequestLimits) -> list[Prepared]:
-    prepared: list[Prepared] = []
+def _prepare_all(
+    raw_items: Sequence[tuple[str, Any]], limits: RequestLimits, *, partial: bool = False
+) -> list[Prepared | Refused]:
+    parsed: list[Prepared | Refused] = []
     places: list[InvalidPlace] = []
     for pointer, raw in raw_items:
         try:
-            prepared.append(_prepare_one(raw, limits))
+            parsed.append(_prepare_one(raw, limits))
         except InvalidSeries as error:
-            places += [InvalidPlace(pointer + place.pointer, place.reason) for place in error.places]
-        if len(places) > MAX_ERRORS:
-            break
-    if places:
+            found = [InvalidPlace(pointer + place.pointer, place.reason) for place in error.places]
+            parsed.append(Refused(_series_id(raw), invalid(found)))
+            places += found
+        if len(places) > (_MAX_PARTIAL_ERRORS if partial else MAX_ERRORS):
+            raise invalid(places, more=True)
+    prepared = [one for one in parsed if isinstance(one, Prepared)]
+    if places and not (partial and prepared):
         raise invalid(places)
     work = sum(one.work for one in prepared)
     if work > limits.work:
@@ -101,7 +127,12 @@ def _prepare_all(raw_items: Sequence[tuple[str, Any]], limits: RequestLimits) ->
             "send fewer series, candles, steps or samples"
         )
         raise invalid([InvalidPlace("", reason)])
-    return prepared
+    return parsed
+
+
+def _series_id(raw: Any) -> str | None:
+    given = raw.get("series_id") if isinstance(raw, dict) else None
+    return given if isinstance(given, str) and len(given) <= MAX_SERIES_ID_LENGTH else None
 
 
 def _prepare_one(raw: Any, limits: RequestLimits) -> Prepared:
@@ -170,6 +201,8 @@ def _token(part: int | str) -> str:
 
 def _reason(detail: ErrorDetails) -> str:
     message = detail["msg"]
+    if detail["type"] == "extra_forbidden" and "\ufeff" in str(detail["loc"][-1]):
+        return "is not a known field: its name has a byte order mark (U+FEFF) in it, which is invisible"
     if detail["type"] == "too_short":
         return f"has {detail['ctx']['actual_length']} elements: at least {detail['ctx']['min_length']}"
     return _REASONS.get(detail["type"], message[:1].lower() + message[1:])

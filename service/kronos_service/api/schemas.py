@@ -50,7 +50,7 @@ _EXAMPLE_FORECAST: Any = [
     },
 ]
 
-Price = Annotated[float, Field(gt=0, le=MAX_PRICE)]
+Price = Annotated[float, Field(ge=-MAX_PRICE, le=MAX_PRICE)]
 
 
 class StrictModel(BaseModel):
@@ -60,11 +60,14 @@ class StrictModel(BaseModel):
 
 
 class Candle(StrictModel):
-    """Prices and volume of one interval. Integers are fine."""
+    """Prices and volume of one interval. Integers are fine.
+
+    Prices may be 0 or negative: shares adjusted for dividends, power and oil are at times.
+    """
 
     open: Price = Field(description="First price.")
-    high: Price = Field(description="Highest price, not below open or close.")
-    low: Price = Field(description="Lowest price, not above open or close.")
+    high: Price = Field(description="Highest price, not below open or close by more than a millionth.")
+    low: Price = Field(description="Lowest price, not above open or close by more than a millionth.")
     close: Price = Field(description="Last price.")
     volume: float | None = Field(
         default=None,
@@ -106,6 +109,14 @@ class Overrides(StrictModel):
         max_length=MAX_QUANTILES,
         description="Quantiles of the paths, returned besides the mean; with a single path all are equal.",
     )
+    probabilities: bool = Field(
+        default=False,
+        description="Return how likely close is to rise, at each step: the share of paths in which it does.",
+    )
+    paths: bool = Field(
+        default=False,
+        description="Return every path. In the limit of the work, the series then counts as 512 candles or more.",
+    )
 
 
 class SingleRequest(StrictModel):
@@ -118,24 +129,33 @@ class SingleRequest(StrictModel):
     )
     candles: list[Candle] = Field(min_length=2, description="The history, oldest first.")
     timestamps: list[str] = Field(
-        description="RFC 3339, one for each candle, in order; all with the same offset, or all without. The model "
-        "sees minute, hour, weekday, day and month as written."
+        description="RFC 3339, one for each candle, in order; a blank for T, no seconds and a date alone are fine. "
+        "All have an offset, which may change with the clocks, or none has. The model sees minute, hour, weekday, "
+        "day and month as written."
     )
     horizon: int | None = Field(
-        default=None, ge=1, description="Candles to forecast; their times continue `timestamps` at the same step."
+        default=None,
+        ge=1,
+        description="Candles to forecast; the answer says in `assumed` how their times continue `timestamps`.",
     )
     prediction_timestamps: list[str] | None = Field(
-        default=None, min_length=1, description="Times to forecast, after `timestamps` and with the same offset."
+        default=None,
+        min_length=1,
+        description="Times to forecast, after `timestamps`, with offsets if those have them.",
     )
     overrides: Overrides = Field(default_factory=Overrides)
 
 
 class BatchRequest(StrictModel):
-    """Several series, of any lengths. If one is invalid, none is forecast."""
+    """Several series, of any lengths. If one is invalid, none is forecast, unless `partial` is true."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_EXAMPLE_SERIES, _EXAMPLE_OTHER]}]})
 
     items: list[SingleRequest] = Field(min_length=1)
+    partial: bool = Field(
+        default=False,
+        description="Forecast the valid series if others are invalid; those get a `problem` in the answer.",
+    )
 
 
 class ForecastCandle(BaseModel):
@@ -160,14 +180,54 @@ class QuantilePrediction(BaseModel):
     prediction: list[ForecastCandle]
 
 
+class Break(BaseModel):
+    """A time without trading: the last candle before it and the first one after it, on the clock of the series."""
+
+    after: str = Field(description="Such as 15:30, or Fri 16:00 for a break on one weekday only.")
+    next: str
+
+
+class Session(BaseModel):
+    """When candles are expected."""
+
+    weekdays: list[str] = Field(description="Days with trading, such as Mon.")
+    breaks: list[Break]
+
+
+class Assumed(BaseModel):
+    """How the times of a forecast continue those of the history. If it is wrong, send `prediction_timestamps`."""
+
+    step: str = Field(description="From one candle to the next, as an ISO 8601 duration.")
+    day: str | None = Field(
+        description="The day that candles are on: if the step is a week, such as Fri; if it is months, such as 15, "
+        "last, last weekday or third Friday."
+    )
+    session: Session | None = Field(description="Null: candles follow each other without a break.")
+
+
+class Probability(BaseModel):
+    """How likely the close of one step is to be higher; with few paths, only roughly."""
+
+    timestamp: str
+    above_last: float = Field(description="Than the last close of the history.")
+    rises: float = Field(description="Than the close of the step before.")
+
+
 class ItemAnswer(BaseModel):
     """The forecast of one series."""
 
     series_id: str | None
     prediction: list[ForecastCandle] = Field(description="The mean of the sample paths.")
+    candles_used: int = Field(
+        description="Candles that the model saw: the newest ones, if there were more than its context holds. All of "
+        "them count in the scale of the prices."
+    )
+    assumed: Assumed | None = Field(default=None, description="Absent if the request gave `prediction_timestamps`.")
     quantiles: list[QuantilePrediction] | None = Field(
         default=None, description="One for each requested quantile, in that order; absent if none was."
     )
+    probabilities: list[Probability] | None = Field(default=None, description="Absent unless requested.")
+    paths: list[list[ForecastCandle]] | None = Field(default=None, description="Absent unless requested.")
 
 
 class _Versions(BaseModel):
@@ -194,12 +254,6 @@ class SingleAnswer(ItemAnswer, _Versions):
     )
 
 
-class BatchAnswer(_Versions):
-    """The forecasts of all series, in the order of the request."""
-
-    items: list[ItemAnswer]
-
-
 class InvalidPlaceDocument(BaseModel):
     """One mistake in the body."""
 
@@ -216,6 +270,19 @@ class Problem(BaseModel):
     detail: str = Field(description="What went wrong, and what to do about it.")
     errors: list[InvalidPlaceDocument]
     request_id: str
+
+
+class RefusedItem(BaseModel):
+    """A series of a batch that asked for partial success, and what is wrong with it."""
+
+    series_id: str | None
+    problem: Problem
+
+
+class BatchAnswer(_Versions):
+    """The forecasts of all series, in the order of the request."""
+
+    items: list[ItemAnswer | RefusedItem] = Field(description="With `partial`, some may be refused.")
 
 
 class LoadedModel(BaseModel):

@@ -86,12 +86,12 @@ def with_amount(
     """Complete candles [T, 6] from prices [T, 4] and, where known, volume [T] and amount [T].
 
     As in the reference, both are 0 without a volume, even if an amount is given. A missing amount is the volume
-    times the mean of the four prices.
+    times the mean of the four prices, without its sign: a turnover is not negative where prices are.
     """
     if volume is None:
         volume = amount = np.zeros(len(prices))
     elif amount is None:
-        amount = volume * prices.mean(axis=1)
+        amount = volume * np.abs(prices.mean(axis=1))
     return np.column_stack((prices, volume, amount))
 
 

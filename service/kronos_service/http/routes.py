@@ -20,9 +20,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from kronos_mixin import __version__
-from kronos_service.api.candles import Finished, Prepared, finish
+from kronos_service.api.answers import Finished, finish
+from kronos_service.api.candles import Prepared
 from kronos_service.api.errors import Kinds, Problem
-from kronos_service.api.parsing import Expect, RequestLimits, parse_batch, parse_single
+from kronos_service.api.parsing import Expect, Refused, RequestLimits, parse_batch, parse_single
 from kronos_service.api.paths import BATCH_PATH, HEALTH_PATH, INFO_PATH, METRICS_PATH, READY_PATH, SINGLE_PATH
 from kronos_service.api.schemas import (
     BatchAnswer,
@@ -156,37 +157,48 @@ class _Predictor:
     async def answer(
         self,
         request: Request,
-        parse: Callable[[bytes, RequestLimits, Expect], list[Prepared]],
-        write: Callable[[Sequence[Finished], dict[str, str]], bytes],
+        parse: Callable[[bytes, RequestLimits, Expect], list[Prepared | Refused]],
+        write: Callable[[Sequence[dict[str, object]], dict[str, str]], bytes],
     ) -> Response:
         exchange = exchange_of(request.scope)
         body = await request.body()
         left = asyncio.create_task(_client_left(request))
         try:
             with exchange.timed("preprocess"), self._metrics.processing("preprocess"):
-                prepared = await anyio.to_thread.run_sync(
+                parsed = await anyio.to_thread.run_sync(
                     parse, body, self._limits, self._room_for(exchange.caller), limiter=self._threads
                 )
-            _describe(exchange, prepared)
-            model = self._forecaster.info
+            prepared = [one for one in parsed if isinstance(one, Prepared)]
+            _describe(exchange, prepared, refused=len(parsed) - len(prepared))
+            model = self._model()
             forecasts = await self._forecast(exchange, prepared, left)
-            versions = _versions(model, exchange.request_id)
             with exchange.timed("postprocess"), self._metrics.processing("postprocess"):
                 finished, content = await anyio.to_thread.run_sync(
-                    _write, prepared, forecasts, write, versions, limiter=self._threads
+                    _write, parsed, forecasts, write, model, exchange.request_id, limiter=self._threads
                 )
             if left.done():
                 raise ClientDisconnect
         finally:
             left.cancel()
-        route = exchange.api_route
-        self._metrics.counter("kronos_forecast_candles_total", route).inc(sum(one.series.horizon for one in prepared))
-        self._metrics.counter("kronos_inconsistent_candles_total", route).inc(sum(one.corrected for one in finished))
+        self._count(exchange.api_route, prepared, finished)
+        self._metrics.counter("kronos_refused_series_total").inc(len(parsed) - len(prepared))
         return Response(content, media_type="application/json")
+
+    def _count(self, route: str, prepared: Sequence[Prepared], finished: Sequence[Finished]) -> None:
+        metrics = self._metrics
+        metrics.counter("kronos_mended_candles_total", route).inc(sum(one.mended for one in prepared))
+        metrics.counter("kronos_forecast_candles_total", route).inc(sum(one.series.horizon for one in prepared))
+        metrics.counter("kronos_inconsistent_candles_total", route).inc(sum(one.corrected for one in finished))
+        metrics.counter("kronos_nonpositive_candles_total", route).inc(sum(one.nonpositive for one in finished))
 
     def _room_for(self, caller: str) -> Expect:
         # Checked first, because validating a batch of hundreds of series takes a while.
         return functools.partial(self._forecaster.check_room, caller=caller)
+
+    def _model(self) -> ModelInfo:
+        if (model := self._forecaster.info) is None:
+            raise Stopped("shutdown")
+        return model
 
     async def _forecast(
         self, exchange: Exchange, prepared: Sequence[Prepared], left: asyncio.Task[None]
@@ -254,9 +266,10 @@ class _Predictor:
             raise
 
 
-def _describe(exchange: Exchange, prepared: Sequence[Prepared]) -> None:
+def _describe(exchange: Exchange, prepared: Sequence[Prepared], refused: int) -> None:
     """Note what was asked for, for the log."""
     exchange.fields.update(
+        refused=refused or None,
         batch=len(prepared),
         candles=sum(one.input_candles for one in prepared),
         horizon=max(one.series.horizon for one in prepared),
@@ -269,9 +282,7 @@ async def _client_left(request: Request) -> None:
         pass
 
 
-def _versions(model: ModelInfo | None, request_id: str) -> dict[str, str]:
-    if model is None:
-        raise Stopped("shutdown")
+def _versions(model: ModelInfo, request_id: str) -> dict[str, str]:
     return {
         "model_version": version_of(model.model_name, model.revision),
         "tokenizer_version": version_of(model.tokenizer_name, model.tokenizer_revision),
@@ -280,23 +291,31 @@ def _versions(model: ModelInfo | None, request_id: str) -> dict[str, str]:
 
 
 def _write(
-    prepared: Sequence[Prepared],
+    parsed: Sequence[Prepared | Refused],
     forecasts: Sequence[Forecast],
-    write: Callable[[Sequence[Finished], dict[str, str]], bytes],
-    versions: dict[str, str],
+    write: Callable[[Sequence[dict[str, object]], dict[str, str]], bytes],
+    model: ModelInfo,
+    request_id: str,
 ) -> tuple[list[Finished], bytes]:
-    finished = [finish(*pair) for pair in zip(prepared, forecasts, strict=True)]
-    return finished, write(finished, versions)
+    finished: list[Finished] = []
+    items: list[dict[str, object]] = []
+    for one in parsed:
+        if isinstance(one, Refused):
+            items.append({"series_id": one.series_id, "problem": one.problem.body(request_id)})
+        else:
+            finished.append(finish(one, forecasts[len(finished)], model.max_context))
+            items.append(finished[-1].item)
+    return finished, write(items, _versions(model, request_id))
 
 
-def _write_single(finished: Sequence[Finished], versions: dict[str, str]) -> bytes:
-    return orjson.dumps(finished[0].item | versions)
+def _write_single(items: Sequence[dict[str, object]], versions: dict[str, str]) -> bytes:
+    return orjson.dumps(items[0] | versions)
 
 
-def _write_batch(finished: Sequence[Finished], versions: dict[str, str]) -> bytes:
+def _write_batch(items: Sequence[dict[str, object]], versions: dict[str, str]) -> bytes:
     # Item by item, so that the interpreter lock is released in between.
-    items = orjson.Fragment(b"[" + b",".join(orjson.dumps(one.item) for one in finished) + b"]")
-    return orjson.dumps({"items": items} | versions)
+    written = orjson.Fragment(b"[" + b",".join(orjson.dumps(item) for item in items) + b"]")
+    return orjson.dumps({"items": written} | versions)
 
 
 def _json_body(schema: str) -> dict[str, Any]:

@@ -41,8 +41,8 @@ CASES: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "infinity": (candle(7, close=INFINITY), "/candles/7/close", "finite"),
     "minus infinity": (candle(0, low=-INFINITY), "/candles/0/low", "finite"),
     "infinite volume": (candle(0, volume=INFINITY), "/candles/0/volume", "finite"),
-    "zero price": (candle(0, low=0), "/candles/0/low", "greater than 0"),
-    "negative price": (candle(1, open=-1.0), "/candles/1/open", "greater than 0"),
+    "huge negative price": (candle(1, low=-1e13), "/candles/1/low", "greater than or equal"),
+    "negative price above the close": (candle(1, low=-1.0, close=-2.0), "/candles/1/low", "above open or close"),
     "negative volume": (candle(1, volume=-1), "/candles/1/volume", "greater than or equal to 0"),
     "negative amount": (candle(1, amount=-0.5), "/candles/1/amount", "greater than or equal to 0"),
     "huge price": (candle(1, high=1e13), "/candles/1/high", "less than or equal"),
@@ -74,10 +74,14 @@ CASES: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "time is a number": (stamp(1, 1704186000), "/timestamps/1", "string"),
     "time is no time": (stamp(1, "yesterday"), "/timestamps/1", "RFC 3339"),
     "time is empty": (stamp(1, ""), "/timestamps/1", "RFC 3339"),
-    "date only": (stamp(1, "2024-01-02"), "/timestamps/1", "RFC 3339"),
-    "no seconds": (stamp(1, "2024-01-02T10:00Z"), "/timestamps/1", "RFC 3339"),
-    "blank for T": (stamp(1, "2024-01-02 10:00:00Z"), "/timestamps/1", "RFC 3339"),
-    "offset without colon": (stamp(1, "2024-01-02T10:00:00+0000"), "/timestamps/1", "RFC 3339"),
+    "a date among times with offsets": (stamp(0, "2024-01-02"), "/timestamps/0", "no offset"),
+    "no minutes": (stamp(1, "2024-01-02T10Z"), "/timestamps/1", "RFC 3339"),
+    "byte order mark": (stamp(0, "\ufeff2024-01-02T09:00:00Z"), "/timestamps/0", "byte order mark"),
+    "byte order mark in a name": (
+        lambda body: body.update({"\ufeffhorizon": 1}),
+        "/\ufeffhorizon",
+        "byte order mark",
+    ),
     "offset of a day": (stamp(1, "2024-01-02T10:00:00+24:00"), "/timestamps/1", "RFC 3339"),
     "other digits": (stamp(1, "\N{ARABIC-INDIC DIGIT TWO}024-01-02T10:00:00Z"), "/timestamps/1", "RFC 3339"),
     "line break": (stamp(1, "2024-01-02T10:00:00Z\n"), "/timestamps/1", "RFC 3339"),
@@ -89,7 +93,13 @@ CASES: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "nanoseconds": (stamp(1, "2024-01-02T10:00:00.123456789Z"), "/timestamps/1", "microsecond"),
     "unsorted": (stamp(3, "2024-01-02T09:00:01Z"), "/timestamps/3", "sort by time"),
     "duplicate": (stamp(3, "2024-01-02T11:00:00Z"), "/timestamps/3", "the same as the time before"),
-    "other offset": (stamp(3, "2024-01-02T13:00:00+01:00"), "/timestamps/3", "same offset"),
+    "other offset": (stamp(3, "2024-01-02T13:00:00+01:00"), "/timestamps/3", "shortly before and after"),
+    "offset of another place": (
+        lambda body: body.update(timestamps=[*body["timestamps"][:7], "2024-01-03T01:00:00+09:00"]),
+        "/timestamps/7",
+        "an hour or two",
+    ),
+    "horizon of another place": (future("2024-01-03T09:00:00+09:00"), "/prediction_timestamps/0", "an hour or two"),
     "one without offset": (stamp(3, "2024-01-02T12:00:00"), "/timestamps/3", "no offset"),
     "horizon in another zone": (future("2024-01-03T00:00:00"), "/prediction_timestamps/0", "no offset"),
     "horizon not after the window": (future("2024-01-02T16:00:00Z"), "/prediction_timestamps/0", "not after"),
@@ -192,6 +202,7 @@ def test_the_list_of_places_is_bounded_and_says_so(server: Server):
         ({"items": {}}, "/items", "list"),
         ({"items": [1]}, "/items/0", "object"),
         ({"items": [series()], "seed": 1}, "/seed", "not a known field"),
+        ({"items": [series()], "partial": 1}, "/partial", "boolean"),
         ({"items": [{}] * 513}, "/items", "at most 512"),
         ({f"field{n}": n for n in range(100)}, "", "100 fields"),
     ],
@@ -254,7 +265,7 @@ def test_objects_of_too_many_fields_are_not_gone_through(server: Server):
         b'{"series_id": "\xff"}',
         b'{"series_id": "\\ud800"}',
         "{}".encode("utf-16"),
-        b"\xef\xbb\xbf{}",
+        b"\xef\xbb\xbf",
         b'{"horizon": ' + b"9" * 100_000 + b"}",
         b"{} {}",
     ],
@@ -264,4 +275,4 @@ def test_what_is_not_json_is_a_400(server: Server, content: bytes):
     answer = server.client.post(SINGLE, content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["type"] == "urn:kronos:problem:malformed-json"
-    assert "line 1" in answer.json()["detail"]
+    assert "send UTF-8 JSON" in answer.json()["detail"]
