@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from kronos_service import signals
+
 
 def main() -> None:
     """Run the command line, or say how to get the packages that it needs."""
+    signals.take_over()
     try:
         from kronos_service.cli import app
 

@@ -7,7 +7,6 @@ import contextlib
 import os
 import sys
 import textwrap
-import threading
 from typing import Annotated, NoReturn
 
 import typer
@@ -62,10 +61,10 @@ def start(
 
     \b
     Exit codes
-    0      after a drain
+    0      after a drain, or a signal before there was anything to drain
     1      an address cannot be used, or packages of the service are missing
     2      wrong settings or arguments
-    128+n  after a second signal, n
+    128+n  after a second signal, n, or one that did not end the service in time
     """
     try:
         effective = read_settings()
@@ -76,13 +75,9 @@ def start(
             typer.echo(line)
         return
     try:
-        code = _run(effective)
+        _run(effective)
     except AddressError as error:
         fail(str(error), EXIT_ADDRESS)
-    if any(thread.name.startswith("kronos-") for thread in threading.enumerate()):
-        # PyTorch is still at work in a thread that cannot be stopped, and would crash when the interpreter ends.
-        os._exit(code)
-    raise typer.Exit(code)
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -91,7 +86,7 @@ def fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _run(effective: Effective) -> int:
+def _run(effective: Effective) -> NoReturn:
     settings = effective.settings
     logs.configure(settings.log_level, settings.log_format)
     for warning in effective.warnings:
@@ -108,4 +103,8 @@ def _run(effective: Effective) -> int:
         from kronos_service.app import create_app
         from kronos_service.http.server import serve
 
-        return asyncio.run(serve(create_app(settings), effective, main, scrape))
+        with asyncio.Runner() as runner:
+            code = runner.run(serve(create_app(settings), effective, main, scrape))
+            # Here, because everything after this would wait for threads: those that read files and look up names, and
+            # that of the model, which would crash if the interpreter ended before it.
+            os._exit(code)

@@ -23,6 +23,7 @@ SERVICE = Layers(
         ("forecaster",),
         ("settings",),
         ("keys",),
+        ("signals",),
         ("__init__",),
     ),
 )

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from kronos_mixin import __version__
+from kronos_service import signals
 from kronos_service.http.listen import Listener
 from kronos_service.http.protocol import problem_protocol
 from kronos_service.lifecycle import Lifecycle
@@ -26,6 +27,9 @@ from kronos_service.telemetry import logs
 
 _LAST_ANSWERS_SECONDS = 1.0
 """The longest wait for the answers to requests that were stopped."""
+
+_LONGEST_STOP_SECONDS = 5.0
+"""The longest time from the end of the drain, or a second signal, to the end of the process: more is a hang."""
 
 _KEEP_ALIVE_SECONDS = 30
 """How long an idle connection stays open. Longer than Prometheus and httpx keep theirs, so that none of them sends
@@ -48,8 +52,12 @@ async def serve(app: FastAPI, effective: Effective, main: Listener, scrape: List
     scrapes = _Server(_configuration(app.state.scrape, protocol, lifespan="off"))
     stop = _Stop(server, app.state.lifecycle, settings)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.on_signal, number)
+    in_time = settings.drain_seconds + settings.shutdown_seconds
+    signals.forward(
+        lambda received: loop.call_soon_threadsafe(stop.on_signal, received),
+        in_time + _LONGEST_STOP_SECONDS,
+        _LONGEST_STOP_SECONDS,
+    )
     addresses = dict(zip(("host", "port"), main.socket.getsockname(), strict=False))
     if scrape is not None:
         addresses |= dict(zip(("metrics_host", "metrics_port"), scrape.socket.getsockname(), strict=False))
@@ -103,16 +111,16 @@ class _Stop:
         self._draining: asyncio.Task[None] | None = None
         self._forced: asyncio.Task[None] | None = None
 
-    def on_signal(self, number: int) -> None:
+    def on_signal(self, received: signal.Signals) -> None:
         """The first signal drains, the second stops now."""
-        name = signal.Signals(number).name
+        name = received.name
         if self._draining is None:
             _log.info("draining", signal=name, seconds=self._settings.drain_seconds)
             self._lifecycle.drain()
             self._draining = asyncio.create_task(self._drain())
         elif self._forced is None:
             _log.warning("stopping now", signal=name, running=self._lifecycle.running)
-            self.exit_code = 128 + number
+            self.exit_code = 128 + received
             self._draining.cancel()
             self._forced = asyncio.create_task(self._force())
 
