@@ -249,17 +249,21 @@ class _Walk:
     def _call(self, node: promql.Call) -> Labels | None:
         name = node.func.name
         self._functions.append(name)
+        before = len(self._reading.selectors)
         arguments = [self.labels(argument) for argument in node.args]
         self._functions.pop()
         if name in {"absent", "absent_over_time"}:
             return self._equalities(node.args[0])
         if name == "histogram_quantile":
-            self._need(arguments[1], ["le"], "its argument", "takes a quantile over")
+            read = self._reading.selectors[before:]
+            if not all(f"{selector.name}_bucket" in self._known for selector in read):  # native histograms
+                self._need(arguments[1], ["le"], "its argument", "takes a quantile over")
             return None if arguments[1] is None else _without(arguments[1], {"le"})
         if name in {"label_replace", "label_join"}:
-            target = node.args[1]
-            assert isinstance(target, promql.StringLiteral)  # noqa: S101 - the parser has checked the types
-            return None if arguments[0] is None else {**arguments[0], target.val: None}
+            target, *rest = (text.val for text in node.args[1:] if isinstance(text, promql.StringLiteral))
+            # An empty pattern over no label always matches.
+            values = frozenset(rest[:1]) if name == "label_replace" and rest[1:] == ["", ""] else None
+            return None if arguments[0] is None else {**arguments[0], target: values}
         # All others keep the labels of their only vector argument; vector(), time() and scalar() have none.
         return next((labels for labels in arguments if labels is None or labels), {})
 

@@ -54,7 +54,12 @@ def _pattern(words: str, pattern: str) -> Kind:
     return Kind(words, lambda value: _matches(re.compile(pattern), value))
 
 
+def _one_of(values: Sequence[str]) -> Kind:
+    return Kind("one of " + ", ".join(values), lambda value: isinstance(value, str) and value in values)
+
+
 _NOTED = {
+    "classic, native or both": _one_of(("classic", "native", "both")),
     "0 to 1": _share("a share from 0 to 1", lambda share: 0 <= share <= 1),
     "between 0 and 1": _share("a share above 0 and below 1", lambda share: 0 < share < 1),
     "job name": _pattern("a name, without quotes and backslashes", r'[^"\\]+'),
@@ -147,10 +152,6 @@ def _kind(default: Any, path: Path) -> Kind:
     if what == "buckets":
         return _bucket(load_contract().metrics[name].buckets, name)
     return _NOTED[note]
-
-
-def _one_of(values: Sequence[str]) -> Kind:
-    return Kind("one of " + ", ".join(values), lambda value: isinstance(value, str) and value in values)
 
 
 def _bucket(boundaries: Sequence[str], histogram: str) -> Kind:

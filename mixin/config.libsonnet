@@ -30,6 +30,11 @@
       // series left for any other alert to see. [labels]
       expectedTargets: [{ job: kronos.job }],
 
+      // How histograms are stored. Prometheus 3.5 and newer can convert the service's classic histograms to native ones
+      // with custom buckets (`convert_classic_histograms_to_nhcb`); then their `_bucket` series are gone. `both` is for
+      // servers and jobs of either kind, and slower. [classic, native or both]
+      histograms: 'classic',
+
       // Window of the recorded rates, and part of their names. Use at least four scrape intervals, or a failed scrape
       // leaves a gap.
       rateWindow: '5m',

@@ -67,7 +67,7 @@ def _unread(contract: Contract, read: Iterable[Expression]) -> Iterator[Finding]
     """Metrics that nothing reads."""
     used = set().union(*(one.reading.series for one in read))
     for name in contract.metrics:
-        if used.isdisjoint(contract.exposed_series(name)):
+        if used.isdisjoint([name, *contract.exposed_series(name)]):
             yield Finding("metrics.json", name, "is read by no rule, alert or panel")
 
 

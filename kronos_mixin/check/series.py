@@ -14,6 +14,8 @@ Known = Mapping[str, promql.Labels | None]
 def known(mixin: Mixin, contract: Contract) -> Known:
     """All series that an expression of the mixin may read, with their labels and values; None: any labels."""
     series: dict[str, promql.Labels | None] = _scraped(contract, mixin.config.get("aggregationLabels", []))
+    if mixin.config.get("histograms") in {"native", "both"}:
+        series |= native(series)
     # Names first, labels after: a rule may read what a later group records.
     rules = [rule for group in mixin.rules for rule in group["rules"]]
     series |= {rule["record"]: None for rule in rules}

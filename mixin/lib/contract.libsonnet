@@ -39,9 +39,12 @@ local unitsPerMinute = { requests: 'reqpm' };
     local boundaries = contract.buckets[contract.metrics[histogram].buckets];
     local short = std.rstripChars(le, '0');
     local whole = if std.endsWith(short, '.') then short[:std.length(short) - 1] else le;
-    if std.member(boundaries, whole + '.0') then { pattern: whole + '([.]0)?' }
+    if std.member(boundaries, whole + '.0') then { pattern: whole + '([.]0)?', le: whole + '.0' }
     else if std.member(boundaries, le) then le
     else error le + ' is not a bucket of ' + histogram + '; its buckets are ' + std.join(', ', boundaries),
+
+  // All boundaries of a histogram.
+  boundaries(histogram):: contract.buckets[contract.metrics[histogram].buckets] + ['+Inf'],
 
   // The metrics whose rate is recorded by all of their labels, each with its rule group.
   recorded:: {

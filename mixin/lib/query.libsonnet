@@ -88,6 +88,29 @@ function(config) {
   observed(metric, matchers={}): scraped(metric + '_sum', contract.labels(metric), matchers),
   observations(metric, matchers={}): scraped(metric + '_count', contract.labels(metric), matchers),
 
+  // A histogram may be stored as buckets, or as one native histogram with the same boundaries: an expression over the
+  // one or the other. Where there are both, only one of them counts, however the other spells `le`.
+  histogram(labels, classic, native):
+    if config.histograms == 'classic' then classic
+    else if config.histograms == 'native' then native
+    else '(' + classic + ' or ' + q.on(labels) + ' (' + native + '))',
+
+  // How many observations a vector of native histograms holds, up to the boundary `le`. Of none the fraction is NaN.
+  local upTo(histograms, le) =
+    local all = 'histogram_count(' + histograms + ')';
+    if le == '+Inf' then all
+    else '(' + all + ' * histogram_fraction(-Inf, ' + le + ', ' + histograms + ') >= 0 or ' + all + ' * 0)',
+
+  // The increase of one bucket of each instance. `matchers` choose it: `le` is '+Inf', or from contract.bucket.
+  bucketIncrease(metric, matchers, window):
+    local le = if std.isObject(matchers.le) then matchers.le.le else matchers.le;
+    local others = { [label]: matchers[label] for label in std.objectFields(matchers) if label != 'le' };
+    q.histogram(
+      contract.labels(metric) + ['instance'],
+      q.increase(q.buckets(metric, matchers), window),
+      upTo(q.increase(q.raw(metric, others), window), le)
+    ),
+
   rate(expr): 'rate(' + expr + '[' + config.rateWindow + '])',
   increase(expr, window): 'increase(' + expr + '[' + window + '])',
 
@@ -95,16 +118,23 @@ function(config) {
   // not depend on where the mixin is used.
   record(labels, metric, operation, expr):
     local name = std.join('_', ['job'] + labels) + ':' + withoutTotal(metric) + ':' + operation;
-    { name:: name, labelNames:: labels, record: name, expr: expr },
+    { name:: name, labelNames:: labels, sources:: [], record: name, expr: expr },
   read(rule, matchers={}):
     rule.name + braces(selected + checked(rule.name, targetLabels + rule.labelNames, matchers)),
   readOver(rule, window, matchers={}): 'avg_over_time(' + q.read(rule, matchers) + '[' + window + '])',
 
   // The most common rule: the rate of a counter or of a histogram's buckets, by all labels, summed over instances.
+  // Native histograms are recorded as well, and their buckets taken from that: all other rules and panels read buckets.
   recordRate(metric):
-    local buckets = contract.isHistogram(metric);
-    local labels = contract.labels(metric) + (if buckets then ['le'] else []);
-    local name = if buckets then metric + '_bucket' else metric;
-    local raw = if buckets then q.buckets(metric) else q.raw(metric);
-    q.record(labels, name, 'rate' + config.rateWindow, q.sum(labels, q.rate(raw))),
+    local labels = contract.labels(metric);
+    local rate = 'rate' + config.rateWindow;
+    if !contract.isHistogram(metric) then q.record(labels, metric, rate, q.sum(labels, q.rate(q.raw(metric))))
+    else
+      local native = q.record(labels, metric, rate, q.sum(labels, q.rate(q.raw(metric))));
+      local buckets = std.join(' or ', [
+        'label_replace(' + upTo(q.read(native), le) + ', "le", "' + le + '", "", "")'
+        for le in contract.boundaries(metric)
+      ]);
+      local classic = q.sum(labels + ['le'], q.rate(q.buckets(metric)));
+      q.record(labels + ['le'], metric + '_bucket', rate, q.histogram(labels, classic, buckets)) + { sources:: if config.histograms == 'classic' then [] else [native] },
 }

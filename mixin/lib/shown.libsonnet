@@ -85,11 +85,13 @@ function(config, rules, variables) {
   // The mean of a histogram. For small whole numbers, interpolated quantiles mislead.
   mean(metric, by, knobs={}): shown.rawTimeseries(contract.signal(metric) {
     local rate(series) = shown.sum([by], 'rate(' + series + '[$__rate_interval])'),
+    local native = rate(q.raw(metric, ofInstance(metric))),
     title+: ' (mean)',
     queries: [panel.query(
-      q.ratio(
-        rate(q.observed(metric, ofInstance(metric))),
-        rate(q.observations(metric, ofInstance(metric)))
+      q.histogram(
+        [by],
+        q.ratio(rate(q.observed(metric, ofInstance(metric))), rate(q.observations(metric, ofInstance(metric)))),
+        q.ratio('histogram_sum(' + native + ')', 'histogram_count(' + native + ')')
       ),
       '{{' + by + '}}'
     )],
@@ -99,8 +101,16 @@ function(config, rules, variables) {
   // The p95 of each instance.
   slowestInstance(histogram, knobs={}): shown.rawTimeseries(contract.signal(histogram) {
     local rate(matchers) = 'rate(' + q.buckets(histogram, ofInstance(histogram) + matchers) + '[$__rate_interval])',
+    local native = shown.sum(['instance'], 'rate(' + q.raw(histogram, ofInstance(histogram)) + '[$__rate_interval])'),
     title+: ' p95 by instance',
-    queries: [panel.query(quantile('p95', ['instance'], rate({}), rate({ le: '+Inf' })), '{{instance}}')],
+    queries: [panel.query(
+      q.histogram(
+        ['instance'],
+        quantile('p95', ['instance'], rate({}), rate({ le: '+Inf' })),
+        'histogram_quantile(0.95, ' + native + ') and histogram_count(' + native + ') > 0'
+      ),
+      '{{instance}}'
+    )],
   } + knobs),
 
   // The share of good requests over the time range. Below the target, where the error budget shrinks, it is a warning;

@@ -65,7 +65,7 @@ function(config)
     q.sum(['route'], buckets({ status: { not: ['error', 'unavailable'] }, le: '+Inf' })) +
     ' - ' + q.sum(['route'], withinObjective(buckets, statuses));
   local timedRate(matchers) = q.read(durations, matchers);
-  local timedCount(matchers) = q.increase(q.buckets(seconds, matchers), knobs.guardWindow);
+  local timedCount(matchers) = q.bucketIncrease(seconds, matchers, knobs.guardWindow);
   // Rounding can make the difference of two rates slightly negative.
   local slowOf(buckets) = 'clamp_min(' + timedWithout(buckets, ['cancelled', 'success']) + ', 0)';
 
@@ -88,7 +88,7 @@ function(config)
     'kronos_model_inferences_slow',
     slowInferences(function(matchers) q.read(inference, matchers)),
     inferences,
-    slowInferences(function(matchers) q.increase(q.buckets(modelSeconds, matchers), knobs.guardWindow))
+    slowInferences(function(matchers) q.bucketIncrease(modelSeconds, matchers, knobs.guardWindow))
   );
 
   // Every window that a burn alert reads. At sparse traffic a short one may be empty: then the sparse window is read.
@@ -165,7 +165,7 @@ function(config)
   assert unknown == [] : 'metrics.json names the rule groups ' + std.join(', ', unknown) + ', which are not in records.libsonnet';
 
   // A record is one rule; a kind of bad request and an objective are several.
-  local rulesOf(record) = if std.objectHas(record, 'record') then [record] else record.rules;
+  local rulesOf(record) = if std.objectHas(record, 'record') then record.sources + [record] else record.rules;
 
   std.foldl(
     function(all, record) all + record,
@@ -176,11 +176,11 @@ function(config)
     groups: [
       {
         name: group.name,
-        rules: [
-          plain[metric]
+        rules: std.flattenArrays([
+          rulesOf(plain[metric])
           for metric in std.objectFields(plain)
           if contract.recorded[metric] == group.name
-        ] + std.flattenArrays([
+        ]) + std.flattenArrays([
           rulesOf(named[name])
           for named in group.records
           for name in std.objectFields(named)

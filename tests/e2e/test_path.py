@@ -6,11 +6,15 @@ Minutes become seconds through the mixin's configuration alone; no compiled file
 from __future__ import annotations
 
 import contextlib
+import re
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 
+from kronos_mixin.contract import mixin_path
+from kronos_mixin.jsonnet import evaluate
 from kronos_mixin.verify.panels import queries
 from proof.scene.live import series
 from proof.scene.story import BATCH, SINGLE
@@ -60,12 +64,26 @@ def path(tmp_path_factory):
         service = running.enter_context(Service(SETTINGS))
         mixin = compile_into(folder, knobs(service.port))
         servers = [running.enter_context(Prometheus(t, folder / "prometheus.yml")) for t in binaries.every()]
-        for server in servers:
+        converting = running.enter_context(converter(folder / "converted", service.port))
+        for server in [*servers, converting]:
             server.wait_for('up{job="kronos-api"} == 1', timeout=30)
         # Prometheus counts an increase only from the second scrape on.
         time.sleep(1.5)
         sent = send(service, 12)
-        yield service, mixin, servers, sent
+        yield service, mixin, servers, sent, converting
+
+
+def converter(folder: Path, port: int) -> Prometheus:
+    """The newest Prometheus, made to convert classic histograms to native ones, and the rules for that."""
+    tools = binaries.newest()
+    assert tools.release >= (3, 5)
+    (job,) = compile_into(folder, converted(port)).scrape_configs
+    compile_into(folder, converted(port), [{**job, "convert_classic_histograms_to_nhcb": True}])
+    return Prometheus(tools, folder / "prometheus.yml", flags=["--enable-feature=native-histograms"])
+
+
+def converted(port: int) -> dict:
+    return {**knobs(port), "histograms": "native"}
 
 
 def test_the_versions_that_are_tried(path):
@@ -89,7 +107,7 @@ def test_no_rule_fails(path):
 
 
 def test_every_query_of_the_overview_gives_data(path):
-    _, mixin, servers, _ = path
+    _, mixin, servers, *_ = path
     dashboard = mixin.dashboards["kronos-dashboard.json"]
     for server in servers:
         server.wait_for("sum(job_route_status:kronos_requests:rate20s) > 0")
@@ -103,7 +121,7 @@ def test_every_query_of_the_overview_gives_data(path):
     [("kronos-inference.json", "route", SINGLE), ("kronos-dashboard.json", "status", "success")],
 )
 def test_a_filter_leaves_what_was_chosen(path, dashboard, variable, value):
-    _, mixin, servers, _ = path
+    _, mixin, servers, *_ = path
     panels = mixin.dashboards[dashboard]
     everything = next(q for q in queries(panels, "1s") if q.panel.startswith("Request rate"))
     chosen = next(q for q in queries(panels, "1s", {variable: value}) if q.panel.startswith("Request rate"))
@@ -113,7 +131,7 @@ def test_a_filter_leaves_what_was_chosen(path, dashboard, variable, value):
 
 
 def test_prometheus_counts_what_was_sent(path):
-    _, _, servers, sent = path
+    _, _, servers, sent, _ = path
     for server in servers:
         server.wait_for(
             'kronos_requests_total{status=~"success|invalid"} > 0',
@@ -122,9 +140,24 @@ def test_prometheus_counts_what_was_sent(path):
         )
 
 
+def test_converted_histograms(path):
+    """Where Prometheus converts them there are no buckets, and rules and panels tell the same."""
+    service, _, servers, _, converting = path
+    assert converting.query('{__name__=~"kronos_.*_bucket"}') == []
+    assert {rule["health"] for group in converting.rules() for rule in group["rules"]} == {"ok"}
+    for record in ("job_route:kronos_requests_slow:ratio_rate20s", "job_route:kronos_model_inferences:rate20s"):
+        routes = {sample.labels["route"] for sample in converting.wait_for(record)}
+        assert routes == {sample.labels["route"] for sample in servers[-1].query(record)}
+    dashboards = evaluate(mixin_path(), {"kronos": converted(service.port)}).dashboards
+    for name in ("kronos-dashboard.json", "kronos-inference.json"):
+        of_histograms = [q for q in queries(dashboards[name], "5m") if re.search("histogram_|_bucket", q.expr)]
+        assert of_histograms
+        assert [q for q in of_histograms if not converting.query(q.expr)] == []
+
+
 def test_killed_and_started_again(path):
     """KronosServiceDown fires when the service is gone, alone, and resolves when it is back."""
-    service, _, servers, _ = path
+    service, _, servers, *_ = path
     assert [server.query('ALERTS{alertstate="firing"}') for server in servers] == [[] for _ in servers]
     service.process.stop()
     for server in servers:

@@ -5,16 +5,22 @@ Inputs are scraped every 15 s: `0+15x40` is one per second. Instances a and b be
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import yaml
 from simulate import BATCH, CONTRACT, SINGLE
 
+from kronos_mixin.compile import rule_files
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.jsonnet import evaluate
-from proof.servers import promtool
+from proof.servers import binaries, promtool
+
+# Those that have native histograms with custom buckets.
+NATIVE = [tools for tools in binaries.every() if tools.release >= (3, 5)]
+assert NATIVE
 
 AT = 40  # minutes
 STEPS = AT * 4
@@ -143,7 +149,49 @@ def metrics(inputs: dict[str, str]) -> set[str]:
     return {series.partition("{")[0] for series in inputs}
 
 
-def promtool_tests() -> list[dict[str, object]]:
+def native(inputs: dict[str, str]) -> dict[str, str]:
+    """The same inputs with native histograms, as Prometheus makes them of classic ones."""
+    found: dict[str, str] = {}
+    buckets: dict[str, dict[str, float]] = {}
+    for series, values in inputs.items():
+        if match := re.fullmatch(r'(.*)_bucket({.*), le="([^"]*)"(.*)', series):
+            step = float(values.removeprefix("0+").partition("x")[0])
+            buckets.setdefault(match[1] + match[2] + match[4], {})[match[3]] = step
+        else:
+            found[series] = values
+    for series, steps in buckets.items():
+        cumulative = [0.0, *(steps[le] for le in sorted(steps, key=float))]
+        each = " ".join(f"{after - before:g}" for before, after in itertools.pairwise([*cumulative, max(cumulative)]))
+        bounds = " ".join(le.removesuffix(".0") for le in sorted(steps, key=float) if le != "+Inf")
+        each = each if "+Inf" not in steps else each.rpartition(" ")[0]
+        step = f"{{{{schema:-53 count:{max(cumulative):g} custom_values:[{bounds}] buckets:[{each}]}}}}"
+        nothing = f"{{{{schema:-53 custom_values:[{bounds}] buckets:[{' '.join('0' for _ in each.split())}]}}}}"
+        found[series] = f"{nothing}+{step}x{STEPS}"
+    return found
+
+
+Checks = list[tuple[str, list[dict[str, object]]]]
+"""Expressions, and the samples that each must give."""
+
+
+def exactly(record: str) -> Checks:
+    """The values of a record, and no others. The last bit of a float differs between versions of Prometheus."""
+    samples = [{"labels": selector("", **labels), "value": value} for labels, value in RECORDS[record][1]]
+    return [(f"round({record} * 1e6) / 1e6", samples)]
+
+
+def nearly(record: str) -> Checks:
+    """The values of a record to one percent: `increase` extrapolates native histograms beyond their first sample."""
+    found: Checks = []
+    for labels, value in RECORDS[record][1]:
+        expr = f"abs({selector(record, **labels)} / {value} - 1) < bool 0.01"
+        found.append((expr, [{"labels": selector("", **labels), "value": 1}]))
+    return found
+
+
+def promtool_tests(
+    checks: Callable[[str], Checks], stored: Callable[[dict[str, str]], dict[str, str]] = dict
+) -> list[dict[str, object]]:
     """promtool evaluates all rules in each test, so records whose inputs do not overlap share one."""
     shared: list[tuple[dict[str, str], list[str]]] = []
     for record, (inputs, _) in RECORDS.items():
@@ -160,17 +208,11 @@ def promtool_tests() -> list[dict[str, object]]:
     return [
         {
             "interval": "15s",
-            "input_series": [{"series": series, "values": values} for series, values in inputs.items()],
+            "input_series": [{"series": series, "values": values} for series, values in stored(inputs).items()],
             "promql_expr_test": [
-                {
-                    # The last bit of a float differs between versions of Prometheus.
-                    "expr": f"round({record} * 1e6) / 1e6",
-                    "eval_time": f"{AT}m",
-                    "exp_samples": [
-                        {"labels": selector("", **labels), "value": value} for labels, value in RECORDS[record][1]
-                    ],
-                }
+                {"expr": expr, "eval_time": f"{AT}m", "exp_samples": samples}
                 for record in records
+                for expr, samples in checks(record)
             ],
         }
         for inputs, records in shared
@@ -192,10 +234,25 @@ def by_a_collector(tests: str) -> str:
 def test_values_worked_out_by_hand(compiled, tools, tmp_path, spelt):
     path = tmp_path / "records.yml"
     rules = [str(path) for path in compiled.rule_files]
-    tests = yaml.safe_dump(promtool_tests(), width=1_000_000)
+    tests = yaml.safe_dump(promtool_tests(exactly), width=1_000_000)
     file = {"rule_files": rules, "evaluation_interval": "30s", "tests": yaml.safe_load(spelt(tests))}
     path.write_text(yaml.safe_dump(file))
     promtool.test_rules(tools, path)
+
+
+def twice(inputs: dict[str, str]) -> dict[str, str]:
+    return inputs | native(inputs)
+
+
+@pytest.mark.parametrize(("knob", "stored"), [("native", native), ("both", native), ("both", dict), ("both", twice)])
+@pytest.mark.parametrize("newer", NATIVE, ids=lambda tools: tools.version)
+def test_values_from_native_histograms(newer, tmp_path, knob, stored):
+    for name, text in rule_files(evaluate(mixin_path(), {"kronos": {"histograms": knob}})).items():
+        (tmp_path / name).write_text(text)
+    path = tmp_path / "records.yml"
+    tests = promtool_tests(nearly, stored)
+    path.write_text(yaml.safe_dump({"rule_files": ["kronos-*.yml"], "evaluation_interval": "30s", "tests": tests}))
+    promtool.test_rules(newer, path)
 
 
 @pytest.mark.parametrize("idle", [ENDED, DURATIONS])
