@@ -163,7 +163,8 @@ class _Walk:
             self._problem(f"reads {name or 'series without a name'}, which nothing exposes or records")
             return None
         labels = self._known[name]
-        self._need(labels, (label for label, _, _ in texts), name, "matches")
+        # Prometheus renames a label of the series if the target has one of that name.
+        self._need(labels, (label.removeprefix("exported_") for label, _, _ in texts), name, "matches")
         if labels is None:
             return None
         narrowed = dict(labels)

@@ -249,6 +249,7 @@
         // Can this monitoring be trusted?
         KronosMetricsMissing: { enabled: true, severity: 'warning', 'for': '10m', keepFiringFor: '0s' },
         KronosRulesMissing: { enabled: true, severity: 'warning', 'for': '15m', keepFiringFor: '0s' },
+        KronosLabelsTaken: { enabled: true, severity: 'warning', 'for': '15m', keepFiringFor: '0s' },
         KronosHistogramsMissing: { enabled: true, severity: 'warning', 'for': '15m', keepFiringFor: '0s' },
         KronosVersionSkew: {
           enabled: true,

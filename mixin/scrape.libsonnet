@@ -8,6 +8,8 @@ local contract = import 'lib/contract.libsonnet';
     {
       job_name: scrape.job,
       metrics_path: contract.scrape.metrics_path,
+      // The service's own labels win over those that discovery gives to a target.
+      honor_labels: true,
       scrape_interval: scrape.interval,
       scrape_timeout: scrape.timeout,
       static_configs: [{ targets: scrape.targets }],

@@ -1,4 +1,5 @@
 // Can the monitoring itself be trusted?
+local contract = import '../lib/contract.libsonnet';
 local query = import '../lib/query.libsonnet';
 local text = import '../lib/text.libsonnet';
 
@@ -21,6 +22,16 @@ function(config, rules) {
     description: 'Prometheus scrapes ' + at.job + ', but records nothing for it: most Kronos alerts cannot fire.',
     dashboard: 'overview',
     variables: q.targetLabels,
+  },
+
+  // Rules would read the label of the target in place of the service's.
+  KronosLabelsTaken: {
+    expr: q.count(['instance'], std.join(' or ', [q.displaced(label) for label in std.objectFields(contract.withLabel)])),
+    summary: 'Labels of the scrape job displace those of Kronos.',
+    description: 'The target ' + at.instance + ' has a label with the name of one that the service sets: rules and ' +
+                 'dashboards read the wrong one.',
+    dashboard: 'instances',
+    variables: q.targetLabels + ['instance'],
   },
 
   // Buckets can get lost on their way while counters do not: dropped by relabelling, converted to native histograms,

@@ -46,6 +46,13 @@ local unitsPerMinute = { requests: 'reqpm' };
   // All boundaries of a histogram.
   boundaries(histogram):: contract.buckets[contract.metrics[histogram].buckets] + ['+Inf'],
 
+  // For each label of the service one counter or gauge that has it.
+  withLabel:: std.foldl(
+    function(found, name) { [label]: name for label in std.objectFields(contract.metrics[name].labels) } + found,
+    [name for name in std.objectFields(contract.metrics) if contract.metrics[name].type != 'histogram'],
+    {}
+  ),
+
   // The metrics whose rate is recorded by all of their labels, each with its rule group.
   recorded:: {
     [name]: contract.metrics[name].rule_group

@@ -85,6 +85,9 @@ function(config) {
     name + braces([config.selector] + checked(name, targetLabels + ['instance'] + labels, matchers)),
   raw(metric, matchers={}): scraped(metric, contract.labels(metric), matchers),
   buckets(metric, matchers={}): scraped(metric + '_bucket', contract.labels(metric) + ['le'], matchers),
+  // What Prometheus makes of a metric if its target has a label of the same name as one of the metric's.
+  displaced(label):
+    contract.withLabel[label] + braces([config.selector, 'exported_' + label + '!=""']),
   observed(metric, matchers={}): scraped(metric + '_sum', contract.labels(metric), matchers),
   observations(metric, matchers={}): scraped(metric + '_count', contract.labels(metric), matchers),
 

@@ -16,6 +16,16 @@ from kronos_mixin.contract import ContractError, load_contract, mixin_path, pars
 RAW: dict[str, Any] = json.loads((mixin_path() / "metrics.json").read_text())
 
 
+def test_every_label_is_on_a_counter_or_gauge():
+    """KronosLabelsTaken looks for displaced labels there."""
+    contract = load_contract()
+    labels = {
+        kind: {label for m in contract.metrics.values() if (m.type == "histogram") == kind for label in m.labels}
+        for kind in (True, False)
+    }
+    assert labels[True] <= labels[False]
+
+
 def test_the_contract_is_consistent():
     contract = load_contract()
     assert contract.job == "kronos-api"

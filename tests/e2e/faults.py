@@ -67,7 +67,11 @@ class Job:
     def find(self, port: int) -> None:
         """Let service discovery find what listens on a port."""
         self.targets.append(f"127.0.0.1:{port}")
-        self.file.write_text(json.dumps([{"targets": self.targets}]))
+        self.label()
+
+    def label(self, **labels: str) -> None:
+        """Let service discovery give these labels to all targets."""
+        self.file.write_text(json.dumps([{"targets": self.targets, "labels": labels}]))
 
     @property
     def file(self) -> Path:
@@ -230,6 +234,15 @@ def usurped(job: Job) -> Iterator[None]:
     with answering(lambda: b"something_else 1\n", service.port):
         yield
     service.restart()
+
+
+@fault(KronosLabelsTaken={})
+def labelled(job: Job) -> Iterator[None]:
+    job.service()
+    yield
+    job.label(stage="production")
+    yield
+    job.label()
 
 
 @fault(KronosHistogramsMissing={})

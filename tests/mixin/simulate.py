@@ -103,6 +103,8 @@ class Instance:
     # By metric, for those that requests do not determine: events, or just their times.
     events: Mapping[str, Iterable[Event | float]] = field(default_factory=dict)
     version: str = "1.0.0"
+    # Labels of the target that take the place of labels that the service sets.
+    taken: Mapping[str, str] = field(default_factory=dict)
     # Whether another program answers on the port.
     foreign: bool = False
     # Histograms whose buckets do not arrive from some second on.
@@ -203,12 +205,19 @@ def input_series(instances: Iterable[Instance], end: float, step: int) -> list[d
     """promtool's `input_series`, up to `end` seconds, scraped every `step` seconds."""
     return [
         {
-            "series": _selector(name, {"job": "kronos-api", "instance": i.name, **i.labels, **labels}),
+            "series": _selector(
+                name, {"job": "kronos-api", "instance": i.name, **i.labels, **displaced(labels, i.taken)}
+            ),
             "values": _values(values),
         }
         for i in instances
         for name, labels, values in i.series(end, step)
     ]
+
+
+def displaced(labels: Mapping[str, str], taken: Mapping[str, str]) -> dict[str, str]:
+    """The labels of a series as Prometheus stores them if its target has labels of the same names."""
+    return {f"exported_{label}" if label in taken else label: value for label, value in labels.items()} | dict(taken)
 
 
 def _selector(name: str, labels: dict[str, str]) -> str:

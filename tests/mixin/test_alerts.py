@@ -346,6 +346,16 @@ MONITORING = [
         one(every(100, stop=300), lost={DURATIONS: 1800, INFERENCES: 1800}),
         silent(*range(10, 80, 2)),
     ),
+    *(
+        Scenario(
+            f"the target has a label {label}",
+            many(3, Instance("i1", every(10), gauges={"kronos_concurrent_requests": 1}, taken={label: "x"})),
+            {14: {}, 30: {"KronosLabelsTaken": 1}},
+            where={30: ["instance=i1"]},
+        )
+        for label in ("route", "version")
+    ),
+    Scenario("the target has labels of other names", many(3, labels={"zone": "x", "path": "y"}), silent(30)),
     Scenario("an instance with traffic leaves", one(every(100), stop=1800), {29: {}, 35: {}, 39: {}}),
     Scenario(
         "another program on the port",
