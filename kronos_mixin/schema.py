@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import ipaddress
 import itertools
 import json
 import re
@@ -32,7 +33,7 @@ _NOTE = re.compile(r" \[(?P<note>[^\[\]]+)\]$")
 _DURATION = re.compile(r"(?=.)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?")
 _NUMBER = re.compile(r"\d+(\.\d+)?([eE][-+]?\d+)?")
 _LABEL = r"[a-zA-Z_][a-zA-Z0-9_]*"
-_ADDRESS = r"([^\s/:]+|\[[\da-fA-F:.]+\])(:\d+)?"
+_ADDRESS = re.compile(r"(?:[\w.-]+|\[(?P<ipv6>[\da-fA-F:.]+)(?:%\w+)?\]):(?P<port>\d{1,5})")
 _URL = re.compile(r"https?://[^\s/]+\S*")
 _TIME = re.compile(r"now([-+]\d+[smhdwMy])*(/[smhdwMy])?")
 
@@ -44,6 +45,20 @@ class Kind(NamedTuple):
 
     words: str
     takes: Callable[[Any], bool]
+
+
+def is_address(value: Any) -> bool:
+    """Whether a text is what Prometheus can scrape: a host or an address, and a port."""
+    match = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not 0 < int(match["port"]) < 1 << 16:
+        return False
+    try:
+        return match["ipv6"] is None or bool(ipaddress.IPv6Address(match["ipv6"]))
+    except ValueError:
+        return False
+
+
+ADDRESS = "an address with a port such as 127.0.0.1:8000 or [::1]:8000, without http:// and path"
 
 
 def _share(words: str, fits: Callable[[float], bool]) -> Kind:
@@ -66,7 +81,7 @@ _NOTED = {
     "label names": _pattern("a label name: letters, digits and _", _LABEL),
     "labels": Kind("text", lambda value: isinstance(value, str)),
     "matchers": Kind('label matchers such as job="kronos-api"', lambda value: _matchers(value) != ()),
-    "host:port": _pattern("an address such as 127.0.0.1:8000, without http:// and path", _ADDRESS),
+    "host:port": Kind(ADDRESS, is_address),
 }
 
 

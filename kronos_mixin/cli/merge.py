@@ -23,6 +23,7 @@ from kronos_mixin.merge.plan import Plan, describe, plan_merge, plan_unmerge, re
 from kronos_mixin.merge.prometheusyml import MergeError
 from kronos_mixin.merge.reload import Reload, ReloadError
 from kronos_mixin.merge.validate import validate
+from kronos_mixin.schema import ADDRESS, is_address
 
 ConfigArgument = Annotated[
     Path,
@@ -57,6 +58,13 @@ class Change:
             fail(f"--reload {error}", USAGE)
 
 
+def _addresses(values: list[str] | None) -> list[str] | None:
+    for value in values or ():
+        if not is_address(value):
+            raise typer.BadParameter(f"{value!r} is not {ADDRESS}")
+    return values
+
+
 @grouped
 def merge(
     prometheus_yml: ConfigArgument,
@@ -74,6 +82,7 @@ def merge(
             "--target",
             help="Address to scrape. May be repeated. Default: as before.",
             metavar="HOST:PORT",
+            callback=_addresses,
         ),
     ] = None,
     job: Annotated[
@@ -92,6 +101,14 @@ def merge(
             help="Add no scrape job; use your own, named by --job. Default: as before.",
         ),
     ] = False,
+    scrape_only: Annotated[
+        bool | None,
+        typer.Option(
+            "--scrape-only/--no-scrape-only",
+            help="Add no rules, as for an agent, which has none; load them where the metrics are stored. Default: as "
+            "before.",
+        ),
+    ] = None,
     no_config: Annotated[
         bool, typer.Option("--no-config", help="Forget the --config files of earlier merges.")
     ] = False,
@@ -103,8 +120,9 @@ def merge(
     """Add a mixin's rules and scrape job to a prometheus.yml.
 
     The lines it adds stand between marks, in the file's own style; nothing else in the file changes, not even
-    blanks. The marks remember --config, --job, --target and --rules-only: run merge again without them to update its
-    lines and rules. One file can hold several mixins.
+    blanks. The marks remember --config, --job, --target, --rules-only and --scrape-only: run merge again without them
+    to update its lines and rules. One file can hold several mixins, and several installations of one, each with a
+    --name and a --job of its own.
 
     Before anything is written, merge shows the difference, has promtool check it (if on PATH) and asks. The old file
     is kept as prometheus.yml.<time>.bak; of these, the newest five stay.
@@ -120,6 +138,9 @@ def merge(
       kronos-mixin merge prometheus.yml --config mine.yml
     You already scrape the service, in a job called forecasts:
       kronos-mixin merge prometheus.yml --job forecasts --rules-only
+    A second installation beside the first:
+      kronos-mixin merge prometheus.yml --name staging --job staging \\
+        --target staging-1:8000
     Add another mixin:
       kronos-mixin merge prometheus.yml --mixin vendor/node-mixin
     Undo it:
@@ -129,11 +150,13 @@ def merge(
     what was written, as the message says; 2: bad command line.
     """
     servers = change.servers
+    if rules_only and scrape_only:
+        fail("--rules-only and --scrape-only exclude each other", USAGE)
     try:
         text, known_as = read(prometheus_yml), source.name or name_of(entry(source.path))
         base = without_dots(prometheus_yml.parent)
         before = request.earlier(prometheus_yml, text, known_as)
-        asked = request.Request(source.config or (), job, target or (), rules_only)
+        asked = request.Request(source.config or (), job, target or (), rules_only, scrape_only)
         wanted = request.combined(asked, before, forget_config=no_config)
         if wanted.rules_only and not rules_only:
             console.note("Only the rules, as before; --target HOST:PORT adds a scrape job.")
@@ -149,7 +172,7 @@ def merge(
             data = source.evaluate(console)
             scraped = request.of_another(data, wanted, text)
         jobs = [] if wanted.rules_only else scraped
-        plan = plan_merge(prometheus_yml, data, jobs, rules_dir, wanted.options(base))
+        plan = plan_merge(prometheus_yml, data, jobs, rules_dir, wanted.options(base), scrape_only=wanted.scrape_only)
     except CompileError as error:
         fail(str(error))
     except MergeError as error:

@@ -13,15 +13,15 @@ from typing import Any
 from kronos_mixin.compile import rule_file_names
 from kronos_mixin.merge.placed import said
 from kronos_mixin.merge.prometheusyml import LISTS, MergeError, layout, line_number, to_data, tree
-from kronos_mixin.yamltext import item_lines
 
 _BEGIN = (
-    "# BEGIN kronos-mixin {name} ({key}{jobs}): put in by `kronos-mixin merge{options}`, "
+    "# BEGIN kronos-mixin {name} ({key}{listed}): put in by `kronos-mixin merge{options}`, "
     "taken out by `kronos-mixin unmerge`"
 )
 _END = "# END kronos-mixin {name} ({key})"
-_BEGINS = re.compile(
-    r"[ \t]*# BEGIN kronos-mixin (?P<name>\S+) \((?P<key>\w+)(?:: (?P<jobs>\[.*?\]))?\)"
+_BELOW = _BEGIN.replace("BEGIN", "BELOW")
+_MARKS = re.compile(
+    r"[ \t]*# (?P<kind>BEGIN|BELOW) kronos-mixin (?P<name>\S+) \((?P<key>\w+)(?:: (?P<listed>\[.*?\]))?\)"
     r"(?:: put in by `kronos-mixin merge(?P<options>[^`]*)`)?"
 )
 _ENDS = re.compile(r"[ \t]*# END kronos-mixin (?P<name>\S+) \((?P<key>\w+)\)")
@@ -29,16 +29,20 @@ _ENDS = re.compile(r"[ \t]*# END kronos-mixin (?P<name>\S+) \((?P<key>\w+)\)")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Our lines for one mixin in one list; `start` and `end` are indexes into the text."""
+    """Our lines for one mixin in one list; `start` and `end` are indexes into the text.
+
+    In a list in flow style our items are among the others, and the block is the line above the key.
+    """
 
     name: str
     key: str
-    jobs: tuple[str, ...]
-    """The scrape jobs in it that are ours."""
+    listed: tuple[str, ...]
+    """The scrape jobs in it that are ours; in a list in flow style also the rule files."""
     options: str
     """Those of the merge that put it in, as a shell reads them."""
     start: int
     end: int
+    flow: bool
 
 
 def blocks(text: str) -> list[Block]:
@@ -47,23 +51,30 @@ def blocks(text: str) -> list[Block]:
     begun: tuple[int, re.Match[str]] | None = None
     start = 0
     for line in re.findall(r"[^\n]*\n|[^\n]+", text):
-        if begins := _BEGINS.match(line):
+        end = start + len(line)
+        if mark := _MARKS.match(line.removeprefix("\ufeff")):
             if begun is not None:
                 break
-            begun = start, begins
+            if mark["kind"] == "BELOW":
+                found.append(_block(mark, start + line.startswith("\ufeff"), end))
+            else:
+                begun = start, mark
         elif ends := _ENDS.match(line):
             if begun is None or begun[1].group("name", "key") != ends.group("name", "key"):
                 number = line_number(text, start)
                 raise MergeError(f"line {number}: an END mark of kronos-mixin without its BEGIN: delete the line")
-            jobs = tuple(json.loads(begun[1]["jobs"] or "[]"))
-            options = begun[1]["options"] or ""
-            found.append(Block(ends["name"], ends["key"], jobs, options, begun[0], start + len(line)))
+            found.append(_block(begun[1], begun[0], end))
             begun = None
-        start += len(line)
+        start = end
     if begun is not None:
         line = line_number(text, begun[0])
         raise MergeError(f"line {line}: a BEGIN mark of kronos-mixin without its END: delete the rest of the block")
     return found
+
+
+def _block(mark: re.Match[str], start: int, end: int) -> Block:
+    listed = tuple(json.loads(mark["listed"] or "[]"))
+    return Block(mark["name"], mark["key"], listed, mark["options"] or "", start, end, mark["kind"] == "BELOW")
 
 
 def is_end(line: str) -> bool:
@@ -97,25 +108,29 @@ def block_of(text: str, name: str, key: str) -> Block | None:
     return found[0] if found else None
 
 
-def lines_of(name: str, key: str, items: list[Any], dash: int, offset: int, options: Sequence[str]) -> list[str]:
-    """The lines of a block: its marks, and ``items`` with their dashes at column ``dash``.
-
-    Raises MergeError for ``options`` that a comment can't hold.
-    """
+def marks(name: str, key: str, items: Sequence[Any], options: Sequence[str]) -> tuple[str, str]:
+    """The lines that begin and end a block. Raises MergeError for ``options`` that a comment can't hold."""
     jobs = [item["job_name"] for item in items if isinstance(item, Mapping)]
-    named = f": {json.dumps(jobs)}" if jobs else ""
-    margin = " " * dash
-    return [
-        margin + _BEGIN.format(name=name, key=key, jobs=named, options=said(options)),
-        *(line for item in items for line in item_lines(item, dash, offset)),
-        margin + _END.format(name=name, key=key),
-    ]
+    begin = _BEGIN.format(name=name, key=key, listed=_listed(jobs), options=said(options))
+    return begin, _END.format(name=name, key=key)
+
+
+def mark_above(name: str, key: str, items: Sequence[Any], options: Sequence[str]) -> str:
+    """The line above a list in flow style that has ``items`` of ours. Raises MergeError as `marks` does."""
+    names = [item["job_name"] if isinstance(item, Mapping) else item for item in items]
+    return _BELOW.format(name=name, key=key, listed=_listed(names), options=said(options))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f": {json.dumps(names)}" if names else ""
 
 
 def is_ours(item: Any, block: Block) -> bool:
     """Whether an item in our block is one that we have put there, and not somebody else since."""
     if isinstance(item, dict):
-        return item.get("job_name") in block.jobs
+        return item.get("job_name") in block.listed
+    if block.flow:
+        return item in block.listed
     return isinstance(item, str) and PurePath(item).name in rule_file_names(block.name)
 
 
@@ -137,6 +152,6 @@ def _inside(text: str, name: str) -> Iterator[tuple[Block, dict[int, Any]]]:
                 {
                     number: to_data(item)
                     for number, (item, start) in enumerate(zip(items, where.keys[key].items, strict=True))
-                    if block.start <= start < block.end
+                    if (is_ours(to_data(item), block) if block.flow else block.start <= start < block.end)
                 },
             )

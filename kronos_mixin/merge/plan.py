@@ -19,7 +19,7 @@ from kronos_mixin.merge.blocks import entries_of
 from kronos_mixin.merge.conflicts import groups_elsewhere, refuse_taken_jobs
 from kronos_mixin.merge.patterns import Patterns
 from kronos_mixin.merge.placed import is_ours, marked, placed
-from kronos_mixin.merge.prometheusyml import LOADER, MergeError, to_data, tree
+from kronos_mixin.merge.prometheusyml import LOADER, MergeError, is_agents, refuse_others, to_data, tree
 
 FOLDER = "kronos-mixin"
 """Where rule files go, beside the configuration, if the user names no other place."""
@@ -96,26 +96,35 @@ def plan_merge(
     jobs: Sequence[Mapping[str, Any]],
     rules_dir: Path | None = None,
     options: Sequence[str] = (),
+    *,
+    scrape_only: bool | None = None,
 ) -> Plan:
     """Plan to add the mixin's rules and the scrape ``jobs`` to ``config``, which remembers ``options``.
 
-    Raises MergeError for a file that can't be added to, a job name that is taken, and a rule group that exists
-    elsewhere with other rules.
+    ``scrape_only`` leaves the rules out; None: unless the configuration is an agent's, which must be said. Raises
+    MergeError for a file that can't be added to, a job name that is taken, and a rule group that exists elsewhere
+    with other rules.
     """
     old, base = read(config), without_dots(config.parent)
     held = entries_of(old, mixin.name)
     theirs = _without(_data(old), held, mixin.name)
+    refuse_others(theirs)
+    if scrape_only is None and "rule_files" not in held and is_agents(theirs):
+        raise MergeError(
+            "has remote_write and no rules, as an agent's configuration, which must not have any: say --scrape-only, "
+            "and load the rules where the metrics are stored, or --no-scrape-only if this Prometheus evaluates rules"
+        )
     patterns = Patterns.of(config, theirs.get("rule_files"))
     before = _before(config, held, mixin.name, patterns)
     folder = without_dots(rules_dir) if rules_dir else before[0].parent if before else base / FOLDER
-    paths = [folder / name for name in rule_files(mixin)]
+    rules = {} if scrape_only else {folder / name: text for name, text in rule_files(mixin).items()}
     entries: splice.Entries = {
         # A pattern of theirs may find a file already. By a second name, Prometheus would run its rules twice.
-        "rule_files": [_entry(base, path) for path in paths if not patterns.covering(path)],
+        "rule_files": [_entry(base, path) for path in rules if not patterns.covering(path)],
         "scrape_configs": list(jobs),
     }
     remembered = () if any(entries.values()) else options
-    texts = {folder / name: marked(text, remembered) for name, text in rule_files(mixin).items()}
+    texts = {path: marked(text, remembered) for path, text in rules.items()}
     refuse_taken_jobs(config, theirs, jobs)
     for path, text in texts.items():
         if path.is_file() and _differs(path, text) and not is_ours(path):
@@ -123,10 +132,7 @@ def plan_merge(
                 f"{path} is there and was not written by this program: move it, or name another --rules-dir"
             )
     notes = groups_elsewhere(config, theirs, texts)
-    try:
-        new = splice.merge(old, mixin.name, entries, options)
-    except MergeError as error:
-        raise MergeError(f"{error}.\nAdd these lines to it by hand:\n\n{splice.by_hand(entries)}") from None
+    new = splice.merge(old, mixin.name, entries, options)
     obsolete = [path for path in before if path not in texts and is_ours(path)]
     return Plan(config, mixin.name, old, new, entries, texts, obsolete, notes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,15 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 LISTS = ("rule_files", "scrape_configs")
 """What we add to."""
+
+KEYS = frozenset(
+    {
+        *LISTS,
+        *("alerting", "global", "otlp", "remote_read", "remote_write", "runtime", "scrape_config_files", "storage"),
+        "tracing",
+    }
+)
+"""What the top level of a Prometheus configuration may hold."""
 
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 """How YAML writes nothing."""
@@ -111,6 +121,22 @@ def _root(text: str, loader: Any) -> dict[str, Any]:
     if root[0] != "map":
         raise MergeError("is not a Prometheus configuration: its top level is not a mapping")
     return {key[2] if key[0] == "scalar" else str(key): value for key, value in root[2].items()}
+
+
+def unknown(data: Mapping[str, Any]) -> list[str]:
+    """The keys of a configuration that this program does not know of Prometheus."""
+    return sorted(data.keys() - KEYS - {"<<"})
+
+
+def refuse_others(data: Mapping[str, Any]) -> None:
+    """Raise MergeError for a file that is another program's: none of its keys is one that only Prometheus has."""
+    if (others := unknown(data)) and not data.keys() & (KEYS - {"global"}):
+        raise MergeError(f"is not a Prometheus configuration: it has {', '.join(others)}")
+
+
+def is_agents(data: Mapping[str, Any]) -> bool:
+    """Whether a configuration has what an agent must have, and nothing that an agent must not have."""
+    return bool(data.get("remote_write")) and not data.keys() & {"rule_files", "alerting", "remote_read"}
 
 
 def plain(value: Any) -> Tree:

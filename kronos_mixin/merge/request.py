@@ -26,6 +26,8 @@ class Request:
     job: str | None = None
     targets: Sequence[str] = ()
     rules_only: bool = False
+    scrape_only: bool | None = None
+    """None: nothing was said, and the configuration decides."""
 
     def options(self, base: Path) -> list[str]:
         """As command-line arguments. Files below `base` are relative to it, so that both can move together."""
@@ -35,6 +37,7 @@ class Request:
             *each("--job", [self.job] if self.job else []),
             *each("--target", self.targets),
             *(["--rules-only"] if self.rules_only else []),
+            *([] if self.scrape_only is None else ["--scrape-only" if self.scrape_only else "--no-scrape-only"]),
         ]
 
 
@@ -44,15 +47,16 @@ def earlier(config: Path, text: str, name: str) -> Request:
     base = without_dots(config.parent)
     found = placed(Patterns.of(config, to_data(tree(text).get("rule_files", ("list", "", [])))), name)
     options = iter(options_of(text, name) or (options_in(found[0]) if found else []))
-    rules_only = False
+    rules_only, scrape_only = False, None
     for option in options:
         if option in values:
             values[option].append(next(options, ""))
         rules_only |= option == "--rules-only"
+        scrape_only = {"--scrape-only": True, "--no-scrape-only": False}.get(option, scrape_only)
     job = next(iter(values["--job"]), None)
     # Targets may have been edited in the file since.
     targets = values["--target"] and (_scraped(text, name)[1] or values["--target"])
-    return Request([base / path for path in values["--config"]], job, targets, rules_only)
+    return Request([base / path for path in values["--config"]], job, targets, rules_only, scrape_only)
 
 
 def combined(now: Request, before: Request, forget_config: bool = False) -> Request:
@@ -72,7 +76,8 @@ def combined(now: Request, before: Request, forget_config: bool = False) -> Requ
         config,
         now.job or before.job,
         now.targets or before.targets,
-        now.rules_only or (before.rules_only and not now.targets),
+        now.rules_only or (before.rules_only and not now.targets and not now.scrape_only),
+        (None if now.rules_only else before.scrape_only) if now.scrape_only is None else now.scrape_only,
     )
 
 

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kronos_mixin.merge.blocks import Block, block_of, blocks, is_end, is_ours, lines_of, positions
+from kronos_mixin.merge import flow
+from kronos_mixin.merge.blocks import Block, block_of, blocks, is_end, is_ours, mark_above, marks, positions
 from kronos_mixin.merge.prometheusyml import (
     LISTS,
     NULLS,
@@ -26,6 +27,7 @@ from kronos_mixin.merge.prometheusyml import (
 from kronos_mixin.yamltext import item_lines
 
 _ADDED = "  # added by kronos-mixin"
+_WAS_ADDED = re.compile(r"[ \t]*#[ \t]*added by kronos-mixin[ \t]*$")
 _INSTEAD = "# kronos-mixin keeps: "
 """Comments out an empty list, so that unmerge can restore it."""
 
@@ -62,40 +64,47 @@ def unmerge(text: str, name: str) -> str:
     for key in LISTS:
         block = block_of(result, name, key)
         if block is not None:
-            result = _tidy(_replace(result, block, _foreign(result, block)), key)
+            result = _remove(result, block)
     _prove(text, result, name, {})
     return result
 
 
-def by_hand(entries: Entries) -> str:
-    """The lines to add, for those who edit the file themselves."""
-    lines: list[str] = []
-    for key in LISTS:
-        if entries.get(key):
-            lines += [f"{key}:", *(line for entry in entries[key] for line in item_lines(entry, 2, 2))]
-    return "\n".join(lines)
-
-
 def _merge(text: str, name: str, key: str, items: list[Any], options: Sequence[str]) -> str:
     old = block_of(text, name, key)
-    foreign = _foreign(text, old) if old is not None else ""
     if not items:
-        return text if old is None else _tidy(_replace(text, old, foreign), key)
+        return text if old is None else _remove(text, old)
     where = layout(text)
     top = where.keys.get(key)
+    if old is not None and old.flow != (top is not None and flow.is_written_so(text, top)):
+        # Somebody has written the list in the other style since.
+        return _merge(_remove(text, old), name, key, items, options)
+    marked = marks(name, key, items, options)
     if top is None:
-        return _add_key(where, name, key, items, options)
+        return _add_key(where, key, marked, items)
+    newline = _newline(text, top.end)
+    if flow.is_written_so(text, top):
+        mark = mark_above(name, key, items, options)
+        if old is not None:
+            if text[old.start : old.end].strip() == mark and _held(text, name)[key] == list(map(plain, items)):
+                return text
+            text = flow.remove(text, old)
+        return flow.insert(text, key, mark, items, newline)
     if text[top.value : top.end].strip() and top.kind in {"flow", "nothing"} and top.end > top.value:
         # Comment out `[]` or `null`, so that items can follow on lines of their own.
         text = text[: top.value] + _INSTEAD + text[top.value :]
         where = layout(text)
         top = where.keys[key]
     dash = top.dash if top.dash is not None else where.column + _offset(where, top)
-    lines = lines_of(name, key, items, dash, dash - where.column, options)
-    newline = _newline(text, top.end)
+    lines = _lines(marked, items, dash, dash - where.column)
     if old is not None:
-        return _replace(text, old, newline.join(lines) + newline + foreign)
+        return _replace(text, old, newline.join(lines) + newline + _foreign(text, old))
     return _insert(text, _list_end(where, top), lines, newline)
+
+
+def _remove(text: str, block: Block) -> str:
+    if block.flow:
+        return flow.remove(text, block)
+    return _tidy(_replace(text, block, _foreign(text, block)), block.key)
 
 
 def _refuse(where: Layout, key: str) -> None:
@@ -103,26 +112,28 @@ def _refuse(where: Layout, key: str) -> None:
     top = where.keys.get(key)
     if top is None:
         if "<<" in where.keys:
-            raise MergeError(f"may have {key} through a merge key (<<), which can't be added to")
+            raise MergeError(
+                f"may have {key} through a merge key (<<), which can't be added to: write {key} out at the top level"
+            )
         return
     line = line_number(where.text, top.value)
-    empty = where.text[top.value : top.end]
     if top.kind == "alias":
-        raise MergeError(f"line {line}: {key} is an alias (*...): what it refers to may be used elsewhere, too")
-    if top.kind == "flow" and (
-        top.items or "\n" in empty or top.marked or line != line_number(where.text, top.start)
-    ):
-        raise MergeError(f"line {line}: {key} is written in flow style ([...])")
+        raise MergeError(
+            f"line {line}: {key} is an alias (*...), which can't be added to: write the list itself there"
+        )
     if top.kind == "other" or (top.kind == "nothing" and top.marked):
-        raise MergeError(f"line {line}: {key} is not a list")
+        raise MergeError(f"line {line}: {key} is not a list, as Prometheus wants it")
 
 
-def _add_key(where: Layout, name: str, key: str, items: list[Any], options: Sequence[str]) -> str:
+def _lines(marked: tuple[str, str], items: Sequence[Any], dash: int, offset: int) -> list[str]:
+    """The lines of a block in block style, with its dashes at column ``dash``."""
+    begin, end = (" " * dash + mark for mark in marked)
+    return [begin, *(line for item in items for line in item_lines(item, dash, offset)), end]
+
+
+def _add_key(where: Layout, key: str, marked: tuple[str, str], items: Sequence[Any]) -> str:
     offset = _offset(where, None)
-    lines = [
-        f"{' ' * where.column}{key}:{_ADDED}",
-        *lines_of(name, key, items, where.column + offset, offset, options),
-    ]
+    lines = [f"{' ' * where.column}{key}:{_ADDED}", *_lines(marked, items, where.column + offset, offset)]
     return _insert(where.text, where.end, lines, _newline(where.text, where.end))
 
 
@@ -210,9 +221,9 @@ def _tidy(text: str, key: str) -> str:
     line_end = _line_end(text, top.start)
     line = text[top.start : line_end]
     bare = line.rstrip("\r\n")
-    if bare.endswith(_ADDED):
+    if added := _WAS_ADDED.search(bare):
         if top.items:  # Users have added entries of their own.
-            return text[: top.start] + bare.removesuffix(_ADDED) + line[len(bare) :] + text[line_end:]
+            return text[: top.start] + bare[: added.start()] + line[len(bare) :] + text[line_end:]
         # Keep the byte order mark that some editors put at the start.
         start = text.rfind("\n", 0, top.start) + 1 or len(text) - len(text.removeprefix("\ufeff"))
         rest = text[line_end:]
@@ -255,7 +266,10 @@ def _prove(old: str, new: str, name: str, entries: Entries) -> None:
         raise MergeError(f"{_UNUSUAL}: {error}") from None
     if before != after:
         changed = [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
-        raise MergeError(f"can't be changed without changing {', '.join(sorted(changed))}, too")
+        raise MergeError(
+            f"can't be changed without changing {', '.join(sorted(changed))}, too: if an anchor (&...) shares them, "
+            "write them out; if the last line has no end, add one"
+        )
     for key in LISTS:
         if held.get(key, []) != [plain(item) for item in entries.get(key, ())]:
             raise MergeError(f"would lose what was added to {key}")

@@ -9,7 +9,7 @@ from kronos_mixin import promtool
 from kronos_mixin.files import scratch
 from kronos_mixin.merge import splice
 from kronos_mixin.merge.plan import Plan
-from kronos_mixin.merge.prometheusyml import MergeError
+from kronos_mixin.merge.prometheusyml import MergeError, is_agents, unknown
 
 
 def validate(plan: Plan) -> list[str]:
@@ -19,6 +19,11 @@ def validate(plan: Plan) -> list[str]:
     syntax: it did not pass before, either.
     """
     if not promtool.available():
+        if plan.entries and (others := unknown(plan.before)):
+            raise MergeError(
+                f"has {', '.join(others)}, which this program does not know of a Prometheus configuration: put the "
+                "promtool of your Prometheus on PATH, to check it"
+            )
         return ["promtool is not on PATH: only the syntax was checked"]
     with tempfile.TemporaryDirectory(prefix="kronos-mixin-") as folder:
         staged = {path: Path(folder) / path.name for path in plan.rule_files}
@@ -31,14 +36,15 @@ def validate(plan: Plan) -> list[str]:
             # The rule files are not where they will be, and promtool looks into them.
             entries = {**plan.entries, "rule_files": [str(temporary) for temporary in staged.values()]}
             new = splice.merge(plan.old, plan.name, entries)
+        check = ["check", "config", *(["--agent"] if is_agents(plan.after) else [])]
         with scratch(plan.config.absolute().parent, new) as path:
-            said = promtool.complaint("check", "config", str(path))
+            said = promtool.complaint(*check, str(path))
             if not said:
                 return []
             with scratch(plan.config.absolute().parent, plan.old) as before:
-                if not promtool.complaint("check", "config", str(before)):
+                if not promtool.complaint(*check, str(before)):
                     raise MergeError(f"promtool refuses it with these changes:\n{said}")
-            if promtool.complaint("check", "config", "--syntax-only", str(path)):
+            if promtool.complaint(*check, "--syntax-only", str(path)):
                 raise MergeError(
                     "promtool refuses it, with and without these changes (if it belongs to another Prometheus than "
                     f"yours, take it off PATH):\n{said}"

@@ -169,7 +169,7 @@ def test_a_wrong_value_is_told_with_its_place_and_what_is_allowed(tmp_path, text
         "alertLabels: {team: 5}",
         "job: 5",
         "dashboards: {refresh: '', period: now-1d/d, folder: ''}",
-        "scrape: {targets: ['forecasts-1', '10.0.0.1:80', '[::1]:8000']}",
+        "scrape: {targets: ['forecasts-1:8000', '10.0.0.1:80', '[::1]:8000']}",
         "runbookURL: http://wiki/{alert}",
     ],
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+
 import pytest
 import yaml
 from hypothesis import assume, given, settings
@@ -72,6 +75,12 @@ WRITTEN = {
     "a key without a value at the end": "scrape_configs:\n  - job_name: a\n    params:\n",
     "tabs where they may be": "scrape_configs:\t# tab\n  - job_name:\ta\t# tab\nglobal: {}\n",
     "other languages": "# Überwachung 監視 🔥\nscrape_configs:\n  - job_name: 'naïve 🔥'\n    labels: {x: é}\n",
+    "in brackets": "rule_files: ['rules/*.yml']   # all\nscrape_configs: [{job_name: a}, {job_name: b}]\n",
+    "in brackets over lines": "scrape_configs: [\n  {job_name: a},  # one\n  {job_name: b}, # two\n  ]\n",
+    "in brackets without items": "rule_files: [\n]\nscrape_configs:\n  [ ]\n",
+    "in brackets of their own line": "rule_files:\n  [a.yml, b.yml,]",
+    "brackets in windows": "rule_files: [a.yml]\r\nscrape_configs: [{job_name: a},\r\n {job_name: b}]\r\n",
+    "brackets behind a mark": "\ufeffrule_files: [a.yml]\n",
     "odd blanks": "scrape_configs:   \n\n  - job_name: a   \n   \n\n",
 }
 
@@ -86,10 +95,9 @@ def test_merge_and_unmerge(name):
         "rule_files": (old.get("rule_files") or []) + RULES,
         "scrape_configs": (old.get("scrape_configs") or []) + [JOB],
     }
-    # Not one line of theirs is gone or in another place.
-    theirs = merged.replace("# kronos-mixin keeps: ", "")
-    lines = iter(theirs.removeprefix("\ufeff").splitlines())
-    assert all(any(line == candidate for candidate in lines) for line in text.removeprefix("\ufeff").splitlines())
+    # Nothing of theirs is gone or in another place.
+    characters = iter(merged)
+    assert all(char in characters for char in text)
     assert merge(merged, "kronos", OURS) == merged
     assert unmerge(merged, "kronos") == text
     assert ("\r\n" in text) == ("\r\n" in merged)
@@ -100,11 +108,11 @@ def test_merge_and_unmerge(name):
 @pytest.mark.parametrize("name", WRITTEN)
 def test_two_mixins_in_one_file(name):
     text = WRITTEN[name]
-    both = merge(merge(text, "kronos", OURS), "node", NODE)
-    assert entries_of(both, "kronos")["rule_files"] == RULES
-    assert unmerge(both, "node") == merge(text, "kronos", OURS)
-    assert unmerge(unmerge(both, "kronos"), "node") == text
-    assert unmerge(both, "other") == both
+    merged = both(name)
+    assert entries_of(merged, "kronos")["rule_files"] == RULES
+    assert unmerge(merged, "node") == merge(text, "kronos", OURS)
+    assert unmerge(unmerge(merged, "kronos"), "node") == text
+    assert unmerge(merged, "other") == merged
 
 
 def test_added_lines_follow_the_style_of_the_file():
@@ -151,16 +159,67 @@ def test_later_edits_by_users_stay():
     assert [job["job_name"] for job in yaml.safe_load(again)["scrape_configs"]] == ["kronos-api", "mine", "too"]
 
 
+def both(name):
+    return merge(merge(WRITTEN[name], "kronos", OURS), "node", NODE)
+
+
+def check_formatted(name, formatted):
+    """Nothing of ours stays after unmerge, and all of theirs does."""
+    assert entries_of(formatted, "kronos") == entries_of(both(name), "kronos")
+    left = unmerge(unmerge(formatted, "node"), "kronos")
+    assert "kronos" not in left
+    assert _without_empty(left) == _without_empty(WRITTEN[name])
+
+
+def _without_empty(text):
+    data = yaml.load(text.removeprefix("\ufeff"), prometheusyml.LOADER) or {}  # noqa: S506
+    return {key: value for key, value in data.items() if value}
+
+
+# Prettier writes one blank before a comment, and leaves the rest of ours as it is.
+FORMATTERS = {
+    "one blank before comments": lambda text: re.sub(r" +#", " #", text),
+    "trimmed": lambda text: re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE),
+    "unix": lambda text: text.replace("\r\n", "\n"),
+    "windows": lambda text: text.replace("\r\n", "\n").replace("\n", "\r\n"),
+}
+
+
+@pytest.mark.parametrize("formatter", FORMATTERS)
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_formatter_in_between(name, formatter):
+    check_formatted(name, FORMATTERS[formatter](both(name)))
+
+
+def test_yamlfmt_in_between(tmp_path):
+    paths = {name: tmp_path / f"{number}.yaml" for number, name in enumerate(WRITTEN)}
+    for name, path in paths.items():
+        path.write_bytes(both(name).encode())
+    subprocess.run(["yamlfmt", *paths.values()], check=True)
+    for name, path in paths.items():
+        check_formatted(name, path.read_bytes().decode())
+
+
+def test_brackets_that_a_formatter_has_laid_out():
+    merged = merge("rule_files: [a.yml,\n  b.yml] # two\n", "kronos", {"rule_files": RULES})
+    mark, _, rest = merged.partition("\n")
+    rest = rest.replace(", ", ",\n    ").replace(" b.yml,", " b.yml, # why").replace("] #", ",\n  ] #")
+    laid_out = f"{mark}\n{rest}"
+    assert unmerge(laid_out, "kronos") == "rule_files: [a.yml,\n  b.yml, # why\n  ] # two\n"
+    assert entries_of(merge(laid_out, "kronos", {"rule_files": ["c/kronos-rules.yml"]}), "kronos") == {
+        "rule_files": ["c/kronos-rules.yml"]
+    }
+    mine = merged.replace("kronos-mixin/kronos-alerts.yml] ", "kronos-mixin/kronos-alerts.yml, mine.yml] ")
+    assert unmerge(mine, "kronos") == "rule_files: [a.yml,\n  b.yml, mine.yml] # two\n"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("scrape_configs: [{job_name: a}]\n", "line 1: scrape_configs is written in flow style"),
-        ("scrape_configs: [\n]\n", "flow style"),
-        ("rule_files:\n  [a.yml]\n", "line 2: rule_files is written in flow style"),
         ("x: &a\n- job_name: b\nscrape_configs: *a\n", "line 3: scrape_configs is an alias"),
         ("scrape_configs: &a\n- job_name: b\ny: *a\n", "without changing y, too"),
         ("x: &a {scrape_configs: []}\n<<: *a\n", "merge key"),
-        ("scrape_configs: &a []\ny: *a\n", "flow style"),
+        ("scrape_configs: &a []\ny: *a\n", "without changing y, too"),
         ("scrape_configs: yes\n", "scrape_configs is not a list"),
         ("scrape_configs: {a: b}\n", "scrape_configs is not a list"),
         ("scrape_configs: !!seq\n", "not a list"),
@@ -223,6 +282,14 @@ def lists(draw, key, item):
     count = draw(st.integers(0, 3))
     if count == 0:
         return f"{key}:{empty}\n"
+    if draw(st.booleans()):
+        item = "{{job_name: {}}}" if key == "scrape_configs" else "{}"
+        items = [item.format(draw(st.sampled_from(["a", "'b'", '"#"']))) for _ in range(count)]
+        gap, end = (
+            draw(st.sampled_from([", ", ",", ",\n  ", " ,  # note\n  "])),
+            draw(st.sampled_from(["", ",", " ", "\n  "])),
+        )
+        return f"{key}: [{gap.join(items)}{end}]{draw(st.sampled_from(['', '  # note']))}\n"
     dash = draw(st.sampled_from([0, 2, 4]))
     parts = [draw(margins) + draw(item(dash)) for _ in range(count)]
     return f"{key}:{draw(st.sampled_from(['', '  # note', ' &anchor']))}\n" + "".join(parts)
@@ -260,8 +327,7 @@ def test_unmerge_undoes_merge(loader, text):
             assume(False)
         assert merge(merged, "kronos", OURS) == merged
         assert unmerge(merged, "kronos") == text
-        both = merge(merged, "node", NODE)
-        assert unmerge(unmerge(both, "kronos"), "node") == text
+        assert unmerge(unmerge(merge(merged, "node", NODE), "kronos"), "node") == text
         held = yaml.load(merged.removeprefix("\ufeff"), yaml.SafeLoader)
         assert held["rule_files"][-2:] == RULES
         assert JOB in held["scrape_configs"]

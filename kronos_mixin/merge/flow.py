@@ -1,0 +1,69 @@
+"""Our items inside the brackets of a list in flow style: `rule_files: [rules/*.yml]`.
+
+No comment can stand beside them without breaking the line, so that one line above the key names them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from kronos_mixin.merge.blocks import Block, is_ours
+from kronos_mixin.merge.prometheusyml import LOADER, Layout, TopLevel, layout, to_data, tree
+
+
+def is_written_so(text: str, top: TopLevel) -> bool:
+    """Whether a list is in flow style, and not just `[]`, which gives way to a list in block style."""
+    return top.kind == "flow" and (bool(top.items) or "\n" in text[top.start : top.end] or top.marked)
+
+
+def insert(text: str, key: str, mark: str, items: Sequence[Any], newline: str) -> str:
+    """``text`` with ``items`` behind the last one of the list, and with ``mark`` above its key."""
+    where = layout(text)
+    top = where.keys[key]
+    end = _spans(text, key)[-1][1] if top.items else text.index("[", top.value) + 1
+    added = ", ".join(map(_one_line, items))
+    line = _line_of(where, top)
+    margin = " " * where.column
+    return f"{text[:line]}{margin}{mark}{newline}{text[line:end]}{', ' if top.items else ''}{added}{text[end:]}"
+
+
+def remove(text: str, block: Block) -> str:
+    """``text`` without our items and without their mark."""
+    items = tree(text)[block.key][2] if block.key in layout(text).keys else []
+    spans = _spans(text, block.key) if items else []
+    for item, (start, end) in reversed(list(zip(items, spans, strict=True))):
+        if not is_ours(to_data(item), block):
+            continue
+        before, after = text[:start].rstrip(" \t"), text[end:]
+        if comma := re.match(r"\s*,", after):
+            after = after[comma.end() :]
+        else:
+            # The last one: the comma in front of it goes, and comments between stay.
+            before = re.sub(r",((?:\s|#[^\n]*\n)*)\Z", r"\1", before)
+        if before.endswith("\n"):  # It had a line of its own.
+            after = re.sub(r"^[ \t]*\r?\n", "", after)
+        text = before + after
+    return text[: block.start] + text[block.end :]
+
+
+def _spans(text: str, key: str) -> list[tuple[int, int]]:
+    """Where the items of a list start and end."""
+    skipped = 1 if text.startswith("\ufeff") else 0
+    root: Any = yaml.compose(text[skipped:], Loader=LOADER)
+    value = next(value for name, value in root.value if name.value == key)
+    return [(item.start_mark.index + skipped, item.end_mark.index + skipped) for item in value.value]
+
+
+def _line_of(where: Layout, top: TopLevel) -> int:
+    """Where the line of a key begins, behind the mark that some editors begin a file with."""
+    text = where.text
+    return text.rfind("\n", 0, top.start) + 1 or len(text) - len(text.removeprefix("\ufeff"))
+
+
+def _one_line(item: Any) -> str:
+    text = yaml.safe_dump(item, default_flow_style=True, width=1 << 30, allow_unicode=True, sort_keys=False)
+    return text.strip().removesuffix("...").strip()
