@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -165,3 +166,24 @@ def test_while_the_disk_and_the_names_are_slow(tmp_path: Path):
             started.kill(signal.SIGTERM)
             assert started.end() == 0
     assert started.logged("stopped")[0]["exit_code"] == 0
+
+
+def test_a_process_that_is_stuck_is_ended(tmp_path: Path):
+    stuck = """
+        import os, signal, time
+        from kronos_service import signals
+        signals.take_over()
+        signals.forward(lambda received: print(received.name, flush=True), 0.1, 0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1e6)
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(stuck)],
+        env=environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=HANGING_SECONDS,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (128 + signal.SIGTERM, "SIGTERM\n")
