@@ -6,11 +6,9 @@ import asyncio
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import httpx
 import psutil
@@ -68,10 +66,13 @@ def _table(microseconds: dict[str, list[float]], requests: int) -> Table:
 @contextmanager
 def _serving(variant: str) -> Iterator[tuple[psutil.Process, int]]:
     with (
-        tempfile.TemporaryDirectory(prefix="kronos-bench-") as folder,
-        (Path(folder) / "log").open("wb") as log,
+        # The log goes through a pipe, as in a container.
+        subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as reader,
         subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.apps", variant], stdout=subprocess.PIPE, stderr=log, text=True
+            [sys.executable, "-m", "benchmarks.apps", variant],
+            stdout=subprocess.PIPE,
+            stderr=reader.stdin,
+            text=True,
         ) as process,
     ):
         try:

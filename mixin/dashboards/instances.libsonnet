@@ -147,6 +147,13 @@ function(config, rules)
       empty: 'No failed load',
       links: log.lines('Log lines of failed loads', 'outcome != `` | outcome != `success`'),
     }),
+    lostLines: lines(contract.signal('kronos_log_lines_lost_total') {
+      title: 'Lost log lines in the last hour',
+      unit: 'none',
+      axis: 'lines',
+      whole: true,
+      queries: each('increase(' + show.raw('kronos_log_lines_lost_total') + '[1h])'),
+    }),
     series: lines({
       title: 'Scraped series',
       description: 'Samples per scrape. Should not grow with traffic.',
@@ -169,6 +176,7 @@ function(config, rules)
       ['cpu', 'loopLag'],
       ['starts', 'loadTime'],
       ['garbage', 'files'],
-      ['failedLoads', 'series'],
+      ['failedLoads', 'lostLines'],
+      ['series'],
     ]),
   })

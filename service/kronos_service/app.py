@@ -31,6 +31,7 @@ from kronos_service.http.scope import exchange_of
 from kronos_service.http.scrape import Scrape, ScrapeAddress
 from kronos_service.lifecycle import Lifecycle
 from kronos_service.settings import Settings, read_api_keys, read_settings
+from kronos_service.telemetry import logs
 from kronos_service.telemetry.loop_lag import LoopLag
 from kronos_service.telemetry.metrics import Metrics
 from kronos_service.telemetry.recorder import Recorder
@@ -66,6 +67,8 @@ def create_app(
     lifecycle = Lifecycle(settings, forecaster, metrics)
     lag = LoopLag()
     metrics.gauge("kronos_event_loop_lag_seconds").set_function(lag.largest_seconds)
+
+    logs.count_losses(metrics.counter("kronos_log_lines_lost_total").inc)
 
     recorder = Recorder(metrics, settings.log_rejections)
 

@@ -24,6 +24,9 @@ _HELP_COLUMNS = 78
 _SWITCH_SECONDS = 0.001
 """How long a busy thread may keep the interpreter lock while the event loop wants it; Python's default is 5 ms."""
 
+_LAST_LINES_SECONDS = 1.0
+"""The longest wait at the end for whoever reads the log."""
+
 _log = logs.get_logger("kronos.server")
 
 
@@ -107,4 +110,5 @@ def _run(effective: Effective) -> NoReturn:
             code = runner.run(serve(create_app(settings), effective, main, scrape))
             # Here, because everything after this would wait for threads: those that read files and look up names, and
             # that of the model, which would crash if the interpreter ended before it.
+            logs.flush(_LAST_LINES_SECONDS)
             os._exit(code)

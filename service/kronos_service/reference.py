@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from kronos_mixin.reference import table
 from kronos_service.settings import PREFIX, Settings
-from kronos_service.telemetry.logs import FIELDS
+from kronos_service.telemetry.fields import FIELDS
 
 
 def log_fields() -> str:

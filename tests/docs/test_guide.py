@@ -22,7 +22,7 @@ from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
 from kronos_mixin.verify.api import Api
 from kronos_service.settings import PREFIX, Settings
-from kronos_service.telemetry.logs import FIELDS
+from kronos_service.telemetry.fields import FIELDS
 from proof.servers import alertmanager, binaries
 from tests.docs.blocks import Block, blocks
 from tests.docs.shell import Shell

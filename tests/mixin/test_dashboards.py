@@ -12,7 +12,7 @@ import pytest
 
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
-from kronos_service.telemetry.logs import FIELDS
+from kronos_service.telemetry.fields import FIELDS
 from proof import grafana_types
 
 MIXIN = evaluate(mixin_path())

@@ -46,6 +46,8 @@ async def serve(app: FastAPI, effective: Effective, main: Listener, scrape: List
     for listener in (main, scrape):
         if listener is not None:
             listener.listen()
+    # Not before, because whoever starts the service is told on standard error that this is impossible.
+    logs.take_streams()
     settings = effective.settings
     protocol = problem_protocol(settings.body_timeout_seconds, app.state.recorder.record)
     server = _Server(_configuration(app, protocol))

@@ -8,13 +8,15 @@ the forecaster go through the standard library, and end up in the same place.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
+import re
 import socket
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -24,75 +26,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-FIELDS: dict[str, str] = {
-    # Every line.
-    "timestamp": "Time in UTC (RFC 3339, microseconds).",
-    "level": "`debug`, `info`, `warning` or `error`.",
-    "logger": "Name of the logger: `kronos.request`, `kronos.server`, ..., or a library's.",
-    "event": "What happened. `request` marks the one line that each request gets when it ends.",
-    "container": "Host name of this instance: the name of the pod or container.",
-    "pid": "Process id.",
-    # Every line of a request, on any thread.
-    "request_id": "The caller's X-Request-ID if it is well-formed, else a new one; also in the answer.",
-    "trace_id": "Trace id of the caller's `traceparent` header, if that is valid.",
-    "span_id": "The caller's span in that trace.",
-    # The line of a request.
-    "client_address": "Address at the other end of the connection; headers do not change it.",
-    "client": "Name that belongs to the API key, or `anonymous`.",
-    "method": "HTTP method.",
-    "route": "Path of the API, a probe or the scrape; `unmatched` for any other.",
-    "path": "The requested path if the route is `unmatched`: escaped, at most 128 characters.",
-    "status": "How the request ended, as in the label `status` of kronos_requests_total.",
-    "code": "HTTP status code of the answer; absent if no answer could be sent.",
-    "request_bytes": "Size of the request body; absent if it was not read completely.",
-    "response_bytes": "Size of the response body.",
-    "duration_ms": "From the first byte of the request to the last byte of its answer.",
-    # Where the time went, and what for.
-    "preprocess_ms": "Validating the request and building the arrays, including the wait for a thread.",
-    "queue_ms": "Waiting for the model, summed over all waits.",
-    "inference_ms": "In the model, summed over all series.",
-    "tokenize_ms": "Of that, candles to tokens.",
-    "prefill_ms": "Of that, the first pass over the whole window.",
-    "decode_ms": "Of that, all further steps, one forecast candle each.",
-    "detokenize_ms": "Of that, tokens back to candles.",
-    "postprocess_ms": "Correcting the candles and building the answer, including the wait for a thread.",
-    "batch": "Series in the request, without refused ones.",
-    "refused": "Series that were refused, of a batch that asked for partial success.",
-    "candles": "Input candles, summed over the series.",
-    "horizon": "Candles to forecast, of the series with the most.",
-    "samples": "Sample paths, of the series with the most.",
-    "model": "Name and revision of the model.",
-    # What went wrong.
-    "problem": "Kind of error in the answer: the last part of its `type`.",
-    "error_type": "Type of a 500, as in the label `type` of kronos_errors_total.",
-    "stage": "How far the request got: `gate`, `body`, `preprocess`, `queue`, `inference` or `postprocess`.",
-    "where": "Where the code failed: file, line and function.",
-    "detail": "What the caller was told: what went wrong, and what to do.",
-    "errors": "Number of mistakes in the body; the search stops at 100.",
-    "first_error": "The first mistake: JSON pointer and reason, at most 200 characters.",
-    "cancelled": "Why an admitted request was stopped, as in the label `cause` of kronos_cancellations_total.",
-    "exception": "Stack trace of an error; if longer than 16,384 characters, the end of it.",
-    # A storm of rejections.
-    "left_out": "Number of requests like this that got no line of their own.",
-    "clients": "Who sent them: client name to count.",
-    # The life of the service.
-    "settings": "All settings, secrets hidden.",
-    "host": "Address that the service listens on.",
-    "port": "Port that the service listens on.",
-    "metrics_host": "Address of the metrics, if separate.",
-    "metrics_port": "Port of the metrics, if separate.",
-    "version": "Version of the service.",
-    "warning": "A likely mistake in the settings.",
-    "signal": "Stop signal that was received.",
-    "seconds": "How long it took, or may take at most.",
-    "running": "Requests not answered yet.",
-    "exit_code": "Exit code of the process.",
-    "outcome": "How loading the model ended, as in the label `outcome` of kronos_model_loads_total.",
-    "reason": "Why something failed, for the operator.",
-    "retry_seconds": "Seconds until the next attempt.",
-    "names": "Names of all clients that now have a key.",
-}
-"""All fields of log lines, with their meanings."""
+from kronos_service.telemetry.fields import FIELDS
+from kronos_service.telemetry.outlet import Outlet
 
 _LEVELS = {"warn": "warning", "exception": "error"}
 """Levels of the methods that are not named like one."""
@@ -100,8 +35,12 @@ _LONGEST_EXCEPTION = 16_384
 _LINE_ENDS = [(end.encode(), f"\\u{ord(end):04x}".encode()) for end in "\x7f\x85\u2028\u2029"]
 """Legal in JSON, but other programs read them as the end of a line or as a control character."""
 _CONTAINER = socket.gethostname()
+_STANDARD_ERROR = 2
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _PROCESS = {"container": _CONTAINER, "pid": os.getpid()}
 
+
+_outlet: Outlet | None = None
 
 context: ContextVar[Mapping[str, str]] = ContextVar("kronos_log_context", default=MappingProxyType({}))
 """Fields on every line of the current task, and of the threads that work for it."""
@@ -121,10 +60,10 @@ def configure(level: str, log_format: str) -> None:
         if for_machines
         else [_escape_controls, _console_renderer(), _encode]
     )
-    sink = _Sink()
+    write = _open()
     structlog.configure(
         processors=[_complete, *rendering],
-        logger_factory=lambda name: _Logger(name, sink),
+        logger_factory=lambda name: _Logger(name, write),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
@@ -138,12 +77,39 @@ def configure(level: str, log_format: str) -> None:
         foreign_pre_chain=foreign,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering[:-1], _to_text(rendering)],
     )
-    handler = _Handler(sink)
+    handler = _Handler(write)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.captureWarnings(capture=True)
+
+
+def _open() -> Callable[[bytes], None]:
+    global _outlet  # noqa: PLW0603 - a process has one log
+    log = get_logger("kronos.log")
+    outlet = _outlet = Outlet(_STANDARD_ERROR, lambda lost: log.warning("log lines lost", lost=lost))
+    return lambda line: outlet.write(line + b"\n")
+
+
+def take_streams() -> None:
+    """Log what is printed, and errors that nobody catches: a print waits for its reader."""
+    sys.stdout, sys.stderr = _Stream("stdout", 1), _Stream("stderr", _STANDARD_ERROR)
+    log = get_logger("kronos.log")
+    threading.excepthook = lambda error: log.error("unhandled exception", exc_info=error.exc_value)
+    sys.unraisablehook = lambda error: log.error("unhandled exception", exc_info=error.exc_value)
+
+
+def count_losses(count: Callable[[int], object]) -> None:
+    """Call ``count`` with the number of lines lost so far, and from now on with that of each loss."""
+    if _outlet is not None:
+        _outlet.count_losses(count)
+
+
+def flush(seconds: float) -> None:
+    """Wait until all lines are written, but no longer than ``seconds``."""
+    if _outlet is not None:
+        _outlet.flush(seconds)
 
 
 def _console_renderer() -> Processor:
@@ -155,37 +121,20 @@ def _console_renderer() -> Processor:
     )
 
 
-class _Sink:
-    """Standard error, a whole line at a time."""
-
-    def __init__(self) -> None:
-        self._stream = sys.stderr.buffer
-        self._lock = threading.Lock()
-
-    def write(self, line: bytes) -> None:
-        """Write one line. If standard error is closed, the line is lost and the service goes on."""
-        with self._lock:
-            try:
-                self._stream.write(line + b"\n")
-                self._stream.flush()
-            except (OSError, ValueError):
-                return
-
-
 class _Logger:
     """The logger that structlog wraps: it writes finished lines."""
 
-    def __init__(self, name: str, sink: _Sink) -> None:
+    def __init__(self, name: str, write: Callable[[bytes], None]) -> None:
         self.name = name
-        self.debug = self.info = self.warning = self.error = sink.write
+        self.debug = self.info = self.warning = self.error = write
 
 
 class _Handler(logging.Handler):
-    """Writes the records of the standard library's loggers to the same sink."""
+    """Writes the records of the standard library's loggers to the same place."""
 
-    def __init__(self, sink: _Sink) -> None:
+    def __init__(self, write: Callable[[bytes], None]) -> None:
         super().__init__()
-        self._sink = sink
+        self._write = write
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line; a formatting error must not reach the caller."""
@@ -194,7 +143,28 @@ class _Handler(logging.Handler):
         except Exception:
             self.handleError(record)
         else:
-            self._sink.write(line)
+            self._write(line)
+
+
+class _Stream(io.TextIOBase):
+    """Standard output or error for those who print: each line becomes an event."""
+
+    def __init__(self, name: str, descriptor: int) -> None:
+        self._log = get_logger(name)
+        self._descriptor = descriptor
+        self._unfinished = threading.local()
+
+    def write(self, text: str) -> int:
+        """Log the lines that are complete. Threads do not mix theirs."""
+        *lines, rest = _LINE_END.split(getattr(self._unfinished, "text", "") + text)
+        self._unfinished.text = rest[-_LONGEST_EXCEPTION:]
+        for line in filter(str.strip, lines):
+            self._log.warning(line)
+        return len(text)
+
+    def fileno(self) -> int:
+        """The number that C code would write to."""
+        return self._descriptor
 
 
 def _to_text(rendering: list[Processor]) -> Processor:

@@ -25,8 +25,8 @@ from starlette.types import Receive, Scope, Send
 from kronos_service.app import create_app
 from kronos_service.forecaster import InferenceError
 from kronos_service.telemetry import log_sampling, logs
+from kronos_service.telemetry.fields import FIELDS
 from kronos_service.telemetry.log_sampling import LogSampler, Rejection
-from kronos_service.telemetry.logs import FIELDS
 from kronos_service.telemetry.tracing import Trace, parse_traceparent
 from tests.service.server import BATCH, HANGING_SECONDS, ROOT, SINGLE, Server, environment, series, wait_until
 
@@ -177,7 +177,7 @@ def test_every_field_is_in_the_table(server: Server, talkative: Server):
     assert used <= FIELDS.keys()
     # What no running service of these tests says, is said somewhere in the code.
     sources = "".join(
-        path.read_text() for path in (ROOT / "service/kronos_service").rglob("*.py") if path.name != "logs.py"
+        path.read_text() for path in (ROOT / "service/kronos_service").rglob("*.py") if path.name != "fields.py"
     )
     for name in FIELDS.keys() - used - {"exception"}:
         assert re.search(rf'"{name}"|\b{name}=', sources), name
@@ -193,13 +193,13 @@ def test_the_log_can_be_closed_and_the_service_lives(tmp_path: Path):
 
 
 @pytest.fixture
-def captured(capsysbinary: pytest.CaptureFixture[bytes]) -> Iterator[Callable[[], str]]:
+def captured(capfdbinary: pytest.CaptureFixture[bytes]) -> Iterator[Callable[[], str]]:
     """What was logged in this process since the last call."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
 
     def read() -> str:
-        return capsysbinary.readouterr().err.decode()
+        return capfdbinary.readouterr().err.decode()
 
     yield read
     root.handlers[:] = handlers
