@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -29,6 +30,7 @@ from kronos_service.http.middleware import ObservationMiddleware, answer
 from kronos_service.http.routes import Service, build_router
 from kronos_service.http.scope import exchange_of
 from kronos_service.http.scrape import Scrape, ScrapeAddress
+from kronos_service.keys import parse_networks, parse_origins
 from kronos_service.lifecycle import Lifecycle
 from kronos_service.settings import Settings, read_api_keys, read_settings
 from kronos_service.telemetry import logs
@@ -101,6 +103,7 @@ def create_app(
         openapi_url=OPENAPI_PATH,
         # The redirect from /v1/predict/single/ would be counted as unmatched.
         redirect_slashes=False,
+        root_path=settings.root_path or "",
     )
     app.include_router(build_router(Service(settings, forecaster, metrics, lifecycle)))
     add_docs(app)
@@ -108,11 +111,21 @@ def create_app(
     app.add_exception_handler(HTTPException, _handle)
     # The last one added is the outermost.
     app.add_middleware(GateMiddleware, settings=settings, lifecycle=lifecycle, access=access)
-    app.add_middleware(ObservationMiddleware, recorder=recorder, lifecycle=lifecycle)
+    trusted = parse_networks(settings.trusted_proxies) if settings.trusted_proxies else ()
+    app.add_middleware(ObservationMiddleware, recorder=recorder, lifecycle=lifecycle, trusted=trusted)
+    if settings.cors_origins is not None:
+        # Outside of what counts requests: a browser asks for permission before each of them.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=parse_origins(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID", "traceparent", "tracestate"],
+            expose_headers=["Retry-After", "X-Request-ID"],
+        )
     app.state.lifecycle = lifecycle
     app.state.recorder = recorder
     app.state.scrape = ObservationMiddleware(
-        ScrapeAddress(Scrape(metrics, settings)), recorder=recorder, lifecycle=lifecycle
+        ScrapeAddress(Scrape(metrics, settings)), recorder=recorder, lifecycle=lifecycle, trusted=trusted
     )
     app.openapi = functools.partial(_openapi, app)  # type: ignore[method-assign]
     return app

@@ -7,11 +7,13 @@ import contextlib
 import os
 import sys
 import textwrap
+from collections.abc import Iterable
 from typing import Annotated, NoReturn
 
 import typer
 
 from kronos_mixin import __version__
+from kronos_service.environment import drop_foreign
 from kronos_service.http.listen import AddressError, Listener
 from kronos_service.settings import PREFIX, Effective, Settings, SettingsError, read_settings
 from kronos_service.telemetry import logs
@@ -69,16 +71,18 @@ def start(
     2      wrong settings or arguments
     128+n  after a second signal, n, or one that did not end the service in time
     """
+    ignored = drop_foreign()
     try:
         effective = read_settings()
     except SettingsError as error:
         fail(str(error), EXIT_SETTINGS)
+    warnings = (*effective.warnings, *ignored)
     if check_config:
-        for line in (*effective.lines(), *(f"warning: {text}" for text in effective.warnings)):
+        for line in (*effective.lines(), *(f"warning: {text}" for text in warnings)):
             typer.echo(line)
         return
     try:
-        _run(effective)
+        _run(effective, warnings)
     except AddressError as error:
         fail(str(error), EXIT_ADDRESS)
 
@@ -89,10 +93,10 @@ def fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _run(effective: Effective) -> NoReturn:
+def _run(effective: Effective, warnings: Iterable[str]) -> NoReturn:
     settings = effective.settings
     logs.configure(settings.log_level, settings.log_format)
-    for warning in effective.warnings:
+    for warning in warnings:
         _log.warning("settings", warning=warning)
     sys.setswitchinterval(_SWITCH_SECONDS)
     with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Parsing of API keys and networks. No error message contains a key."""
+"""Parsing of who may call: API keys, networks and origins. No error message contains a key."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ WEAK_KEY_LENGTH = 16
 
 _CLIENT_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _KEY = re.compile(r"[!-+\--~]{1,256}")  # printable ASCII without spaces and commas
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 
 Network = IPv4Network | IPv6Network
 
@@ -61,6 +63,18 @@ def parse_networks(text: str) -> tuple[Network, ...]:
         except ValueError as error:
             raise ValueError(f"entry {number}: {error}; write <address>/<bits>") from None
     return tuple(networks)
+
+
+def parse_origins(text: str) -> tuple[str, ...]:
+    """Origins of web pages, from text like ``https://desk.example.com,http://localhost:3000``, or ``*`` for all.
+
+    Raises ValueError.
+    """
+    origins = tuple(entry.strip() for entry in text.split(","))
+    for number, origin in enumerate(origins, start=1):
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"entry {number} is not an origin: write <scheme>://<host>, and :<port> if it has one")
+    return origins
 
 
 def weak_keys(keys: Mapping[str, str]) -> list[str]:

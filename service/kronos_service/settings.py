@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kronos_mixin.contract import load_contract
-from kronos_service.keys import parse_api_keys, parse_networks, read_key_file, weak_keys
+from kronos_service.keys import parse_api_keys, parse_networks, parse_origins, read_key_file, weak_keys
 
 PREFIX = "KRONOS_"
 MAX_RATE = 100_000
@@ -31,6 +32,9 @@ _SERVICE_LINK = re.compile(r"KRONOS_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT|
 
 _SERVICES = {"port": "kronos", "metrics_port": "kronos-metrics"}
 """Settings whose variables Kubernetes overwrites, each with the name of the Service that makes it do so."""
+
+
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 
 
 class SettingsError(Exception):
@@ -228,6 +232,22 @@ class Settings(BaseSettings):
             examples=["10.0.0.0/8,fd00::/8"],
         ),
     ] = None
+    trusted_proxies: Annotated[
+        str | None,
+        Field(
+            description="Networks, separated by commas, of proxies that add to X-Forwarded-For: the last address "
+            "there that is not one of theirs is the caller's, for rate limits, networks and logs. Default: none.",
+            examples=["10.0.0.0/8"],
+        ),
+    ] = None
+    cors_origins: Annotated[
+        str | None,
+        Field(
+            description="Origins, separated by commas, of web pages that may call from a browser; * for all. "
+            "Default: none.",
+            examples=["https://desk.example.com"],
+        ),
+    ] = None
     rate_limit: Annotated[
         str | None,
         Field(
@@ -236,6 +256,24 @@ class Settings(BaseSettings):
         ),
     ] = None
 
+    root_path: Annotated[
+        str | None,
+        Field(
+            pattern=r"^(/[A-Za-z0-9._~-]+)+$",
+            description="Path under which a proxy serves the service, whether it removes it or not; default: none.",
+            examples=["/kronos"],
+        ),
+    ] = None
+    keep_alive_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=86400,
+            description="How long an idle connection stays open. Keep it above what proxies and load balancers have: "
+            "otherwise they send requests into connections that are being closed.",
+            examples=["620"],
+        ),
+    ] = 620.0
     drain_seconds: Annotated[
         float,
         Field(
@@ -303,7 +341,21 @@ class Settings(BaseSettings):
             read_key_file(value)
         return value
 
-    @field_validator("allowed_networks")
+    @field_validator("host", "metrics_host")
+    @classmethod
+    def _host_without_port(cls, value: str | None) -> str | None:
+        if value is not None and not _HOST.fullmatch(value) and not _is_address(value):
+            raise ValueError("is not an address or a host name alone: the port is a setting of its own")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _well_formed_origins(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_origins(value)
+        return value
+
+    @field_validator("allowed_networks", "trusted_proxies")
     @classmethod
     def _well_formed_networks(cls, value: str | None) -> str | None:
         if value is not None:
@@ -361,6 +413,14 @@ class Settings(BaseSettings):
                 f"{self.queue_capacity}: the largest batch would never fit; lower the first or raise the second"
             )
         return self
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def read_api_keys(settings: Settings) -> dict[str, str] | None:

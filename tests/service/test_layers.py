@@ -23,7 +23,7 @@ SERVICE = Layers(
         ("forecaster",),
         ("settings",),
         ("keys",),
-        ("signals",),
+        ("environment", "signals"),
         ("__init__",),
     ),
 )

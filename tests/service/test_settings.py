@@ -148,6 +148,19 @@ def test_names_that_are_no_settings_are_pointed_out(monkeypatch: pytest.MonkeyPa
         ({"metrics_port": "tcp://10.0.0.7:9464"}, "Service named kronos-metrics"),
         ({"metrics_token": "a key1"}, "KRONOS_METRICS_TOKEN=(hidden): must be printable"),
         ({"shutdown_seconds": "-1"}, "greater than or equal to 0"),
+        (
+            {"host": "0.0.0.0:80"},
+            "KRONOS_HOST=0.0.0.0:80: is not an address or a host name alone: the port is a setting",
+        ),
+        ({"host": "[::1]"}, "alone"),
+        ({"host": "http://kronos"}, "alone"),
+        ({"metrics_host": "::1:", "metrics_port": "1"}, "KRONOS_METRICS_HOST=::1:"),
+        ({"trusted_proxies": "10.0.0.1/8"}, "has host bits set"),
+        ({"cors_origins": "desk.example.com"}, "entry 1 is not an origin: write <scheme>://<host>"),
+        ({"cors_origins": "https://a,https://b/"}, "entry 2"),
+        ({"root_path": "kronos"}, "KRONOS_ROOT_PATH=kronos"),
+        ({"root_path": "/kronos/"}, "for example KRONOS_ROOT_PATH=/kronos"),
+        ({"keep_alive_seconds": "0"}, "greater than 0"),
     ],
 )
 def test_each_wrong_value_says_what_is_wrong(
@@ -159,6 +172,35 @@ def test_each_wrong_value_says_what_is_wrong(
         read_settings()
     assert message in str(refusal.value)
     assert "key1" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "fe80::1%eth0", "localhost", "kronos-1.example.com", "my_host"])
+def test_what_is_a_host(host: str):
+    assert Settings(host=host).host == host
+
+
+FOREIGN = {
+    "PROMETHEUS_MULTIPROC_DIR": "metrics",
+    "prometheus_multiproc_dir": "metrics",
+    "WEB_CONCURRENCY": "auto",
+    "FORWARDED_ALLOW_IPS": "*",
+    "PYDANTIC_SETTINGS_DEBUG": "1",
+    "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+    "OTEL_PROPAGATORS": "tracecontext,b4",
+}
+
+
+def test_variables_of_libraries_change_nothing(monkeypatch: pytest.MonkeyPatch):
+    for name, value in FOREIGN.items():
+        monkeypatch.setenv(name, value)
+    said = command(monkeypatch, "--check-config", api_keys="alice:topsecret").output
+    for name in FOREIGN:
+        assert f"warning: {name} in the environment is ignored: " in said
+        assert name not in os.environ
+    assert "no package here provides b4" in said
+    assert "topsecret" not in said
+    monkeypatch.setenv("OTEL_PROPAGATORS", "tracecontext, baggage")
+    assert "OTEL" not in command(monkeypatch, "--check-config").output
 
 
 def test_keys_in_two_places_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

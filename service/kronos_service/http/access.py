@@ -1,4 +1,6 @@
-"""Access: clients with an API key, and callers in an allowed network. No header can claim an address.
+"""Access: clients with an API key, and callers in an allowed network.
+
+Addresses are those of connections. Only a trusted proxy can name another one.
 
 Keys come from a setting, or from a file that is read again while the service runs.
 """
@@ -9,7 +11,8 @@ import asyncio
 import functools
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 
@@ -24,6 +27,8 @@ from kronos_service.telemetry.exchange import ANONYMOUS
 
 KEY_FILE_SECONDS = 1.0
 """Pause between two reads of the key file."""
+
+_WITH_PORT = re.compile(r"(\d+\.\d+\.\d+\.\d+)(?::\d+)?|\[([0-9A-Fa-f:.]+)\](?::\d+)?")
 
 _log = logs.get_logger("kronos.access")
 
@@ -121,20 +126,36 @@ def same_secret(known: str, given: str) -> bool:
     return hmac.compare_digest(_digest(known), _digest(given))
 
 
-def client_address(scope: Scope) -> str:
-    """The peer of the connection. Headers don't count: the caller writes them."""
+def client_address(scope: Scope, trusted: Sequence[Network] = ()) -> str:
+    """The peer of the connection or, if that is a trusted proxy, whom it has forwarded for.
+
+    Each proxy appends the address of its own peer to X-Forwarded-For, so the header is believed from its end up to
+    the first address that is not trusted. What is before that, the caller has written.
+    """
     client = scope.get("client")
-    return _written(client[0]) if client else "unknown"
+    if not client:
+        return "unknown"
+    address = written(client[0]) or str(client[0])
+    if trusted and _is_in(address, trusted):
+        for hop in reversed(",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")):
+            known = written(hop.strip())
+            if known is None:
+                break
+            address = known
+            if not _is_in(address, trusted):
+                break
+    return address
 
 
 # Parsing an address takes longer than counting a request, and most requests come from few addresses.
 @functools.lru_cache(maxsize=1024)
-def _written(host: str) -> str:
-    """An address in its canonical form."""
+def written(host: str) -> str | None:
+    """An address in its canonical form, without a port; None if it is none."""
+    match = _WITH_PORT.fullmatch(host)
     try:
-        address = ip_address(host)
+        address = ip_address(next(filter(None, match.groups())) if match else host)
     except ValueError:
-        return str(host)
+        return None
     # An IPv6 socket shows IPv4 peers like this.
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)

@@ -15,12 +15,13 @@ def add_docs(app: FastAPI) -> None:
 
     @app.get(DOCS_PATH, include_in_schema=False)
     async def docs() -> HTMLResponse:
+        root = app.root_path
         return get_swagger_ui_html(
-            openapi_url=OPENAPI_PATH,
+            openapi_url=root + OPENAPI_PATH,
             title=app.title,
-            swagger_js_url=DOCS_SCRIPT_PATH,
-            swagger_css_url=DOCS_STYLE_PATH,
-            swagger_favicon_url=DOCS_ICON_PATH,
+            swagger_js_url=root + DOCS_SCRIPT_PATH,
+            swagger_css_url=root + DOCS_STYLE_PATH,
+            swagger_favicon_url=root + DOCS_ICON_PATH,
             # Otherwise the page sends the document's address to a validator on the internet.
             swagger_ui_parameters={"validatorUrl": None},
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -14,6 +15,7 @@ from kronos_service.api.paths import API_PATHS, route_of
 from kronos_service.http import problems
 from kronos_service.http.access import client_address
 from kronos_service.http.scope import attach, refusal_of
+from kronos_service.keys import Network
 from kronos_service.lifecycle import Lifecycle
 from kronos_service.telemetry import logs
 from kronos_service.telemetry.exchange import Exchange
@@ -26,17 +28,20 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class ObservationMiddleware:
     """Pure ASGI middleware around everything else."""
 
-    def __init__(self, app: ASGIApp, *, recorder: Recorder, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, app: ASGIApp, *, recorder: Recorder, lifecycle: Lifecycle, trusted: Sequence[Network] = ()
+    ) -> None:
         self._app = app
         self._recorder = recorder
         self._lifecycle = lifecycle
+        self._trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; lifespan messages pass through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _begin(scope)
+        exchange = _begin(scope, self._trusted)
         attach(scope, exchange)
         context = {"request_id": exchange.request_id}
         if exchange.trace is not None:
@@ -111,7 +116,7 @@ def answer(exchange: Exchange, error: Exception) -> Response:
     return problems.response(exchange.problem, exchange.request_id)
 
 
-def _begin(scope: Scope) -> Exchange:
+def _begin(scope: Scope, trusted: Sequence[Network]) -> Exchange:
     request_id, traceparents = None, []
     for name, value in scope["headers"]:
         if name == b"x-request-id" and request_id is None:
@@ -123,11 +128,16 @@ def _begin(scope: Scope) -> Exchange:
     elif request_id is None or not _REQUEST_ID.fullmatch(request_id):
         # A caller's id goes into logs and exemplars: only a harmless one does.
         request_id = secrets.token_hex(16)
+    root, path = scope.get("root_path", ""), scope["path"]
+    if root:
+        # A proxy may have removed it or not. ASGI wants it.
+        path = path[len(root) :] if path.startswith(f"{root}/") else path
+        scope["path"] = root + path
     return Exchange(
         request_id,
         scope["method"],
-        scope["path"],
-        route_of(scope["path"]),
-        client_address(scope),
+        path,
+        route_of(path),
+        client_address(scope, trusted),
         parse_traceparent(traceparents),
     )

@@ -31,10 +31,6 @@ _LAST_ANSWERS_SECONDS = 1.0
 _LONGEST_STOP_SECONDS = 5.0
 """The longest time from the end of the drain, or a second signal, to the end of the process: more is a hang."""
 
-_KEEP_ALIVE_SECONDS = 30
-"""How long an idle connection stays open. Longer than Prometheus and httpx keep theirs, so that none of them sends
-into a connection that is being closed."""
-
 _log = logs.get_logger("kronos.server")
 
 
@@ -50,8 +46,8 @@ async def serve(app: FastAPI, effective: Effective, main: Listener, scrape: List
     logs.take_streams()
     settings = effective.settings
     protocol = problem_protocol(settings.body_timeout_seconds, app.state.recorder.record)
-    server = _Server(_configuration(app, protocol))
-    scrapes = _Server(_configuration(app.state.scrape, protocol, lifespan="off"))
+    server = _Server(_configuration(app, protocol, settings.keep_alive_seconds))
+    scrapes = _Server(_configuration(app.state.scrape, protocol, settings.keep_alive_seconds, lifespan="off"))
     stop = _Stop(server, app.state.lifecycle, settings)
     loop = asyncio.get_running_loop()
     in_time = settings.drain_seconds + settings.shutdown_seconds
@@ -75,7 +71,10 @@ async def serve(app: FastAPI, effective: Effective, main: Listener, scrape: List
 
 
 def _configuration(
-    app: ASGIApp, protocol: type[asyncio.Protocol], lifespan: Literal["on", "off"] = "on"
+    app: ASGIApp,
+    protocol: type[asyncio.Protocol],
+    keep_alive_seconds: float,
+    lifespan: Literal["on", "off"] = "on",
 ) -> uvicorn.Config:
     return uvicorn.Config(
         app,
@@ -84,11 +83,13 @@ def _configuration(
         log_config=None,
         access_log=False,
         server_header=False,
-        # Whoever holds the socket is the caller: a header could claim anything.
+        # Who the caller is, http.access finds out: uvicorn would believe more than KRONOS_TRUSTED_PROXIES allows.
         proxy_headers=False,
         # An upgrade is answered like any request, in the one error format.
         ws="none",
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=keep_alive_seconds,  # type: ignore[arg-type] # uvicorn takes fractions, too
+        # Otherwise uvicorn reads a number of its own from the environment.
+        workers=1,
         # By then everything has had its time; the second is for the last answers to leave.
         timeout_graceful_shutdown=1,
     )
