@@ -15,7 +15,7 @@ FIELDS: dict[str, str] = {
     "trace_id": "Trace id of the caller's `traceparent` header, if that is valid.",
     "span_id": "The caller's span in that trace.",
     # The line of a request.
-    "client_address": "Address at the other end of the connection or, if that is a trusted proxy, whom it forwarded for.",
+    "client_address": "Address of the connection or, if it is that of a trusted proxy, of whom it forwarded for.",
     "client": "Name that belongs to the API key, or `anonymous`.",
     "method": "HTTP method.",
     "route": "Path of the API, a probe or the scrape; `unmatched` for any other.",
