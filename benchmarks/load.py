@@ -28,7 +28,7 @@ async def send_all(port: int, make: Callable[[int], bytes], count: int, connecti
     async def worker() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for number in numbers:
-            code, keep = await _exchange(reader, writer, make(number))
+            code, keep = await exchange(reader, writer, make(number))
             codes[code] += 1
             if not keep:
                 writer.close()
@@ -39,7 +39,7 @@ async def send_all(port: int, make: Callable[[int], bytes], count: int, connecti
     return codes
 
 
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: bytes) -> tuple[int, bool]:
+async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: bytes) -> tuple[int, bool]:
     """Send one request; returns the status code, and whether the connection stays open."""
     writer.write(sent)
     head = await reader.readuntil(_HEAD_END)

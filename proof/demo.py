@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from bokeh_sampledata import stocks
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
@@ -37,6 +37,7 @@ from proof.servers.process import ProcessError
 from proof.servers.prometheus import Prometheus
 from proof.servers.service import Service
 from proof.units import formatted
+from training import synthetic
 
 _COLUMNS = 80
 
@@ -47,8 +48,14 @@ _ALERT = "KronosServiceDown"
 _SCRAPE, _EVALUATION, _RATES = "2s", "2s", "20s"
 _WINDOW, _FOR = "10s", "4s"
 
-_HISTORY, _HORIZON = 60, 5
-"""Days that the forecast is made from, and days to forecast."""
+_HISTORY, _HORIZON = 240, 24
+"""Hours that the forecast is made from, and hours to forecast."""
+
+_SEED = 3
+"""Of series that the demo checkpoint was not trained on."""
+
+_EVERY, _WIDTH = 2, 34
+"""Hours between two rows of the forecast's table, and the width of its chart."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,10 +84,11 @@ def _run(console: Console, port: int, *, once: bool) -> None:
         _show_pace(console)
         with _step(console, "Starting the service with its demo checkpoint"):
             service = running.enter_context(Service(port=port))
-        with _step(console, f"Forecasting {_HORIZON} days of AAPL from {_HISTORY} daily candles"):
-            request = _request("AAPL")
-            answer = _post(service, "single", request)
-        _show_forecast(console, request, answer)
+        with _step(console, f"Forecasting {_HORIZON} hours from {_HISTORY} made-up hourly candles"):
+            candles, hours = _series(_HISTORY + _HORIZON)
+            overrides = {"seed": 1, "sample_count": 20, "quantiles": [0.1, 0.9]}
+            answer = _post(service, "single", _request(candles, hours) | {"overrides": overrides})
+        _show_forecast(console, candles, answer)
         running.enter_context(_traffic(service))
         tools = binaries.newest(say=console.print)
         with _step(console, f"Starting Prometheus {tools.version}"):
@@ -138,17 +146,19 @@ def _show_pace(console: Console) -> None:
     )
 
 
-def _request(ticker: str, window: int = _HISTORY, horizon: int = _HORIZON) -> dict[str, Any]:
-    """The last ``window`` daily candles of a real stock, and how many days to forecast."""
-    stock: dict[str, list[Any]] = getattr(stocks, ticker)
+def _series(length: int, seed: int = _SEED) -> tuple[list[dict[str, float]], list[str]]:
+    """Made-up hourly candles, and their times."""
+    made = synthetic.make(np.random.default_rng(seed), 1, length)
     fields = ("open", "high", "low", "close", "volume")
-    rows = list(zip(*(stock[field][-window:] for field in fields), strict=True))
-    return {
-        "series_id": ticker,
-        "candles": [dict(zip(fields, row, strict=True)) for row in rows],
-        "timestamps": [f"{day}T00:00:00" for day in stock["date"][-window:]],
-        "horizon": horizon,
-    }
+    candles = [dict(zip(fields, map(float, row), strict=False)) for row in made.candles[0]]
+    return candles, [f"{hour}:00:00" for hour in made.hours[0]]
+
+
+def _request(
+    candles: list[dict[str, float]], hours: list[str], window: int = _HISTORY, horizon: int = _HORIZON
+) -> dict[str, Any]:
+    """A forecast of ``horizon`` hours from the first ``window`` candles."""
+    return {"candles": candles[:window], "timestamps": hours[:window], "horizon": horizon}
 
 
 def _post(service: Service, route: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -162,11 +172,11 @@ def _post(service: Service, route: str, body: dict[str, Any]) -> dict[str, Any]:
 
 def _traffic(service: Service) -> contextlib.AbstractContextManager[None]:
     """Light, mixed traffic in the background: most of it good, some that the service refuses."""
-    tickers = ("AAPL", "GOOG", "IBM", "MSFT")
-    batch = {"items": [_request(ticker, 30 + 40 * index, 3) for index, ticker in enumerate(tickers)]}
-    good = [("single", _request(ticker, 200, 10)) for ticker in tickers] + [("batch", batch)]
-    too_short = _request("AAPL", 1)
-    wrong = {**_request("AAPL"), "horizon": -1}
+    made = [_series(200, seed) for seed in range(4)]
+    batch = {"items": [_request(*one, 30 + 40 * index, 3) for index, one in enumerate(made)]}
+    good = [("single", _request(*one, 200, 10)) for one in made] + [("batch", batch)]
+    too_short = _request(*made[0], window=1)
+    wrong = _request(*made[0]) | {"horizon": -1}
 
     def send(stop: threading.Event) -> None:
         with httpx.Client(trust_env=False, timeout=60) as client:
@@ -189,25 +199,33 @@ def _wait_for_records(prometheus: Prometheus, mixin: Mixin) -> None:
     prometheus.wait_for(wanted, lambda found: len(found) == len(records), timeout=120)
 
 
-def _show_forecast(console: Console, request: dict[str, Any], answer: dict[str, Any]) -> None:
-    fields = ("open", "high", "low", "close")
-    table = Table(box=box.SIMPLE, padding=0)
-    for side in ("before", "forecast"):
-        table.add_column(side, no_wrap=True)
-        for field in fields:
-            table.add_column(field, justify="right", no_wrap=True)
-    before = zip(request["timestamps"][-_HORIZON:], request["candles"][-_HORIZON:], strict=True)
-    for (day, candle), forecast in zip(before, answer["prediction"], strict=True):
-        table.add_row(
-            day[5:10],
-            *(f"{candle[field]:.2f}" for field in fields),
-            forecast["timestamp"][5:10],
-            *(f"{forecast[field]:.2f}" for field in fields),
-        )
+def _show_forecast(console: Console, candles: list[dict[str, float]], answer: dict[str, Any]) -> None:
+    """Closes of the day before, of the forecast and of what came, in numbers and as a chart."""
+    before, truth = ([candle["close"] for candle in part] for part in (candles[-2 * _HORIZON :], candles[-_HORIZON:]))
+    forecast = [candle["close"] for candle in answer["prediction"]]
+    low, high = ([candle["close"] for candle in one["prediction"]] for one in answer["quantiles"])
+    bottom, top = min(*truth, *low), max(*truth, *high)
+
+    def column(value: float) -> int:
+        return int((value - bottom) / (top - bottom) * (_WIDTH - 1))
+
+    table = Table(box=box.SIMPLE, padding=0, pad_edge=False)
+    table.add_column("time", no_wrap=True)
+    for name in ("day before", "forecast", "came"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("─ 80 % of paths  ● forecast  ○ came", no_wrap=True)
+    for step in range(0, _HORIZON, _EVERY):
+        chart = [" "] * _WIDTH
+        for place in range(column(low[step]), column(high[step]) + 1):
+            chart[place] = "─"
+        chart[column(truth[step])], chart[column(forecast[step])] = "○", "●"
+        numbers = (f"{series[step]:.2f}" for series in (before, forecast, truth))
+        table.add_row(answer["prediction"][step]["timestamp"][5:16].replace("T", " "), *numbers, "".join(chart))
     console.print(table)
     console.print(
-        f"{request['series_id']}: the last days, and the forecast of {answer['model_version']}. This model has never "
-        "been trained: its numbers are real output, and mean nothing.\n"
+        f"Every second close. {answer['model_version'].capitalize()}, the service's own checkpoint, was trained on "
+        "made-up series with rhythms of day and week. This is another one, and the forecast follows its rhythm; the "
+        "model knows nothing of markets.\n"
     )
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kronos_service.api.errors import LOADING_RETRY_SECONDS, SHORTEST_RETRY_SECONDS, Kinds, Problem, retry_after
 from kronos_service.forecaster import (
+    DEMO_MODEL,
+    DEMO_TOKENIZER,
     CheckpointInvalid,
     CheckpointNotFound,
     Forecaster,
     Stopped,
-    write_demo_checkpoint,
 )
 from kronos_service.telemetry import logs
 
@@ -157,18 +156,14 @@ class Lifecycle:
 
     def _load(self) -> None:
         settings = self._settings
-        with tempfile.TemporaryDirectory(prefix="kronos-demo-") as folder:
-            demo_model, demo_tokenizer = (None, None)
-            if "demo" in {settings.model, settings.tokenizer}:
-                demo_model, demo_tokenizer = write_demo_checkpoint(Path(folder))
-            self._forecaster.load(
-                str(demo_model) if settings.model == "demo" else settings.model,
-                str(demo_tokenizer) if settings.tokenizer in {None, "demo"} else str(settings.tokenizer),
-                model_revision=settings.model_revision,
-                tokenizer_revision=settings.tokenizer_revision,
-                device=settings.device,
-                max_context=settings.max_context,
-            )
+        self._forecaster.load(
+            str(DEMO_MODEL) if settings.model == "demo" else settings.model,
+            str(DEMO_TOKENIZER) if settings.tokenizer in {None, "demo"} else str(settings.tokenizer),
+            model_revision=settings.model_revision,
+            tokenizer_revision=settings.tokenizer_revision,
+            device=settings.device,
+            max_context=settings.max_context,
+        )
 
     def _failed(self, error: Exception, pause: float) -> None:
         if isinstance(error, CheckpointNotFound):

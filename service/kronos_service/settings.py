@@ -94,7 +94,7 @@ class Settings(BaseSettings):
         str,
         Field(
             min_length=1,
-            description="Folder or Hugging Face id of the model; demo is a built-in, untrained one.",
+            description="Folder or Hugging Face id of the model; demo is built in, and knows nothing of markets.",
             examples=["NeoQuasar/Kronos-mini"],
         ),
     ] = "demo"

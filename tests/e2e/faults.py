@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from kronos_service.forecaster import write_demo_checkpoint
+from kronos_service.forecaster import DEMO_MODEL, DEMO_TOKENIZER
 from proof.scene.live import series
 from proof.scene.story import SINGLE
 from proof.servers.background import background
@@ -30,11 +30,10 @@ QUICK, LONG = series(20, 1), series(200, 40)
 
 
 class Stage:
-    """What the faults share: a checkpoint, and a service that is well all the time."""
+    """What the faults share: a folder, and a service that is well all the time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.model, self.tokenizer = write_demo_checkpoint(folder / "checkpoint")
         self.well = Service()
 
     def __enter__(self) -> Stage:
@@ -62,7 +61,7 @@ class Job:
         return service
 
     def with_model(self, model: Path, **knobs: Any) -> Service:
-        return self.service(model=model, tokenizer=self.stage.tokenizer, load_retry_seconds=0.5, **knobs)
+        return self.service(model=model, tokenizer=DEMO_TOKENIZER, load_retry_seconds=0.5, **knobs)
 
     def find(self, port: int) -> None:
         """Let service discovery find what listens on a port."""
@@ -133,7 +132,7 @@ def no_model(job: Job) -> Iterator[None]:
     job.with_model(later, ready=False)
     yield
     yield
-    shutil.copytree(job.stage.model, later)
+    shutil.copytree(DEMO_MODEL, later)
 
 
 @fault(KronosInstanceNotReady={})
@@ -143,7 +142,7 @@ def one_of_two_without_model(job: Job) -> Iterator[None]:
     job.with_model(later, ready=False)
     yield
     yield
-    shutil.copytree(job.stage.model, later)
+    shutil.copytree(DEMO_MODEL, later)
 
 
 # Do requests end as they should, in time, and who is turned away?
@@ -265,7 +264,7 @@ def buckets_dropped(job: Job) -> Iterator[None]:
 @fault(KronosVersionSkew={})
 def two_models(job: Job) -> Iterator[None]:
     job.find(job.stage.well.port)
-    other = shutil.copytree(job.stage.model, job.stage.folder / "another-model")
+    other = shutil.copytree(DEMO_MODEL, job.stage.folder / "another-model")
     service = job.with_model(other)
     yield
     yield

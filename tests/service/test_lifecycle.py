@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 
-from kronos_service.forecaster import write_demo_checkpoint
+from kronos_service.forecaster import DEMO_MODEL, DEMO_TOKENIZER
 from tests.service.server import HANGING_SECONDS, SINGLE, Server, connect, heavy, send, series, wait_until
 
 
@@ -40,8 +41,8 @@ def test_a_model_that_is_missing_and_then_damaged_is_loaded_without_a_restart(tm
         assert not any(name == "kronos_model_info" for name, _ in running.samples())
         assert running.client.get("/v1/info").json()["model"] is None
 
-        model, tokenizer = write_demo_checkpoint(tmp_path / "written")
-        tokenizer.rename(tmp_path / "tokenizer")
+        shutil.copytree(DEMO_TOKENIZER, tmp_path / "tokenizer")
+        model = shutil.copytree(DEMO_MODEL, tmp_path / "copied")
         good = (model / "model.safetensors").read_bytes()
         (model / "model.safetensors").write_bytes(b"damaged")
         model.rename(tmp_path / "model")

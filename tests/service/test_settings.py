@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from typer.testing import CliRunner
 from kronos_mixin import __version__
 from kronos_service.app import create_app
 from kronos_service.cli import app
-from kronos_service.forecaster import write_demo_checkpoint
+from kronos_service.forecaster import DEMO_MODEL, DEMO_TOKENIZER
 from kronos_service.settings import Settings, SettingsError, read_settings
 from tests.service.server import BATCH, HANGING_SECONDS, SINGLE, Server, environment, free_port, series
 
@@ -228,11 +229,10 @@ def test_empty_is_not_set_and_case_does_not_matter(monkeypatch: pytest.MonkeyPat
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service with another value for nearly every setting."""
     folder = tmp_path_factory.mktemp("tuned")
-    model, tokenizer = write_demo_checkpoint(folder)
     settings = {
         "host": "127.0.0.2",
-        "model": model.rename(folder / "my-model"),
-        "tokenizer": tokenizer.rename(folder / "my-tokenizer"),
+        "model": shutil.copytree(DEMO_MODEL, folder / "my-model"),
+        "tokenizer": shutil.copytree(DEMO_TOKENIZER, folder / "my-tokenizer"),
         "max_context": 100,
         "queue_capacity": 7,
         "max_candles": 20,

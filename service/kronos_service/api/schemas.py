@@ -161,7 +161,7 @@ class BatchRequest(StrictModel):
 class ForecastCandle(BaseModel):
     """One candle of a forecast: low <= open, close <= high, volume and amount not negative.
 
-    Prices come from the model as they are: an untrained model may predict negative ones.
+    Prices come from the model as they are: near 0 it may predict negative ones.
     """
 
     timestamp: str = Field(description="In the format of the request's timestamps.")
@@ -231,7 +231,9 @@ class ItemAnswer(BaseModel):
 
 
 class _Versions(BaseModel):
-    model_version: str = Field(description="The model that was used; `demo-untrained` is the built-in one.")
+    model_version: str = Field(
+        description="The model that was used; `demo` is built in, and knows nothing of markets."
+    )
     tokenizer_version: str = Field(description="The tokenizer that was used.")
     request_id: str = Field(description="The X-Request-ID of this request.")
 
@@ -245,8 +247,8 @@ class SingleAnswer(ItemAnswer, _Versions):
                 {
                     "series_id": "ACME",
                     "prediction": _EXAMPLE_FORECAST,
-                    "model_version": "demo-untrained",
-                    "tokenizer_version": "demo-untrained",
+                    "model_version": "demo",
+                    "tokenizer_version": "demo-tokenizer",
                     "request_id": "3f2b8c0e5d6a4b7c9e1f2a3b4c5d6e7f",
                 }
             ]

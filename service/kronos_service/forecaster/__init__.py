@@ -2,7 +2,7 @@
 
 from .checkpoint import Checkpoint, load_checkpoint
 from .decoding import forecast
-from .demo import DEMO_NAME, write_demo_checkpoint
+from .demo import DEMO_MODEL, DEMO_TOKENIZER
 from .errors import (
     CheckpointError,
     CheckpointInvalid,
@@ -26,7 +26,8 @@ from .worker import Job, NullObserver, Observer, Worker
 
 __all__ = [
     "COLUMNS",
-    "DEMO_NAME",
+    "DEMO_MODEL",
+    "DEMO_TOKENIZER",
     "STAMP_RANGES",
     "Checkpoint",
     "CheckpointError",
@@ -55,5 +56,4 @@ __all__ = [
     "forecast",
     "load_checkpoint",
     "with_amount",
-    "write_demo_checkpoint",
 ]

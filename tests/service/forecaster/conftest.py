@@ -6,7 +6,7 @@ import pytest
 import torch
 from model.kronos import Kronos, KronosTokenizer
 
-from kronos_service.forecaster import Sampling, Series, load_checkpoint, write_demo_checkpoint
+from kronos_service.forecaster import DEMO_MODEL, DEMO_TOKENIZER, Sampling, Series, load_checkpoint
 
 DROPOUTS = {"ffn_dropout_p": 0.1, "attn_dropout_p": 0.1, "resid_dropout_p": 0.1}
 TOKENIZER = DROPOUTS | {
@@ -77,8 +77,8 @@ def load(oracle):
 
 
 @pytest.fixture(scope="session")
-def demo_folders(tmp_path_factory) -> tuple[Path, Path]:
-    return write_demo_checkpoint(tmp_path_factory.mktemp("demo"))
+def demo_folders() -> tuple[Path, Path]:
+    return DEMO_MODEL, DEMO_TOKENIZER
 
 
 @pytest.fixture(scope="session")

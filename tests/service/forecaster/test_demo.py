@@ -1,47 +1,45 @@
-import json
+"""The checkpoint that comes with the package, on series that it was not trained on."""
 
 import numpy as np
+import pytest
+import torch
 from model.kronos import Kronos, KronosTokenizer
 
-from kronos_service.forecaster import forecast, load_checkpoint, write_demo_checkpoint
+from kronos_service.forecaster import DEMO_MODEL, DEMO_TOKENIZER, load_checkpoint
+from kronos_service.forecaster.normalise import Scale
+from training import held_out, synthetic
 
 
-def test_is_the_same_every_time(tmp_path):
-    first, again = (write_demo_checkpoint(tmp_path / name) for name in ("a", "b"))
-
-    for one, other in zip(first, again, strict=True):
-        for file in ("config.json", "model.safetensors"):
-            assert (one / file).read_bytes() == (other / file).read_bytes()
+@pytest.fixture(scope="module")
+def checkpoint():
+    return load_checkpoint(str(DEMO_MODEL), str(DEMO_TOKENIZER))
 
 
-def test_can_be_written_again_in_place(tmp_path):
-    assert write_demo_checkpoint(tmp_path) == write_demo_checkpoint(tmp_path)
-
-
-def test_loads_like_any_other(demo_folders):
-    model, tokenizer = demo_folders
-
-    checkpoint = load_checkpoint(str(model), str(tokenizer))
-
-    assert (checkpoint.model_name, checkpoint.tokenizer_name) == ("demo-untrained", "demo-untrained")
-    assert (checkpoint.model.config.s1_bits, checkpoint.model.config.s2_bits) == (10, 10)
+def test_it_is_small_and_has_the_window_of_the_others(checkpoint):
+    assert (checkpoint.model_name, checkpoint.tokenizer_name) == ("demo", "demo-tokenizer")
     assert checkpoint.max_context == 512
-    assert checkpoint.parameters < 500_000
+    assert checkpoint.parameters == 446_048
+    assert sum(file.stat().st_size for folder in (DEMO_MODEL, DEMO_TOKENIZER) for file in folder.iterdir()) < 2.5e6
 
 
-def test_the_reference_loads_it_too(demo_folders):
-    for folder, kind in zip(demo_folders, (Kronos, KronosTokenizer), strict=True):
-        assert kind.from_pretrained(folder, strict=True)
-        assert json.loads((folder / "config.json").read_text())["s1_bits"] == 10
+def test_it_forecasts_the_rhythm_of_made_up_series(checkpoint):
+    figures = held_out.measure(checkpoint, series=12, samples=20)
+
+    assert figures.model < 0.6 * figures.last, figures
+    assert figures.model < 0.85 * figures.day_before, figures
+    assert 0.7 <= figures.coverage <= 0.9, figures
+    assert figures.inconsistent < 0.1, figures
 
 
-def test_forecasts_look_like_candles_of_the_history(demo, make_series):
-    series = make_series(60, 24, samples=20, seed=1)
+def test_the_reference_loads_it_and_reads_the_same_tokens(checkpoint):
+    tokenizer = KronosTokenizer.from_pretrained(DEMO_TOKENIZER, strict=True).eval()
+    assert Kronos.from_pretrained(DEMO_MODEL, strict=True)
+    made = synthetic.make(np.random.default_rng(held_out.SEED), 4, 300)
+    z = torch.from_numpy(np.stack([Scale.of(candles).normalise(candles) for candles in made.candles]))
 
-    paths = forecast(demo, series).paths
+    with torch.no_grad():
+        theirs = tokenizer.encode(z, half=True)
+    ours = checkpoint.tokenizer.encode(z)
 
-    z = (paths - series.candles.mean(axis=0)) / series.candles.std(axis=0)
-    assert 0.2 < z.std() < 2
-    open_, high, low, close = (paths[..., column] for column in range(4))
-    proper = (high >= np.maximum(open_, close)) & (low <= np.minimum(open_, close))
-    assert proper.mean() > 0.5
+    assert [tokens.tolist() for tokens in ours] == [tokens.tolist() for tokens in theirs]
+    assert all(len(tokens.unique()) > 100 for tokens in ours), "the tokens hardly vary, so they prove little"

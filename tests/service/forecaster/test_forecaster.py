@@ -44,8 +44,8 @@ def test_after_a_load(held, demo, demo_folders, make_series):
 
     assert held.ready
     assert held.info == ModelInfo(
-        model_name="demo-untrained",
-        tokenizer_name="demo-untrained",
+        model_name="demo",
+        tokenizer_name="demo-tokenizer",
         revision="local",
         tokenizer_revision="local",
         device="cpu",

@@ -1,0 +1,1 @@
+"""What `nox -s bench_forecast` measures: the forecaster beside the reference, the machine, and the service."""
