@@ -223,9 +223,9 @@ def _show_forecast(console: Console, candles: list[dict[str, float]], answer: di
         table.add_row(answer["prediction"][step]["timestamp"][5:16].replace("T", " "), *numbers, "".join(chart))
     console.print(table)
     console.print(
-        f"Every second close. {answer['model_version'].capitalize()}, the service's own checkpoint, was trained on "
-        "made-up series with rhythms of day and week. This is another one, and the forecast follows its rhythm; the "
-        "model knows nothing of markets.\n"
+        f"{answer['model_version'].capitalize()}, the service's own checkpoint, was trained on made-up series with "
+        "rhythms of day and week. This is another one, and the forecast follows its rhythm; the model knows nothing "
+        "of markets.\n"
     )
 
 

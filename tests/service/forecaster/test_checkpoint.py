@@ -159,8 +159,8 @@ def test_config_is_not_an_object(folders):
         (0, {"learn_te": False}, "learn_te must be True, got False"),
         (0, {"token_dropout_p": "much"}, "token_dropout_p must be a number"),
         (1, {"beta": [1]}, "beta must be a number"),
-        (0, {"n_heads": 3}, "d_model 64 must be a multiple of twice n_heads 3"),
-        (0, {"n_heads": 64}, "d_model 64 must be a multiple of twice n_heads 64"),
+        (0, {"n_heads": 5}, "d_model 96 must be a multiple of twice n_heads 5"),
+        (0, {"n_heads": 96}, "d_model 96 must be a multiple of twice n_heads 96"),
         (
             0,
             {"d_model": 60, "n_heads": 1},
@@ -186,10 +186,10 @@ def test_what_only_training_reads_may_be_missing(folders):
 
 
 def test_bits_of_model_and_tokenizer_differ(folders):
-    edit_config(folders[1], s1_bits=12, s2_bits=8)
-    edit_weights(folders[1], lambda t: t.update({"post_quant_embed_pre.weight": torch.zeros(64, 12)}))
+    edit_config(folders[1], s1_bits=10, s2_bits=6)
+    edit_weights(folders[1], lambda t: t.update({"post_quant_embed_pre.weight": torch.zeros(64, 10)}))
 
-    assert_invalid(folders, "has s1_bits 10", "has 12", "the tokenizer that the model was trained with")
+    assert_invalid(folders, "has s1_bits 8", "has 10", "the tokenizer that the model was trained with")
 
 
 # Tensors
@@ -222,7 +222,7 @@ def test_a_header_of_another_type_of_numbers(folders):
 def test_tensors_are_missing(folders):
     edit_weights(folders[0], lambda tensors: [tensors.pop(name) for name in list(tensors) if "norm" in name])
 
-    assert_invalid(folders, "6 tensors missing: dep_layer.norm.weight, norm.weight", "and more")
+    assert_invalid(folders, "8 tensors missing: dep_layer.norm.weight, norm.weight", "and more")
 
 
 def test_tensors_are_unexpected(folders):
@@ -239,14 +239,14 @@ def test_tensors_have_another_shape(folders, name):
 
 
 def test_tensors_and_config_differ(folders):
-    edit_config(folders[0], n_layers=3)
+    edit_config(folders[0], n_layers=4)
 
-    assert_invalid(folders, "14 tensors missing: transformer.2.", "and more")
+    assert_invalid(folders, "14 tensors missing: transformer.3.", "and more")
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])
 def test_tensors_are_no_real_numbers(folders, dtype):
-    edit_weights(folders[0], lambda tensors: tensors.update({"norm.weight": torch.ones(64, dtype=dtype)}))
+    edit_weights(folders[0], lambda tensors: tensors.update({"norm.weight": torch.ones(96, dtype=dtype)}))
 
     assert_invalid(folders, f"1 tensors of the wrong type: norm.weight {dtype} instead of torch.float32")
 
@@ -266,7 +266,7 @@ def test_tensors_are_not_finite(folders, value):
 
 def test_numbers_too_large_for_float32(folders):
     edit_weights(
-        folders[0], lambda tensors: tensors.update({"norm.weight": torch.full((64,), 1e300, dtype=torch.float64)})
+        folders[0], lambda tensors: tensors.update({"norm.weight": torch.full((96,), 1e300, dtype=torch.float64)})
     )
 
     assert load_file(folders[0] / WEIGHTS)["norm.weight"].dtype == torch.float64
@@ -288,9 +288,9 @@ def test_other_floats_are_converted(folders, make_series, dtype):
 
 def test_the_stored_frequencies_are_used(folders):
     name = "transformer.0.self_attn.rotary.inv_freq"
-    edit_weights(folders[0], lambda tensors: tensors.update({name: torch.arange(8).float()}))
+    edit_weights(folders[0], lambda tensors: tensors.update({name: torch.arange(12).float()}))
 
-    assert load(folders).model.state_dict()[name].tolist() == list(range(8))
+    assert load(folders).model.state_dict()[name].tolist() == list(range(12))
 
 
 def test_files_may_be_replaced_under_a_loaded_checkpoint(folders, make_series):

@@ -42,4 +42,4 @@ def test_the_reference_loads_it_and_reads_the_same_tokens(checkpoint):
     ours = checkpoint.tokenizer.encode(z)
 
     assert [tokens.tolist() for tokens in ours] == [tokens.tolist() for tokens in theirs]
-    assert all(len(tokens.unique()) > 100 for tokens in ours), "the tokens hardly vary, so they prove little"
+    assert all(len(tokens.unique()) > 50 for tokens in ours), "the tokens hardly vary, so they prove little"
