@@ -26,6 +26,11 @@ def install(session: nox.Session, *groups: str) -> None:
     session.install("--constraint", "constraints.txt", "--editable", ".[service,fast]", *packages)
 
 
+def install_oracle(session: nox.Session) -> None:
+    """Install upstream's architecture. It pins old versions of packages that are here already."""
+    session.install("--constraint", "constraints.txt", "--no-deps", "kronos-model-arch")
+
+
 @contextlib.contextmanager
 def timed(session: nox.Session, part: str) -> Iterator[None]:
     """Say how long a part took, also when it fails."""
@@ -41,8 +46,7 @@ def tests(session: nox.Session) -> None:
     """Lint, types, the mixin's own check, and all tests; arguments go to pytest, which is then a single process."""
     with timed(session, "environment"):
         install(session, "dev")
-        # The oracle, upstream's architecture. It pins old versions of packages that are here already.
-        session.install("--constraint", "constraints.txt", "--no-deps", "kronos-model-arch")
+        install_oracle(session)
     with timed(session, "lint"):
         session.run("ruff", "check")
         session.run("ruff", "format", "--check")
@@ -83,6 +87,13 @@ def train_demo(session: nox.Session) -> None:
 def bench_service(session: nox.Session) -> None:
     """Cost of the instrumentation, size of the scrape, minutes at twice the capacity; `-- cost` for one part."""
     run(session, "benchmarks.bench_service", "bench")
+
+
+@nox.session
+def bench_forecast(session: nox.Session) -> None:
+    """Forecasts beside the reference and the machine, and over HTTP; `-- speed --sizes mini` for a part."""
+    install_oracle(session)
+    run(session, "benchmarks.bench_forecast", "bench")
 
 
 @nox.session
