@@ -9,6 +9,15 @@ from typing import Any
 import yaml
 
 
+class Source:
+    """A key of a mapping with its value, in the words in which they are to be written."""
+
+    lines: tuple[str, ...]
+    """As lines without a margin."""
+    inline: str
+    """The value alone, as it may stand in brackets."""
+
+
 def to_yaml(data: Any) -> str:
     """YAML in block style, also for multi-line strings; lists are indented, and keys keep their order."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
@@ -27,11 +36,22 @@ def item_lines(value: Any, column: int, offset: int) -> list[str]:
     return [" " * column + "- " + lines[0][column + 2 :], *lines[1:]]
 
 
+def one_line(value: Any) -> str:
+    """The value in flow style, as it may stand in brackets."""
+    if isinstance(value, Source):
+        return value.inline
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_scalar(key)}: {one_line(item)}" for key, item in value.items()) + "}"
+    return "[" + ", ".join(map(one_line, value)) + "]" if isinstance(value, list) else _scalar(value)
+
+
 def _mapping(value: Mapping[str, Any], column: int, offset: int) -> list[str]:
     lines = []
     for key, item in value.items():
         start = f"{' ' * column}{_scalar(key)}:"
-        if isinstance(item, Mapping) and item:
+        if isinstance(item, Source):
+            lines += [" " * column + line if line else "" for line in item.lines]
+        elif isinstance(item, Mapping) and item:
             lines += [start, *_mapping(item, column + 2, offset)]
         elif isinstance(item, list) and item and not any(isinstance(entry, list) for entry in item):
             lines += [start, *(line for entry in item for line in item_lines(entry, column + offset, offset))]

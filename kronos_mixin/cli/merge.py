@@ -19,6 +19,7 @@ from kronos_mixin.files import UndoError
 from kronos_mixin.jsonnet import CompileError, entry, is_ours, name_of
 from kronos_mixin.merge import loaded, request
 from kronos_mixin.merge.apply import apply
+from kronos_mixin.merge.blocks import block_of
 from kronos_mixin.merge.plan import Plan, describe, plan_merge, plan_unmerge, read, without_dots
 from kronos_mixin.merge.prometheusyml import MergeError
 from kronos_mixin.merge.reload import Reload, ReloadError
@@ -162,17 +163,24 @@ def merge(
             console.note("Only the rules, as before; --target HOST:PORT adds a scrape job.")
         source = dataclasses.replace(source, config=list(wanted.config))
         if is_ours(source.path):
-            below, above = request.layers(wanted, text, known_as)
-            data = source.evaluate(console, below=below, above=above)
+            data = source.evaluate(console, above=request.layers(wanted))
             scraped = data.scrape_configs
-            if not (wanted.rules_only or wanted.targets or below):
-                targets = ", ".join(scraped[0]["static_configs"][0]["targets"])
-                console.note(f"No --target was given: {targets} will be scraped.")
+            groups = scraped[0].get("static_configs") or []
+            if groups and not (wanted.rules_only or wanted.targets or block_of(text, known_as, "scrape_configs")):
+                console.note(f"No --target was given: {', '.join(groups[0]['targets'])} will be scraped.")
         else:
             data = source.evaluate(console)
-            scraped = request.of_another(data, wanted, text)
+            scraped = request.of_another(data, wanted)
         jobs = [] if wanted.rules_only else scraped
-        plan = plan_merge(prometheus_yml, data, jobs, rules_dir, wanted.options(base), scrape_only=wanted.scrape_only)
+        plan = plan_merge(
+            prometheus_yml,
+            data,
+            jobs,
+            rules_dir,
+            wanted.options(base),
+            scrape_only=wanted.scrape_only,
+            restore=bool(target),
+        )
     except CompileError as error:
         fail(str(error))
     except MergeError as error:

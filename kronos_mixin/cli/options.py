@@ -66,13 +66,13 @@ class Source:
             *each("--name", [self.name] if self.name else []),
         ]
 
-    def evaluate(self, console: Console, *, below: Sequence[Config] = (), above: Sequence[Config] = ()) -> Mixin:
-        """Evaluate the mixin with these files, and with the command's own overrides below and above them.
+    def evaluate(self, console: Console, *, above: Sequence[Config] = ()) -> Mixin:
+        """Evaluate the mixin with these files, and with the command's own overrides above them.
 
         Exits on an error.
         """
         try:
-            configs = [*below, *(read(path) for path in self.config or []), *above]
+            configs = [*(read(path) for path in self.config or []), *above]
             with interruptible(), console.progress("compiling"):
                 return evaluate(self.path, configs, jpath=self.jpath or (), name=self.name)
         except (CompileError, ConfigError) as error:

@@ -6,25 +6,33 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
 from kronos_mixin.compile import rule_file_names
 from kronos_mixin.merge.placed import said
-from kronos_mixin.merge.prometheusyml import LISTS, MergeError, layout, line_number, to_data, tree
+from kronos_mixin.merge.prometheusyml import LISTS, MergeError, layout, line_number, plain, to_data, tree
 
 _BEGIN = (
     "# BEGIN kronos-mixin {name} ({key}{listed}): put in by `kronos-mixin merge{options}`, "
-    "taken out by `kronos-mixin unmerge`"
+    "taken out by `kronos-mixin unmerge`{wrote}"
 )
 _END = "# END kronos-mixin {name} ({key})"
 _BELOW = _BEGIN.replace("BEGIN", "BELOW")
 _MARKS = re.compile(
     r"[ \t]*# (?P<kind>BEGIN|BELOW) kronos-mixin (?P<name>\S+) \((?P<key>\w+)(?:: (?P<listed>\[.*?\]))?\)"
-    r"(?:: put in by `kronos-mixin merge(?P<options>[^`]*)`)?"
+    r"(?:: put in by `kronos-mixin merge(?P<options>[^`]*)`(?:, .*?`; wrote (?P<wrote>\{.*\}))?)?"
 )
 _ENDS = re.compile(r"[ \t]*# END kronos-mixin (?P<name>\S+) \((?P<key>\w+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the marks say for the next merge: see Block."""
+
+    options: Sequence[str] = ()
+    wrote: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,8 @@ class Block:
     """The scrape jobs in it that are ours; in a list in flow style also the rule files."""
     options: str
     """Those of the merge that put it in, as a shell reads them."""
+    wrote: Mapping[str, Mapping[str, str]]
+    """A digest of each key of each scrape job, as merge wrote it."""
     start: int
     end: int
     flow: bool
@@ -74,7 +84,8 @@ def blocks(text: str) -> list[Block]:
 
 def _block(mark: re.Match[str], start: int, end: int) -> Block:
     listed = tuple(json.loads(mark["listed"] or "[]"))
-    return Block(mark["name"], mark["key"], listed, mark["options"] or "", start, end, mark["kind"] == "BELOW")
+    wrote = json.loads(mark["wrote"] or "{}")
+    return Block(mark["name"], mark["key"], listed, mark["options"] or "", wrote, start, end, mark["kind"] == "BELOW")
 
 
 def is_end(line: str) -> bool:
@@ -108,21 +119,27 @@ def block_of(text: str, name: str, key: str) -> Block | None:
     return found[0] if found else None
 
 
-def marks(name: str, key: str, items: Sequence[Any], options: Sequence[str]) -> tuple[str, str]:
-    """The lines that begin and end a block. Raises MergeError for ``options`` that a comment can't hold."""
+def marks(name: str, key: str, items: Sequence[Any], remembered: Remembered) -> tuple[str, str]:
+    """The lines that begin and end a block. Raises MergeError for options that a comment can't hold."""
     jobs = [item["job_name"] for item in items if isinstance(item, Mapping)]
-    begin = _BEGIN.format(name=name, key=key, listed=_listed(jobs), options=said(options))
-    return begin, _END.format(name=name, key=key)
+    return _begin(_BEGIN, name, key, jobs, remembered), _END.format(name=name, key=key)
 
 
-def mark_above(name: str, key: str, items: Sequence[Any], options: Sequence[str]) -> str:
+def mark_above(name: str, key: str, items: Sequence[Any], remembered: Remembered) -> str:
     """The line above a list in flow style that has ``items`` of ours. Raises MergeError as `marks` does."""
     names = [item["job_name"] if isinstance(item, Mapping) else item for item in items]
-    return _BELOW.format(name=name, key=key, listed=_listed(names), options=said(options))
+    return _begin(_BELOW, name, key, names, remembered)
 
 
-def _listed(names: Sequence[str]) -> str:
-    return f": {json.dumps(names)}" if names else ""
+def _begin(mark: str, name: str, key: str, names: Sequence[Any], remembered: Remembered) -> str:
+    names = [to_data(plain(one)) for one in names]
+    listed = f": {json.dumps(names)}" if names else ""
+    wrote = (
+        json.dumps(remembered.wrote, separators=(",", ":")) if key == "scrape_configs" and remembered.wrote else ""
+    )
+    return mark.format(
+        name=name, key=key, listed=listed, options=said(remembered.options), wrote=f"; wrote {wrote}" if wrote else ""
+    )
 
 
 def is_ours(item: Any, block: Block) -> bool:

@@ -13,6 +13,7 @@ import yaml
 
 from kronos_mixin.merge.blocks import Block, is_ours
 from kronos_mixin.merge.prometheusyml import LOADER, Layout, TopLevel, layout, to_data, tree
+from kronos_mixin.yamltext import one_line
 
 
 def is_written_so(text: str, top: TopLevel) -> bool:
@@ -25,7 +26,7 @@ def insert(text: str, key: str, mark: str, items: Sequence[Any], newline: str) -
     where = layout(text)
     top = where.keys[key]
     end = _spans(text, key)[-1][1] if top.items else text.index("[", top.value) + 1
-    added = ", ".join(map(_one_line, items))
+    added = ", ".join(map(one_line, items))
     line = _line_of(where, top)
     margin = " " * where.column
     return f"{text[:line]}{margin}{mark}{newline}{text[line:end]}{', ' if top.items else ''}{added}{text[end:]}"
@@ -62,8 +63,3 @@ def _line_of(where: Layout, top: TopLevel) -> int:
     """Where the line of a key begins, behind the mark that some editors begin a file with."""
     text = where.text
     return text.rfind("\n", 0, top.start) + 1 or len(text) - len(text.removeprefix("\ufeff"))
-
-
-def _one_line(item: Any) -> str:
-    text = yaml.safe_dump(item, default_flow_style=True, width=1 << 30, allow_unicode=True, sort_keys=False)
-    return text.strip().removesuffix("...").strip()

@@ -12,7 +12,7 @@ import yaml
 from kronos_mixin import promql
 from kronos_mixin.compile import rule_file_names
 from kronos_mixin.merge.plan import Plan, without_dots
-from kronos_mixin.merge.prometheusyml import LOADER
+from kronos_mixin.merge.prometheusyml import LOADER, plain, to_data
 from kronos_mixin.merge.reload import Reload
 
 _MILLISECONDS = {
@@ -24,6 +24,7 @@ _MILLISECONDS = {
     "w": 604_800_000,
     "y": 31_536_000_000,
 }
+_OFF = {"", "0", "false", "no", "off", "False"}
 _JUST_NOW = 60.0
 """Seconds within which a Prometheus must have read its configuration to have done so on our request."""
 
@@ -44,7 +45,7 @@ def _jobs(plan: Plan, running: Mapping[str, Any]) -> Iterator[str]:
     there = {job.get("job_name"): job for job in running.get("scrape_configs") or ()}
     for name in sorted((_names(plan.before)[0] - _names(plan.after)[0]) & there.keys()):
         yield f"it still has the scrape job {name}"
-    for job in plan.entries.get("scrape_configs", ()):
+    for job in (to_data(plain(job)) for job in plan.entries.get("scrape_configs", ())):
         name = job["job_name"]
         if name not in there:
             yield f"it has no scrape job {name}"
@@ -149,18 +150,20 @@ def _same_rule(written: Mapping[str, Any], loaded: Mapping[str, Any]) -> bool:
 
 
 def _same(written: Any, running: Any) -> bool:
-    """Whether a value of a configuration is what Prometheus shows for it: with defaults, full paths, no secrets."""
+    """Whether a value, its scalars as text, is what Prometheus shows for it: with full paths, without secrets."""
     if isinstance(written, dict):
         shown: Any = running if isinstance(running, dict) else {}
         return all(_same(value, shown.get(key)) for key, value in written.items())
     if isinstance(written, list):
         shown = running if isinstance(running, list) else []
         return len(written) == len(shown) and all(map(_same, written, shown))
-    if running is None:  # It leaves out what says nothing.
-        return not written
-    if running == "<secret>" or written == running:
+    if running is None or isinstance(running, bool):  # It leaves out what is false.
+        return (written.lower() in {"true", "yes", "on"}) == bool(running) and (
+            running is not None or written in _OFF
+        )
+    if running == "<secret>" or written == str(running):
         return True
-    one, other = _unit(str(written)), _unit(str(running))
+    one, other = _unit(written), _unit(str(running))
     return one == other or other.endswith(f"/{one}")
 
 

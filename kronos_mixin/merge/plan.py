@@ -14,8 +14,8 @@ import yaml
 
 from kronos_mixin.compile import rule_file_names, rule_files
 from kronos_mixin.jsonnet import Mixin
-from kronos_mixin.merge import splice
-from kronos_mixin.merge.blocks import entries_of
+from kronos_mixin.merge import edits, splice
+from kronos_mixin.merge.blocks import Remembered, entries_of
 from kronos_mixin.merge.conflicts import groups_elsewhere, refuse_taken_jobs
 from kronos_mixin.merge.patterns import Patterns
 from kronos_mixin.merge.placed import is_ours, marked, placed
@@ -98,9 +98,11 @@ def plan_merge(
     options: Sequence[str] = (),
     *,
     scrape_only: bool | None = None,
+    restore: bool = False,
 ) -> Plan:
     """Plan to add the mixin's rules and the scrape ``jobs`` to ``config``, which remembers ``options``.
 
+    What users have changed in our jobs stays; ``restore`` writes a job again that they have removed.
     ``scrape_only`` leaves the rules out; None: unless the configuration is an agent's, which must be said. Raises
     MergeError for a file that can't be added to, a job name that is taken, and a rule group that exists elsewhere
     with other rules.
@@ -118,10 +120,12 @@ def plan_merge(
     before = _before(config, held, mixin.name, patterns)
     folder = without_dots(rules_dir) if rules_dir else before[0].parent if before else base / FOLDER
     rules = {} if scrape_only else {folder / name: text for name, text in rule_files(mixin).items()}
+    wrote = {job["job_name"]: edits.digests(job) for job in jobs}
+    edited, kept_jobs = edits.kept(old, mixin.name, jobs, restore=restore)
     entries: splice.Entries = {
         # A pattern of theirs may find a file already. By a second name, Prometheus would run its rules twice.
         "rule_files": [_entry(base, path) for path in rules if not patterns.covering(path)],
-        "scrape_configs": list(jobs),
+        "scrape_configs": kept_jobs,
     }
     remembered = () if any(entries.values()) else options
     texts = {path: marked(text, remembered) for path, text in rules.items()}
@@ -132,7 +136,7 @@ def plan_merge(
                 f"{path} is there and was not written by this program: move it, or name another --rules-dir"
             )
     notes = groups_elsewhere(config, theirs, texts)
-    new = splice.merge(old, mixin.name, entries, options)
+    new = splice.merge(edited, mixin.name, entries, Remembered(options, wrote))
     obsolete = [path for path in before if path not in texts and is_ours(path)]
     return Plan(config, mixin.name, old, new, entries, texts, obsolete, notes)
 

@@ -25,6 +25,8 @@ KEYS = frozenset(
 )
 """What the top level of a Prometheus configuration may hold."""
 
+_MAP, _LIST = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
+
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 """How YAML writes nothing."""
 
@@ -140,8 +142,18 @@ def is_agents(data: Mapping[str, Any]) -> bool:
 
 
 def plain(value: Any) -> Tree:
-    """Python data as a Tree."""
-    return _tree(yaml.compose(yaml.safe_dump(value), Loader=LOADER), {})
+    """Python data as a Tree; what has a ``tree`` is that."""
+    if isinstance(value, Mapping):
+        return "map", _MAP, {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return "list", _LIST, [plain(item) for item in value]
+    tree: Tree | None = getattr(value, "tree", None)
+    return from_node(yaml.compose(yaml.safe_dump(value), Loader=LOADER)) if tree is None else tree
+
+
+def from_node(node: Any) -> Tree:
+    """A composed node as a Tree. Raises MergeError for what Prometheus would not read."""
+    return _tree(node, {})
 
 
 def to_data(value: Tree) -> Any:

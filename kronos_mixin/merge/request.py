@@ -11,7 +11,7 @@ from typing import Any
 from kronos_mixin.commands import each
 from kronos_mixin.config import Config, Data
 from kronos_mixin.jsonnet import Mixin
-from kronos_mixin.merge.blocks import entries_of, options_of
+from kronos_mixin.merge.blocks import options_of
 from kronos_mixin.merge.patterns import Patterns
 from kronos_mixin.merge.placed import options_in, placed
 from kronos_mixin.merge.plan import without_dots
@@ -54,9 +54,7 @@ def earlier(config: Path, text: str, name: str) -> Request:
         rules_only |= option == "--rules-only"
         scrape_only = {"--scrape-only": True, "--no-scrape-only": False}.get(option, scrape_only)
     job = next(iter(values["--job"]), None)
-    # Targets may have been edited in the file since.
-    targets = values["--target"] and (_scraped(text, name)[1] or values["--target"])
-    return Request([base / path for path in values["--config"]], job, targets, rules_only, scrape_only)
+    return Request([base / path for path in values["--config"]], job, values["--target"], rules_only, scrape_only)
 
 
 def combined(now: Request, before: Request, forget_config: bool = False) -> Request:
@@ -81,24 +79,21 @@ def combined(now: Request, before: Request, forget_config: bool = False) -> Requ
     )
 
 
-def layers(request: Request, text: str, name: str) -> tuple[list[Config], list[Config]]:
-    """The request as overrides of the Kronos mixin: those below and those above the user's own configuration."""
-    _, targets = _scraped(text, name)
-    below: list[Config] = [{"kronos": {"scrape": {"targets": targets}}}] if targets else []
+def layers(request: Request) -> list[Config]:
+    """The request as overrides of the Kronos mixin, above the user's own configuration."""
     said: dict[str, Any] = {}
     if request.job:
         said |= {"job": request.job, "scrape": {"job": request.job}}
     if request.targets:
         said["scrape"] = {**said.get("scrape", {}), "targets": list(request.targets)}
     places = {("kronos", "job"): "--job", ("kronos", "scrape", "targets"): "--target"}
-    return below, [Data({"kronos": said}, places)] if said else []
+    return [Data({"kronos": said}, places)] if said else []
 
 
-def of_another(mixin: Mixin, request: Request, text: str) -> list[dict[str, Any]]:
+def of_another(mixin: Mixin, request: Request) -> list[dict[str, Any]]:
     """The scrape jobs of another mixin; few bring one. Raises MergeError."""
     jobs = list(mixin.scrape_configs)
-    old_job, old_targets = _scraped(text, mixin.name)
-    job, targets = request.job or old_job, list(request.targets) or old_targets
+    job, targets = request.job, list(request.targets)
     if not (job or targets):
         return jobs
     if not jobs and not (job and targets):
@@ -107,12 +102,3 @@ def of_another(mixin: Mixin, request: Request, text: str) -> list[dict[str, Any]
         raise MergeError(f"the mixin {mixin.name} has {len(jobs)} scrape jobs: change them with --config")
     named = {"job_name": job} if job else {}
     return [{**(jobs[0] if jobs else {}), **named, **({"static_configs": [{"targets": targets}]} if targets else {})}]
-
-
-def _scraped(text: str, name: str) -> tuple[str | None, list[str]]:
-    """Job and targets that an earlier merge added, perhaps edited since."""
-    for job in entries_of(text, name).get("scrape_configs", []):
-        if isinstance(job, dict):
-            groups = [group for group in job.get("static_configs") or [] if isinstance(group, dict)]
-            return job.get("job_name"), [str(target) for group in groups for target in group.get("targets") or []]
-    return None, []

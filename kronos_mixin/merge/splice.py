@@ -11,7 +11,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kronos_mixin.merge import flow
-from kronos_mixin.merge.blocks import Block, block_of, blocks, is_end, is_ours, mark_above, marks, positions
+from kronos_mixin.merge.blocks import (
+    Block,
+    Remembered,
+    block_of,
+    blocks,
+    is_end,
+    is_ours,
+    mark_above,
+    marks,
+    positions,
+)
 from kronos_mixin.merge.prometheusyml import (
     LISTS,
     NULLS,
@@ -37,10 +47,10 @@ Entries = Mapping[str, Sequence[Any]]
 _UNUSUAL = "can't be edited as it is written; the result"
 
 
-def merge(text: str, name: str, entries: Entries, options: Sequence[str] = ()) -> str:
+def merge(text: str, name: str, entries: Entries, remembered: Remembered | None = None) -> str:
     """Return ``text`` with these entries of the mixin ``name`` instead of its earlier ones.
 
-    The markers record ``options``. Raises MergeError if something else would have to change.
+    The markers hold what is to be ``remembered``. Raises MergeError if something else would have to change.
     """
     where = layout(text)
     tree(text)
@@ -51,7 +61,7 @@ def merge(text: str, name: str, entries: Entries, options: Sequence[str] = ()) -
     result = text
     try:
         for key in LISTS:
-            result = _merge(result, name, key, list(entries.get(key, ())), options)
+            result = _merge(result, name, key, list(entries.get(key, ())), remembered or Remembered())
     except MergeError as error:
         raise MergeError(f"{_UNUSUAL}: {error}") from None
     _prove(text, result, name, entries)
@@ -69,7 +79,7 @@ def unmerge(text: str, name: str) -> str:
     return result
 
 
-def _merge(text: str, name: str, key: str, items: list[Any], options: Sequence[str]) -> str:
+def _merge(text: str, name: str, key: str, items: list[Any], remembered: Remembered) -> str:
     old = block_of(text, name, key)
     if not items:
         return text if old is None else _remove(text, old)
@@ -77,18 +87,20 @@ def _merge(text: str, name: str, key: str, items: list[Any], options: Sequence[s
     top = where.keys.get(key)
     if old is not None and old.flow != (top is not None and flow.is_written_so(text, top)):
         # Somebody has written the list in the other style since.
-        return _merge(_remove(text, old), name, key, items, options)
-    marked = marks(name, key, items, options)
+        return _merge(_remove(text, old), name, key, items, remembered)
+    marked = marks(name, key, items, remembered)
     if top is None:
         return _add_key(where, key, marked, items)
     newline = _newline(text, top.end)
-    if flow.is_written_so(text, top):
-        mark = mark_above(name, key, items, options)
-        if old is not None:
-            if text[old.start : old.end].strip() == mark and _held(text, name)[key] == list(map(plain, items)):
-                return text
-            text = flow.remove(text, old)
-        return flow.insert(text, key, mark, items, newline)
+    in_brackets = flow.is_written_so(text, top)
+    above = mark_above(name, key, items, remembered) if in_brackets else marked[0]
+    if old is not None and _held(text, name).get(key) == list(map(plain, items)):
+        # Only what is remembered may be new: the items stay as they are written, comments included.
+        line = text[old.start : old.end].split("\n", 1)[0].rstrip("\r")
+        margin = line[: len(line) - len(line.lstrip(" "))]
+        return f"{text[: old.start]}{margin}{above}{text[old.start + len(line) :]}"
+    if in_brackets:
+        return flow.insert(text if old is None else flow.remove(text, old), key, above, items, newline)
     if text[top.value : top.end].strip() and top.kind in {"flow", "nothing"} and top.end > top.value:
         # Comment out `[]` or `null`, so that items can follow on lines of their own.
         text = text[: top.value] + _INSTEAD + text[top.value :]
