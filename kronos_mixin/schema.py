@@ -81,6 +81,9 @@ _NOTED = {
     "label names": _pattern("a label name: letters, digits and _", _LABEL),
     "labels": Kind("text", lambda value: isinstance(value, str)),
     "matchers": Kind('label matchers such as job="kronos-api"', lambda value: _matchers(value) != ()),
+    "http or https": _one_of(("http", "https")),
+    "texts": Kind("text, not empty", lambda value: isinstance(value, str) and value != ""),
+    "addresses": Kind("an address that begins with https:// or http://", lambda value: _matches(_URL, value)),
     "host:port": Kind(ADDRESS, is_address),
 }
 
@@ -239,7 +242,7 @@ def _value(default: Any, value: Any, path: Path, partly: bool) -> Iterator[tuple
 
 def _item(defaults: list[Any], item: Any, path: Path) -> Iterator[tuple[Path, str]]:
     """What is wrong with an item of a list whose items are like `defaults`."""
-    like = defaults[0]
+    like = defaults[0] if defaults else ""
     if not isinstance(like, Mapping) or not isinstance(item, Mapping):
         yield from _value(like, item, path, partly=False)
     elif _note(path) == "labels":

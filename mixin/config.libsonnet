@@ -45,8 +45,34 @@
       scrape: {
         // Name of the job in the scrape config. [job name]
         job: kronos.job,
-        // Where the service listens. Replace them with your own service discovery. [host:port]
+        // Where the service listens. With any `discovery`, only used if you change it. [host:port]
         targets: ['127.0.0.1:8000'],
+        // How the instances are found instead.
+        discovery: {
+          // Patterns of files with targets, read again whenever they change. [texts]
+          files: [],
+          // Addresses that answer with targets. [addresses]
+          urls: [],
+          // Names with an A record per instance, and the port. [host:port]
+          dns: [],
+          // Pods with the label `app.kubernetes.io/name` and a port of these names, without those that have finished.
+          kubernetes: {
+            enabled: false,
+            name: 'kronos',
+            port: 'http',
+            // Only these namespaces; empty: all. [texts]
+            namespaces: [],
+          },
+        },
+        // Labels of your own for every target, such as { cluster: 'berlin' }.
+        labels: {},
+        // Protocol and path of the metrics. [http or https]
+        scheme: 'http',
+        path: '/v1/metrics',
+        // The key that the service wants, in a file that Prometheus can read; empty: none. [may be empty]
+        authorization: { type: 'Bearer', credentialsFile: '' },
+        // For `https`: files that Prometheus can read, and the name in the service's certificate. [may be empty]
+        tls: { caFile: '', certFile: '', keyFile: '', serverName: '' },
         // How often a target is scraped; also the smallest step of the panels that read raw metrics.
         interval: '15s',
         // At most the interval.

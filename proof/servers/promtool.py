@@ -15,9 +15,9 @@ class CheckFailed(Exception):  # noqa: N818 - The check failed, not we.
     """promtool found something wrong; the message is its output."""
 
 
-def check_config(tools: Tools, path: Path) -> str:
-    """Check a Prometheus configuration and the rule files that it names; return promtool's output."""
-    return _run(tools, "check", "config", path)
+def check_config(tools: Tools, path: Path, *, syntax_only: bool = False) -> str:
+    """Check a Prometheus configuration, and the files that it names unless `syntax_only`; return what it says."""
+    return _run(tools, "check", "config", *(["--syntax-only"] if syntax_only else []), path)
 
 
 def check_rules(tools: Tools, path: Path) -> str:

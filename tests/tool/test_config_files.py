@@ -59,7 +59,7 @@ def test_jsonnet_and_yaml_say_the_same(laid):
         ("a.yml", "kronos: {alerts: {KronosHighErrorRat: {}}}", "Did you mean KronosHighErrorRate?"),
         ("a.yml", "kronos: {alerts: 1}", 'a.yml:1: _config.kronos.alerts is "1": must be an object'),
         ("a.yml", "kronos: {rateWindow: {a: 1}}", '_config.kronos.rateWindow is {"a": "1"}: must be a duration'),
-        ("a.yml", "kronos: {scrape: {zzz: 1}}", "_config.kronos.scrape.zzz. There are: interval, job,"),
+        ("a.yml", "kronos: {scrape: {zzz: 1}}", "_config.kronos.scrape.zzz. There are: authorization, discovery,"),
         ("a.libsonnet", "{ kronos+: { rateWindw: '1m' } }", "_config.kronos.rateWindw. Did you mean rateWindow?"),
         ("a.libsonnet", "{ kronos: { rateWindow: '1m' } }", "write `kronos+:`, not `kronos:`"),
         ("a.libsonnet", "{ kronos+: { rateWindow: x } }", "a.libsonnet:1: Unknown variable: x"),
