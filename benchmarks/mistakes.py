@@ -194,7 +194,7 @@ class _Broken:
     ready = True
     capacity = 1
     depth = 0
-    info = ModelInfo("m", "t", "r", "r", "cpu", "float32", 512, 1)
+    info = ModelInfo("m", "t", "r", "r", "cpu", "float32", 512, "size", "float64", 1)
 
     def submit(self, *_arguments: list[Series], **_options: object) -> Job:
         raise RuntimeError("secret: /root/.secret")

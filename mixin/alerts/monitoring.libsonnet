@@ -57,7 +57,7 @@ function(config, rules) {
   KronosVersionSkew: {
     local kinds(metric, labels) = q.count([], q.count(labels, q.raw(metric))) + ' > 1',
     expr: kinds('kronos_build_info', ['version']) + ' or ' +
-          kinds('kronos_model_info', ['model', 'revision', 'tokenizer']),
+          kinds('kronos_model_info', ['model', 'revision', 'tokenizer', 'tokenizer_revision']),
     summary: 'Kronos instances run different versions.',
     description: '{{ $value }} versions of the service or its model run side by side in ' + at.job +
                  ' for longer than a rollout takes: the same request gets different forecasts.',

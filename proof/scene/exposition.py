@@ -223,8 +223,9 @@ class Day:
                 yield name, {"route": route}, self._at_once(begun, rows.at, np.ones(rows.at.shape))
         elif name == "kronos_model_info":
             labels = {"model": "NeoQuasar/Kronos-small", "revision": "901c26c1332695a2a8f243eb2f37243a37bea320"}
-            device = {"tokenizer": "NeoQuasar/Kronos-Tokenizer-base", "device": instance.device, "dtype": "float32"}
-            yield name, labels | device, ones
+            labels |= {"tokenizer": "NeoQuasar/Kronos-Tokenizer-base"}
+            labels |= {"tokenizer_revision": "0e0117387f39004a9016484a186a908917e22426"}
+            yield name, labels | {"device": instance.device, "dtype": "float32"}, ones
         elif name == "kronos_build_info":
             released = instance.started(times) >= RELEASE
             for version, held in (("0.9.0", ~released), ("1.0.0", released)):

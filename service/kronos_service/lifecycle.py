@@ -163,6 +163,7 @@ class Lifecycle:
             tokenizer_revision=settings.tokenizer_revision,
             device=settings.device,
             max_context=settings.max_context,
+            precision=settings.compat or "float64",
         )
 
     def _failed(self, error: Exception, pause: float) -> None:
@@ -194,9 +195,16 @@ class Lifecycle:
         # makes those take milliseconds instead of a tenth of a second.
         gc.collect()
         gc.freeze()
-        _log.info("model loaded", model=version_of(info.model_name, info.revision), seconds=round(seconds, 3))
+        _log.info(
+            "model loaded",
+            model=version_of(info.model_name, info.revision),
+            tokenizer=version_of(info.tokenizer_name, info.tokenizer_revision),
+            max_context=info.max_context,
+            max_context_from=info.max_context_from,
+            seconds=round(seconds, 3),
+        )
 
 
 def version_of(name: str, revision: str) -> str:
-    """A model or tokenizer as callers see it: ``name@revision``, or just the name of a local folder."""
-    return name if revision == "local" else f"{name}@{revision}"
+    """A model or tokenizer as callers see it."""
+    return f"{name}@{revision}"

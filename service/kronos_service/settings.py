@@ -119,8 +119,16 @@ class Settings(BaseSettings):
         Field(
             ge=2,
             le=65536,
-            description="Longest history the model uses, in candles; default: as the checkpoint was trained.",
+            description="Longest history the model uses, in candles; default: what models of its size have.",
             examples=["512"],
+        ),
+    ] = None
+    compat: Annotated[
+        Literal["float32"] | None,
+        Field(
+            description="float32: normalise as the reference does, rounding included. By default forecasts do not "
+            "depend on the unit of price, also where prices are very small or hardly vary.",
+            examples=["float32"],
         ),
     ] = None
     device: Annotated[

@@ -122,6 +122,6 @@ def test_gauges(crowded: Server):
     assert samples["kronos_memory_limit_bytes"] > samples["process_resident_memory_bytes"] > 0
     assert 0 <= samples["kronos_event_loop_lag_seconds"] < 30
     assert samples["kronos_model_load_seconds"] > 0
-    info = {"model": "demo", "revision": "local", "tokenizer": "demo-tokenizer", "device": "cpu"}
+    info = {"model": "demo", "tokenizer": "demo-tokenizer", "device": "cpu"}
     assert crowded.total("kronos_model_info", **info) == 1
     assert crowded.total("kronos_build_info") == 1

@@ -105,6 +105,7 @@ class Instance:
     version: str = "1.0.0"
     # Labels of the target that take the place of labels that the service sets.
     taken: Mapping[str, str] = field(default_factory=dict)
+    tokenizer_revision: str = "8c1d"
     # Whether another program answers on the port.
     foreign: bool = False
     # Histograms whose buckets do not arrive from some second on.
@@ -197,8 +198,13 @@ class Instance:
                 yield name, labels, value
         yield "process_start_time_seconds", {}, lambda time: max([0, *(end for _, end in self.down if end <= time)])
         yield "kronos_build_info", {"version": self.version, "python": "3.11", "torch": "2.13"}, 1
-        model = {"model": "small", "revision": "local", "tokenizer": "base", "device": "cpu", "dtype": "float32"}
-        yield "kronos_model_info", model, 1
+        names = {
+            "model": "small",
+            "revision": "4f2a",
+            "tokenizer": "base",
+            "tokenizer_revision": self.tokenizer_revision,
+        }
+        yield "kronos_model_info", {**names, "device": "cpu", "dtype": "float32"}, 1
 
 
 def input_series(instances: Iterable[Instance], end: float, step: int) -> list[dict[str, str]]:

@@ -372,6 +372,11 @@ MONITORING = [
         "two versions for ever", many(3, Instance("i1", version="2.0.0")), {50: {}, 65: {"KronosVersionSkew": 1}}
     ),
     Scenario(
+        "two fine-tunings of a tokenizer in folders of one name",
+        many(3, Instance("i1", tokenizer_revision="77aa")),
+        {50: {}, 65: {"KronosVersionSkew": 1}},
+    ),
+    Scenario(
         "a rollout", many(3, Instance("i1", version="2.0.0", stop=1800), Instance("i2", stop=1800)), silent(20, 65)
     ),
 ]

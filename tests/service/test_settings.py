@@ -234,6 +234,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "model": shutil.copytree(DEMO_MODEL, folder / "my-model"),
         "tokenizer": shutil.copytree(DEMO_TOKENIZER, folder / "my-tokenizer"),
         "max_context": 100,
+        "compat": "float32",
         "queue_capacity": 7,
         "max_candles": 20,
         "max_horizon": 5,
@@ -261,9 +262,9 @@ def refused(server: Server, body: object, path: str = SINGLE) -> str:
 
 def test_model_host_and_context_take_effect(tuned: Server):
     info = tuned.client.get("/v1/info").json()
-    assert info["model"]["model_version"] == "my-model"
-    assert info["model"]["tokenizer_version"] == "my-tokenizer"
-    assert info["model"]["max_context"] == 100
+    assert (info["model"]["model"], info["model"]["tokenizer"]) == ("my-model", "my-tokenizer")
+    assert (info["model"]["max_context"], info["model"]["max_context_from"]) == (100, "setting")
+    assert info["model"]["precision"] == "float32"
     assert tuned.value("kronos_queue_capacity") == 7
 
 

@@ -293,12 +293,16 @@ class LoadedModel(BaseModel):
     model_version: str
     tokenizer_version: str
     model: str
-    revision: str
+    revision: str = Field(description="Commit on the hub, or of a folder the start of the SHA-256 sum of its files.")
     tokenizer: str
     tokenizer_revision: str
     device: str
     dtype: str
     max_context: int = Field(description="Longest history that the model uses, in candles.")
+    max_context_from: str = Field(
+        description="`setting`, or `size` if it is that of the published model of the same size."
+    )
+    precision: str = Field(description="In which candles are normalised: `float64`, or `float32` as the reference.")
     parameters: int
 
 

@@ -1,10 +1,11 @@
 """Loads and checks a checkpoint: two folders, each with a config.json and a model.safetensors."""
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -14,15 +15,17 @@ from torch import Tensor
 from .config import ConfigError, ModelConfig, TokenizerConfig
 from .errors import CheckpointInvalid, CheckpointNotFound, DeviceUnavailable
 from .model import Kronos
+from .normalise import Precision
 from .source import CONFIG_FILE, WEIGHTS_FILE, locate
 from .tokenizer import KronosTokenizer
-
-DEFAULT_CONTEXT = 512
-MINI_CONTEXT = 2048
 
 DTYPE = torch.float32
 
 _LISTED = 5
+
+_BLOCK = 2**20
+_DIGITS = 12
+"""Of a SHA-256 sum: enough to tell the models of one service apart."""
 
 _Config = TypeVar("_Config", TokenizerConfig, ModelConfig)
 _Module = TypeVar("_Module", KronosTokenizer, Kronos)
@@ -37,11 +40,13 @@ class Checkpoint:
         model: in evaluation mode, without gradients.
         model_name: the name of the model's folder, or its hub id.
         tokenizer_name: the name of the tokenizer's folder, or its hub id.
-        revision: the model's commit on the hub, or "local".
-        tokenizer_revision: the tokenizer's commit on the hub, or "local".
+        revision: the model's commit on the hub; of a folder, the first digits of its ``content_hash``.
+        tokenizer_revision: likewise for the tokenizer.
         device: where both are, such as ``cpu`` or ``cuda:0``.
         dtype: data type of the weights.
         max_context: longest window of the model, in candles.
+        max_context_from: whether it was set or follows from the size of the model.
+        precision: in which candles are normalised.
         parameters: number of the model's parameters, without the tokenizer's.
     """
 
@@ -54,6 +59,8 @@ class Checkpoint:
     device: torch.device
     dtype: str
     max_context: int
+    max_context_from: Literal["setting", "size"]
+    precision: Precision
     parameters: int
 
 
@@ -65,6 +72,7 @@ def load_checkpoint(
     tokenizer_revision: str | None = None,
     device: str = "cpu",
     max_context: int | None = None,
+    precision: Precision = "float64",
 ) -> Checkpoint:
     """Load a model and its tokenizer.
 
@@ -74,8 +82,9 @@ def load_checkpoint(
         model_revision: branch, tag or commit on the hub; not for folders.
         tokenizer_revision: likewise.
         device: as PyTorch names it.
-        max_context: longest window of the model, in candles. It is not in config.json: None means 2048 for a
-            model with "mini" in its name and 512 for all others, as the published checkpoints were trained.
+        max_context: longest window of the model, in candles. No file says it: None means that of the published
+            model of the same size.
+        precision: in which candles are normalised; float32 is what the reference does.
 
     Raises:
         CheckpointNotFound: a folder, a repository or a file in it is missing or cannot be reached.
@@ -96,20 +105,30 @@ def load_checkpoint(
                 f"model {model} has {bits} {ours}, but tokenizer {tokenizer} has {theirs};"
                 " use the tokenizer that the model was trained with"
             )
-    if max_context is None:
-        max_context = MINI_CONTEXT if "mini" in model_source.name.lower() else DEFAULT_CONTEXT
     return Checkpoint(
         tokenizer=loaded_tokenizer.to(place),
         model=loaded_model.to(place),
         model_name=model_source.name,
         tokenizer_name=tokenizer_source.name,
-        revision=model_source.revision,
-        tokenizer_revision=tokenizer_source.revision,
+        revision=model_source.commit or content_hash(model_source.folder)[:_DIGITS],
+        tokenizer_revision=tokenizer_source.commit or content_hash(tokenizer_source.folder)[:_DIGITS],
         device=place,
         dtype=str(DTYPE).removeprefix("torch."),
-        max_context=max_context,
+        max_context=loaded_model.config.trained_context if max_context is None else max_context,
+        max_context_from="size" if max_context is None else "setting",
+        precision=precision,
         parameters=sum(parameter.numel() for parameter in loaded_model.parameters()),
     )
+
+
+def content_hash(folder: Path) -> str:
+    """The SHA-256 sum of ``cat config.json model.safetensors``: two fine-tunings of one name differ in it."""
+    digest = hashlib.sha256()
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        with (folder / name).open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def _device(name: str) -> torch.device:
@@ -125,7 +144,12 @@ def _load(folder: Path, parse: Callable[[object], _Config], build: Callable[[_Co
     # On "meta" a module has no memory, so no weights are initialised just to be overwritten.
     with torch.device("meta"):
         module = build(config)
-    weights = _read_weights(folder / WEIGHTS_FILE, module.state_dict())
+    buffers = {name for name, _ in module.named_buffers()}
+    weights = _read_weights(folder / WEIGHTS_FILE, module.state_dict(), buffers)
+    if missing := buffers - weights.keys():
+        # They follow from the config, so the constructor has computed them.
+        computed = build(config).state_dict()
+        weights |= {name: computed[name] for name in missing}
     module.load_state_dict(weights, strict=True, assign=True)
     return module.eval().requires_grad_(requires_grad=False)
 
@@ -145,14 +169,15 @@ def _read_config(path: Path, parse: Callable[[object], _Config]) -> _Config:
         raise _unreadable(path, error) from error
 
 
-def _read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _read_weights(path: Path, expected: Mapping[str, Tensor], optional: Set[str]) -> dict[str, Tensor]:
+    """The tensors of a file, in ``DTYPE``: all of ``expected``, of which only ``optional`` ones may be missing."""
     try:
         stored = load_file(_existing(path))
     except (SafetensorError, ValueError, KeyError) as error:
         raise CheckpointInvalid(f"{path} is damaged or not a safetensors file: {error}; fetch it again") from error
     except OSError as error:
         raise _unreadable(path, error) from error
-    if faults := _misfits(stored, expected):
+    if faults := _misfits(stored, expected, optional):
         raise CheckpointInvalid(
             f"{path} does not fit its {CONFIG_FILE}: {'; '.join(faults)}; use files that belong together"
         )
@@ -167,10 +192,10 @@ def _read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
     return weights
 
 
-def _misfits(stored: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+def _misfits(stored: Mapping[str, Tensor], expected: Mapping[str, Tensor], optional: Set[str]) -> list[str]:
     common = [name for name in expected if name in stored]
     faults = {
-        "missing": [name for name in expected if name not in stored],
+        "missing": [name for name in expected if name not in stored and name not in optional],
         "unexpected": [name for name in stored if name not in expected],
         "of the wrong shape": [
             f"{name} {list(stored[name].shape)} instead of {list(expected[name].shape)}"

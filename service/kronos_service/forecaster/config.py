@@ -10,6 +10,11 @@ CANDLE_WIDTH = 6
 S2_ATTENTION_HEADS = 4
 """Heads of the model's s2 attention: fixed by the architecture, and not in config.json."""
 
+DEFAULT_CONTEXT = 512
+MINI_CONTEXT = 2048
+MINI_SIZE = (4, 256)
+"""Layers and width of Kronos-mini, the only published model with a longer context; no file says so."""
+
 # A damaged config.json must be reported, not build a million layers.
 _LARGEST = {
     "n_layers": 256,
@@ -49,7 +54,8 @@ class _Sizes:
         """Check the content of a config.json.
 
         Raises:
-            ConfigError: a key is missing, unknown, of the wrong type or out of range, or sizes do not fit.
+            ConfigError: a key is missing, of the wrong type or out of range, or sizes do not fit. Unknown keys are
+                ignored, as in the reference: libraries add their own.
         """
         if not isinstance(data, dict):
             raise ConfigError(f"it holds a JSON {type(data).__name__}, not an object")
@@ -71,7 +77,7 @@ class _Sizes:
         if name in cls.training_only:
             return None if is_integer or isinstance(value, float) else f"{name} must be a number, got {value!r}"
         if name not in {field.name for field in fields(cls)}:
-            return f"{name} is unknown"
+            return None
         largest = _LARGEST.get(name, CANDLE_WIDTH)
         if not (isinstance(value, int) and is_integer and 1 <= value <= largest):
             return f"{name} must be an integer from 1 to {largest}, got {value!r}"
@@ -125,6 +131,11 @@ class ModelConfig(_Sizes):
     training_only: ClassVar[frozenset[str]] = frozenset(
         {"ffn_dropout_p", "attn_dropout_p", "resid_dropout_p", "token_dropout_p"}
     )
+
+    @property
+    def trained_context(self) -> int:
+        """The longest window, in candles, that the published model of this size was trained with."""
+        return MINI_CONTEXT if (self.n_layers, self.d_model) == MINI_SIZE else DEFAULT_CONTEXT
 
     def misfits(self) -> list[str]:
         """Faults between sizes that are fine one by one."""

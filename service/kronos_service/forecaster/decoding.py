@@ -62,7 +62,7 @@ def forecast(
 
     with torch.inference_mode():
         with stage("tokenize"):
-            scale = Scale.of(series.candles)
+            scale = Scale.of(series.candles, checkpoint.precision)
             z = torch.from_numpy(scale.normalise(series.candles)).to(checkpoint.device)
             # All samples share one history, which is encoded once.
             history = [tokens.expand(series.sampling.samples, -1) for tokens in checkpoint.tokenizer.encode(z[None])]

@@ -10,6 +10,7 @@ import torch
 from .checkpoint import Checkpoint, load_checkpoint
 from .decoding import forecast
 from .errors import CheckpointInvalid, InvalidOutput, NotReady, classify
+from .normalise import Precision
 from .sampling import Sampling
 from .series import Series, with_amount
 from .stop import StopToken
@@ -27,6 +28,8 @@ class ModelInfo:
     device: str
     dtype: str
     max_context: int
+    max_context_from: str
+    precision: str
     parameters: int
 
 
@@ -82,6 +85,7 @@ class Forecaster:
         tokenizer_revision: str | None = None,
         device: str = "cpu",
         max_context: int | None = None,
+        precision: Precision = "float64",
     ) -> None:
         """Load a checkpoint, warm it up with a forecast, and become ready. May be retried after a failure.
 
@@ -107,6 +111,7 @@ class Forecaster:
                     tokenizer_revision=tokenizer_revision,
                     device=device,
                     max_context=max_context,
+                    precision=precision,
                 )
                 _warm_up(checkpoint, self._stop)
             except InvalidOutput as error:
@@ -170,6 +175,8 @@ def _describe(checkpoint: Checkpoint) -> ModelInfo:
         device=str(checkpoint.device),
         dtype=checkpoint.dtype,
         max_context=checkpoint.max_context,
+        max_context_from=checkpoint.max_context_from,
+        precision=checkpoint.precision,
         parameters=checkpoint.parameters,
     )
 

@@ -10,7 +10,6 @@ from .errors import CheckpointInvalid, CheckpointNotFound
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-LOCAL_REVISION = "local"
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -22,12 +21,12 @@ class Source:
     Attributes:
         folder: where the files are.
         name: the folder's own name, or the hub id.
-        revision: the commit on the hub, or "local".
+        commit: the commit on the hub; None for a local folder.
     """
 
     folder: Path
     name: str
-    revision: str
+    commit: str | None
 
 
 def locate(source: str, revision: str | None) -> Source:
@@ -48,7 +47,7 @@ def locate(source: str, revision: str | None) -> Source:
                 f"{source} is a local folder, which has no revision {revision!r}; leave the revision out"
             )
         # Resolved, because "." and ".." have no name of their own.
-        return Source(path, path.resolve().name, LOCAL_REVISION)
+        return Source(path, path.resolve().name, None)
     if path.exists():
         raise CheckpointInvalid(f"{source} is a file; give the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}")
     if not _HUB_ID.fullmatch(source):

@@ -343,6 +343,8 @@ def _info(service: Service) -> InfoAnswer:
             device=model.device,
             dtype=model.dtype,
             max_context=model.max_context,
+            max_context_from=model.max_context_from,
+            precision=model.precision,
             parameters=model.parameters,
         ),
         limits=Limits(

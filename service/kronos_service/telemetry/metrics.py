@@ -141,7 +141,13 @@ class Metrics:
         self.counter("kronos_model_loads_total", "success").inc()
         self.gauge("kronos_model_load_seconds").set(seconds)
         self.gauge(
-            "kronos_model_info", info.model_name, info.revision, info.tokenizer_name, info.device, info.dtype
+            "kronos_model_info",
+            info.model_name,
+            info.revision,
+            info.tokenizer_name,
+            info.tokenizer_revision,
+            info.device,
+            info.dtype,
         ).set(1)
         self._expose("model_loaded")
         if info.device.startswith("cuda"):

@@ -23,7 +23,8 @@ def test_a_forecast_has_all_that_was_promised(server: Server):
     assert body["series_id"] == "ACME"
     assert body["candles_used"] == 20
     assert body["assumed"] == {"step": "PT1H", "day": None, "session": None}
-    assert (body["model_version"], body["tokenizer_version"]) == ("demo", "demo-tokenizer")
+    assert body["model_version"].startswith("demo@")
+    assert body["tokenizer_version"].startswith("demo-tokenizer@")
     assert body["request_id"] == answer.headers["x-request-id"]
     assert [candle["timestamp"] for candle in body["prediction"]] == [
         f"2024-01-03T{hour:02d}:00:00Z" for hour in (5, 6, 7, 8)
@@ -67,7 +68,7 @@ def test_a_batch_answers_in_order_with_the_versions_once(server: Server):
     assert body.keys() == {"items", "model_version", "tokenizer_version", "request_id"}
     assert [item["series_id"] for item in body["items"]] == ["a", None, None]
     assert [len(item["prediction"]) for item in body["items"]] == [1, 3, 2]
-    assert body["model_version"] == "demo"
+    assert body["model_version"].startswith("demo@")
 
 
 def test_quantiles_come_in_the_order_asked_for_and_rise(server: Server):
@@ -150,9 +151,10 @@ def test_many_requests_at_once_are_all_answered_alike(server: Server):
 def test_info_says_what_runs_here(server: Server):
     info = server.client.get("/v1/info").json()
     assert info["ready"] is True
-    assert info["model"]["model_version"] == "demo"
+    assert info["model"]["model_version"] == f"demo@{info['model']['revision']}"
     assert info["model"]["device"] == "cpu"
-    assert info["model"]["max_context"] == 512
+    assert (info["model"]["max_context"], info["model"]["max_context_from"]) == (512, "size")
+    assert info["model"]["precision"] == "float64"
     assert info["limits"]["max_candles"] == 2048
     assert info["limits"]["rate_limit"] is None
 
@@ -245,3 +247,17 @@ def test_a_byte_order_mark_is_ignored(server: Server):
     content = b"\xef\xbb\xbf" + json.dumps(series()).encode()
     answer = server.client.post(SINGLE, content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == 200
+
+
+def test_a_forecast_does_not_depend_on_the_unit_of_price(server: Server):
+    def forecast(unit: float) -> list[list[float]]:
+        body = series(60, 12, overrides=SEED | {"sample_count": 4})
+        for candle in body["candles"]:
+            for price in ("open", "high", "low", "close"):
+                candle[price] = (12 + candle[price] / 1000) * unit
+        answer = server.post(SINGLE, body).json()["prediction"]
+        return [[candle[price] / unit for price in ("open", "high", "low", "close")] for candle in answer]
+
+    ordinary = forecast(1)
+    for unit in (1e-6, 1e-3, 1e-9):
+        assert forecast(unit) == [pytest.approx(candle, rel=1e-6) for candle in ordinary]

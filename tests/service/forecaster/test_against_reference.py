@@ -1,5 +1,7 @@
 """The same numbers as the reference implementation, installed as the package ``model``."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -154,6 +156,39 @@ def test_predicts_a_data_frame_like_the_reference(oracle, load, make_series, dro
     result = forecast(load("mini", CONTEXT), series)
 
     np.testing.assert_allclose(result.mean, expected.to_numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:Series.dt.weekday is deprecated")
+@pytest.mark.parametrize("data_seed", range(12))
+def test_in_float32_normalises_like_the_reference_to_the_last_bit(oracle, make_series, monkeypatch, data_seed):
+    whole = make_series(400, 1, data_seed=data_seed)
+    unit = 10.0 ** (data_seed - 6)
+    candles = with_amount(whole.candles[:, :4] * unit, whole.candles[:, 4])
+    times = pd.Series(pd.date_range("2024-12-30 22:45", periods=401, freq="15min"))
+    seen = []
+    predictor = KronosPredictor(oracle.mini, oracle.tokenizer, device="cpu", max_context=CONTEXT)
+
+    def note(x, *_args):
+        seen.append(x[0])
+        return np.full((1, 1, 6), 1.5, dtype=np.float32)
+
+    monkeypatch.setattr(predictor, "generate", note)
+    frame = pd.DataFrame(candles[:, :5], columns=["open", "high", "low", "close", "volume"])
+    expected = predictor.predict(frame, times[:400], times[400:], 1)
+
+    scale = Scale.of(candles, "float32")
+    assert np.array_equal(scale.normalise(candles), seen[0])
+    assert np.array_equal(scale.denormalise(np.full((1, 6), 1.5, dtype=np.float32)), expected.to_numpy(np.float64))
+
+
+def test_a_forecast_is_normalised_as_the_checkpoint_says(load, make_series):
+    tiny = make_series(48, 6, seed=3)
+    tiny = dataclasses.replace(tiny, candles=tiny.candles * 1e-6)
+    exact, compatible = (
+        forecast(dataclasses.replace(load("mini", CONTEXT), precision=precision), tiny).mean
+        for precision in ("float64", "float32")
+    )
+    assert not np.allclose(exact, compatible, rtol=1e-3)
 
 
 def normalised(series: Series) -> torch.Tensor:

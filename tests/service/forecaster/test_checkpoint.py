@@ -1,5 +1,6 @@
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def folders(demo_folders, tmp_path) -> tuple[Path, Path]:
     return copies
 
 
-def load(folders, **options):
+def load_folders(folders, **options):
     return load_checkpoint(*map(str, folders), **options)
 
 
@@ -49,7 +50,7 @@ def edit_weights(folder: Path, edit) -> None:
 
 def assert_invalid(folders, *texts, error=CheckpointInvalid):
     with pytest.raises(error) as raised:
-        load(folders)
+        load_folders(folders)
     assert isinstance(raised.value, CheckpointError)
     for text in texts:
         assert text in str(raised.value)
@@ -62,25 +63,55 @@ def test_loads_what_the_reference_saved(load, name, parameters):
     assert loaded.parameters == parameters
     assert sum(p.numel() for p in loaded.tokenizer.parameters()) == 3_958_042
     assert (loaded.model_name, loaded.tokenizer_name) == (name, "tokenizer")
-    assert (loaded.revision, loaded.tokenizer_revision, loaded.dtype) == ("local", "local", "float32")
+    assert loaded.dtype == "float32"
     assert (loaded.device, loaded.max_context) == (torch.device("cpu"), 64)
 
 
-def test_the_context_follows_the_name_unless_it_is_given(folders):
-    model, tokenizer = folders
-    mini = model.rename(model.with_name("Kronos-Mini"))
-
-    assert load((mini, tokenizer)).max_context == 2048
-    assert load((mini, tokenizer), max_context=100).max_context == 100
+def test_the_context_follows_the_size_unless_it_is_given(load):
+    for name, context in {"mini": 2048, "small": 512}.items():
+        loaded = load(name)
+        assert (loaded.max_context, loaded.max_context_from) == (context, "size")
+    loaded = load("mini", 100)
+    assert (loaded.max_context, loaded.max_context_from) == (100, "setting")
     with pytest.raises(CheckpointInvalid, match="max_context"):
-        load((mini, tokenizer), max_context=0)
+        load("mini", 0)
+
+
+def test_the_name_says_nothing_about_the_context(folders):
+    model, tokenizer = folders
+    mini = model.rename(model.with_name("Kronos-mini"))
+
+    assert load_folders((mini, tokenizer)).max_context == 512
+
+
+def test_two_fine_tunings_of_one_name_differ_in_their_revisions(folders, tmp_path):
+    before = load_folders(folders)
+    again = [shutil.copytree(folder, tmp_path / "again" / folder.name) for folder in folders]
+    same = load_folders(again)
+    assert (same.model_name, same.revision, same.tokenizer_revision) == (
+        before.model_name,
+        before.revision,
+        before.tokenizer_revision,
+    )
+    edit_weights(again[0], lambda tensors: tensors["norm.weight"].add_(1e-3))
+    edit_config(again[1], note="a fine-tuning")
+    after = load_folders(again)
+    assert (after.model_name, after.tokenizer_name) == (before.model_name, before.tokenizer_name)
+    assert after.revision != before.revision
+    assert after.tokenizer_revision != before.tokenizer_revision
+
+
+def test_a_revision_is_what_sha256sum_says(folders):
+    content = b"".join((folders[0] / name).read_bytes() for name in ("config.json", WEIGHTS))
+    printed = subprocess.run(["sha256sum"], input=content, stdout=subprocess.PIPE, check=True).stdout
+    assert load_folders(folders).revision == printed.decode()[:12]
 
 
 def test_a_folder_is_named_by_its_own_name(folders, monkeypatch):
     monkeypatch.chdir(folders[0])
 
-    assert load((".", f"{folders[1]}/")).model_name == "some-model"
-    assert load((".", f"{folders[1]}/")).tokenizer_name == "some-tokenizer"
+    assert load_folders((".", f"{folders[1]}/")).model_name == "some-model"
+    assert load_folders((".", f"{folders[1]}/")).tokenizer_name == "some-tokenizer"
 
 
 # Folders and files
@@ -147,8 +178,6 @@ def test_config_is_not_an_object(folders):
     [
         (0, {"d_model": None}, "d_model is missing"),
         (1, {"group_size": None, "n_dec_layers": None}, "n_dec_layers is missing; group_size is missing"),
-        (0, {"rope_base": 5}, "rope_base is unknown"),
-        (0, {"d_in": 6}, "d_in is unknown"),
         (0, {"n_layers": "2"}, "n_layers must be an integer from 1 to 256, got '2'"),
         (0, {"n_layers": 2.0}, "n_layers must be an integer"),
         (0, {"n_layers": True}, "n_layers must be an integer"),
@@ -169,7 +198,7 @@ def test_config_is_not_an_object(folders):
         (1, {"n_heads": 5}, "n_heads 5"),
         (1, {"d_in": 5}, "d_in is 5, but a candle has 6"),
         (1, {"group_size": 3}, "group_size 3 does not divide"),
-        (0, {"n_layers": 0, "x": 1}, "n_layers must be an integer from 1 to 256, got 0; x is unknown"),
+        (0, {"n_layers": 0, "d_model": 0}, "d_model must be an integer from 1 to 65536, got 0; n_layers must be"),
     ],
 )
 def test_config_is_wrong(folders, which, changes, message):
@@ -182,7 +211,7 @@ def test_what_only_training_reads_may_be_missing(folders):
     edit_config(folders[0], token_dropout_p=None, attn_dropout_p=None)
     edit_config(folders[1], beta=None, gamma=1, zeta=0)
 
-    assert load(folders)
+    assert load_folders(folders)
 
 
 def test_bits_of_model_and_tokenizer_differ(folders):
@@ -190,6 +219,16 @@ def test_bits_of_model_and_tokenizer_differ(folders):
     edit_weights(folders[1], lambda t: t.update({"post_quant_embed_pre.weight": torch.zeros(64, 10)}))
 
     assert_invalid(folders, "has s1_bits 8", "has 10", "the tokenizer that the model was trained with")
+
+
+def test_keys_that_libraries_add_are_ignored(folders, make_series):
+    before = forecast(load_folders(folders), make_series(seed=1)).paths
+    for folder in folders:
+        edit_config(
+            folder, architectures=["Kronos"], model_type="kronos", torch_dtype="float32", rope_base=5, _name="x"
+        )
+
+    assert np.array_equal(forecast(load_folders(folders), make_series(seed=1)).paths, before)
 
 
 # Tensors
@@ -241,7 +280,7 @@ def test_tensors_have_another_shape(folders, name):
 def test_tensors_and_config_differ(folders):
     edit_config(folders[0], n_layers=4)
 
-    assert_invalid(folders, "14 tensors missing: transformer.3.", "and more")
+    assert_invalid(folders, "13 tensors missing: transformer.3.", "and more")
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])
@@ -280,22 +319,44 @@ def test_other_floats_are_converted(folders, make_series, dtype):
         lambda tensors: tensors.update({name: tensor.to(dtype) for name, tensor in tensors.items()}),
     )
 
-    loaded = load(folders)
+    loaded = load_folders(folders)
 
     assert {parameter.dtype for parameter in loaded.model.parameters()} == {torch.float32}
     assert np.isfinite(forecast(loaded, make_series()).paths).all()
+
+
+def test_missing_buffers_are_computed(folders, make_series):
+    before = forecast(load_folders(folders), make_series(seed=1)).paths
+    for folder in folders:
+        kept = load_file(folder / WEIGHTS)
+        buffers = [name for name in kept if "rotary.inv_freq" in name or ".bsq." in name]
+        assert buffers
+        save_file({name: tensor for name, tensor in kept.items() if name not in buffers}, folder / WEIGHTS)
+
+    assert np.array_equal(forecast(load_folders(folders), make_series(seed=1)).paths, before)
+
+
+def test_no_weight_is_left_random(folders):
+    weights = {name: value for folder in folders for name, value in load_file(folder / WEIGHTS).items()}
+    names = [name for name in weights if "inv_freq" not in name and ".bsq." not in name]
+    for folder in folders:
+        content = (folder / WEIGHTS).read_bytes()
+        for name in set(names) & load_file(folder / WEIGHTS).keys():
+            edit_weights(folder, lambda tensors, name=name: tensors.pop(name))
+            assert_invalid(folders, f"1 tensors missing: {name}")
+            (folder / WEIGHTS).write_bytes(content)
 
 
 def test_the_stored_frequencies_are_used(folders):
     name = "transformer.0.self_attn.rotary.inv_freq"
     edit_weights(folders[0], lambda tensors: tensors.update({name: torch.arange(12).float()}))
 
-    assert load(folders).model.state_dict()[name].tolist() == list(range(12))
+    assert load_folders(folders).model.state_dict()[name].tolist() == list(range(12))
 
 
 def test_files_may_be_replaced_under_a_loaded_checkpoint(folders, make_series):
     series = make_series(seed=1)
-    loaded = load(folders)
+    loaded = load_folders(folders)
     before = forecast(loaded, series).paths
 
     for folder in folders:
@@ -313,7 +374,7 @@ def test_files_may_be_replaced_under_a_loaded_checkpoint(folders, make_series):
 @pytest.mark.parametrize("device", ["abacus", "cuda:99", ""])
 def test_no_such_device(folders, device):
     with pytest.raises(DeviceUnavailable, match="choose another"):
-        load(folders, device=device)
+        load_folders(folders, device=device)
 
 
 @pytest.fixture
@@ -336,7 +397,7 @@ def hub(folders, tmp_path, monkeypatch):
 def test_a_hub_id_is_downloaded_at_its_revision(hub):
     calls, commit = hub
 
-    loaded = load(("NeoQuasar/Kronos-mini", "NeoQuasar/Kronos-Tokenizer-2k"), model_revision="v1")
+    loaded = load_folders(("NeoQuasar/Kronos-mini", "NeoQuasar/Kronos-Tokenizer-2k"), model_revision="v1")
 
     files = ["config.json", WEIGHTS]
     assert sorted(calls) == [
@@ -345,22 +406,22 @@ def test_a_hub_id_is_downloaded_at_its_revision(hub):
     ]
     assert (loaded.model_name, loaded.revision) == ("NeoQuasar/Kronos-mini", commit)
     assert (loaded.tokenizer_name, loaded.tokenizer_revision) == ("NeoQuasar/Kronos-Tokenizer-2k", commit)
-    assert loaded.max_context == 2048
+    assert loaded.max_context == 512
 
 
 def test_a_folder_goes_before_a_hub_id_of_that_name(folders, hub):
     calls, _ = hub
     shutil.copytree(folders[0], "here/model")
 
-    assert load(("here/model", folders[1])).revision == "local"
+    assert load_folders(("here/model", folders[1])).model_name == "model"
     assert not calls
 
 
 def test_a_folder_has_no_revision(folders):
     with pytest.raises(CheckpointInvalid, match="local folder, which has no revision 'v1'"):
-        load(folders, model_revision="v1")
+        load_folders(folders, model_revision="v1")
     with pytest.raises(CheckpointInvalid, match="local folder, which has no revision 'v2'"):
-        load(folders, tokenizer_revision="v2")
+        load_folders(folders, tokenizer_revision="v2")
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,13 @@ def test_after_a_load(held, demo, demo_folders, make_series):
     assert held.info == ModelInfo(
         model_name="demo",
         tokenizer_name="demo-tokenizer",
-        revision="local",
-        tokenizer_revision="local",
+        revision=demo.revision,
+        tokenizer_revision=demo.tokenizer_revision,
         device="cpu",
         dtype="float32",
         max_context=64,
+        max_context_from="setting",
+        precision="float64",
         parameters=demo.parameters,
     )
     series = make_series(seed=1)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kronos_service.forecaster import ForecastInvalid
-from kronos_service.forecaster.normalise import CLIP, EPSILON, Scale
+from kronos_service.forecaster.normalise import CLIP, EPSILON, ORDINARY_DEVIATION, Scale
 
 SANE = st.floats(-1e15, 1e15, allow_nan=False, allow_infinity=False)
 WINDOWS = st.integers(1, 40).flatmap(lambda length: arrays(np.float64, (length, 6), elements=SANE))
@@ -49,6 +49,50 @@ def test_matches_the_definition():
     np.testing.assert_allclose(Scale.of(candles).normalise(candles), expected, rtol=1e-6)
 
 
+def wander(length: int = 300, level: float = 12.1, volatility: float = 0.001, seed: int = 0):
+    random = np.random.default_rng(seed)
+    close = level * np.exp(np.cumsum(random.normal(0, volatility, length)))
+    return np.column_stack((close * 0.999, close * 1.001, close * 0.998, close, *random.lognormal(7, 1, (2, length))))
+
+
+@pytest.mark.parametrize("power", range(-12, 1))
+def test_below_the_ordinary_deviation_powers_of_ten_make_no_difference(power):
+    ordinary = wander()
+    ordinary *= 3 * ORDINARY_DEVIATION / ordinary.std(axis=0)
+    small = ordinary * 10.0**power
+    scale, small_scale = Scale.of(ordinary), Scale.of(small)
+
+    np.testing.assert_allclose(small_scale.normalise(small), scale.normalise(ordinary), rtol=2e-6, atol=1e-9)
+    z = np.full((1, 6), 1.5, dtype=np.float32)
+    np.testing.assert_allclose(small_scale.denormalise(z), scale.denormalise(z) * 10.0**power, rtol=1e-12)
+
+
+@pytest.mark.parametrize("factor", [1e-9, 3.7e-6, 0.02, 7.3, 150, 1e9])
+def test_any_unit_makes_a_thousandth_of_difference_at_most(factor):
+    candles = wander()
+
+    z = Scale.of(candles * factor).normalise(candles * factor)
+
+    np.testing.assert_allclose(z, Scale.of(candles).normalise(candles), rtol=EPSILON / ORDINARY_DEVIATION, atol=1e-6)
+
+
+@pytest.mark.parametrize("price", [12.1, 1.21e-5])
+def test_the_scale_of_a_constant_price_follows_its_unit(price):
+    scale = Scale.of(np.full((50, 6), price))
+
+    np.testing.assert_allclose(scale.spread / price, EPSILON / 12.1, rtol=1e-6)
+
+
+def test_from_the_ordinary_deviation_on_the_spread_is_that_of_the_reference():
+    candles = np.array([[1.0], [-1.0]]) * [ORDINARY_DEVIATION * 1.001, 0.1, 1, 99, 1e6, ORDINARY_DEVIATION * 0.999]
+
+    spread = Scale.of(candles).spread
+
+    reference = candles.std(axis=0) + EPSILON
+    assert np.array_equal(spread[:5], reference[:5])
+    assert spread[5] < reference[5]
+
+
 def test_outliers_are_cut_off():
     candles = np.zeros((100, 6))
     candles[50] = 1e6
@@ -74,3 +118,12 @@ def test_columns_too_large_for_float64_are_refused_by_name(huge):
 
     with pytest.raises(ForecastInvalid, match="values of volume are too large"):
         Scale.of(candles)
+
+
+def test_float32_refuses_what_it_cannot_square():
+    candles = np.ones((2, 6))
+    candles[:, 5] = [1e25, 2e25]
+
+    Scale.of(candles)
+    with pytest.raises(ForecastInvalid, match="values of amount are too large for float32"):
+        Scale.of(candles, "float32")

@@ -55,7 +55,8 @@ def test_one_json_line_per_request_says_whose_and_where_the_time_went(server: Se
     assert (line["method"], line["route"], line["status"], line["code"]) == ("POST", BATCH, "success", 200)
     assert (line["client"], line["client_address"]) == ("anonymous", "127.0.0.1")
     assert (line["batch"], line["candles"], line["horizon"], line["samples"]) == (2, 12, 4, 3)
-    assert (line["model"], line["pid"]) == ("demo", server.process.pid)
+    assert re.fullmatch("demo@[0-9a-f]{12}", line["model"])
+    assert line["pid"] == server.process.pid
     assert line["container"] == os.uname().nodename
     assert line["request_bytes"] > 0
     assert line["response_bytes"] > 0
