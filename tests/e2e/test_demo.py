@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from statistics import correlation
 
 import psutil
 import pytest
@@ -40,6 +41,14 @@ def test_an_alert_fires_and_resolves(demo):
         r"The service is killed.*is pending.*is firing.*critical: .*started again.*has resolved", re.DOTALL
     )
     assert story.search(demo[0]), demo[0]
+
+
+def test_the_forecast_is_shown_and_put_into_its_place(demo):
+    rows = re.findall(r"^ *\d\d-\d\d \d\d:00 +([\d.]+) +([\d.]+) +([\d.]+) .*●", demo[0], re.MULTILINE)
+    assert len(rows) == 12
+    _, forecast, came = zip(*[map(float, row) for row in rows], strict=True)
+    assert correlation(forecast, came) > 0.7
+    assert "knows nothing of markets" in " ".join(demo[0].split())
 
 
 def test_it_fits_80_columns(demo):

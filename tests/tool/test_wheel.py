@@ -21,7 +21,9 @@ def installed(tmp_path_factory):
     work = tmp_path_factory.mktemp("wheel")
     source = work / "source"
     # Others may be at work in the checkout, and building leaves traces.
-    hidden = shutil.ignore_patterns(".*", "__pycache__", "tests", "monitoring", "vendor", "proof", "benchmarks")
+    hidden = shutil.ignore_patterns(
+        ".*", "__pycache__", "tests", "monitoring", "vendor", "proof", "benchmarks", "training"
+    )
     shutil.copytree(ROOT, source, ignore=hidden)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     constraints = ["--constraint", str(ROOT / "constraints.txt")]
@@ -69,6 +71,13 @@ def test_it_merges_from_an_empty_folder(run, installed):
     assert "job_name: kronos-api" in path.read_text()
     assert run("unmerge", "prometheus.yml", "--yes").returncode == 0
     assert path.read_text() == "global: {}\n"
+
+
+def test_the_service_comes_with_its_demo_checkpoint(installed):
+    below = "service/kronos_service/forecaster/checkpoints"
+    (packed,) = installed[0].glob("lib/python*/site-packages/kronos_service/forecaster/checkpoints")
+    for file in (path.relative_to(ROOT / below) for path in (ROOT / below).rglob("*.*")):
+        assert (packed / file).read_bytes() == (ROOT / below / file).read_bytes()
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",)])
