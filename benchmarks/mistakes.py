@@ -257,7 +257,7 @@ MISTAKES = (
     Mistake("readiness 200 with no model", _not_ready),
     Mistake("+Inf prices answered 200 with nulls", _numbers("Infinity", "-Infinity", "1e999", '"Infinity"')),
     Mistake("NaN prices answered 500 in plain text, uncounted", _numbers("NaN", '"NaN"', "null")),
-    Mistake("422 uncounted", _numbers('"1"', "true", "-1", "[]", "{}")),
+    Mistake("422 uncounted", _numbers('"1"', "true", "-1e13", "[]", "{}")),
     Mistake("internal text in 500s", _internal_text),
     Mistake("after a 504 the thread computed on for 18 s", _after_timeout),
     Mistake("60 of 64 requests failed at concurrency 8", _concurrency),

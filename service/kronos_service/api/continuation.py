@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kronos_service.api.months import following, monthly
-from kronos_service.api.sessions import DAY, MINUTE, NO_SESSION, WEEKDAYS, Session, learn, weekday
+from kronos_service.api.sessions import DAY, HOUR, MINUTE, NO_SESSION, WEEKDAYS, Session, learn, weekday
 
 _WEEK = 7 * DAY
+_RECENT = 5
 _SHORTEST_MONTH = 28 * DAY
 _EPOCH = date(1970, 1, 1)
 _END = (date.max - _EPOCH).days * DAY + DAY
@@ -53,6 +54,8 @@ def continue_times(
     forward = np.diff(times)[np.diff(times) > 0]
     steps, counts = np.unique(forward if len(forward) else elapsed, return_counts=True)
     step = int(steps[counts.argmax()])
+    if step >= DAY:
+        times = np.append(times[:-1], _at_the_usual_hour(times))
     if step >= _SHORTEST_MONTH and (found := _by_month(times, count)) is not None:
         return found
     last = int(times[-1])
@@ -63,6 +66,17 @@ def continue_times(
         return _steps(last, step, count), Assumed(_duration(step), WEEKDAYS[usual])
     session = learn(times, elapsed, step) if step <= DAY else NO_SESSION
     return _steps(last, step, count, session), Assumed(_duration(step), None, session)
+
+
+def _at_the_usual_hour(times: NDArray[np.int64]) -> int:
+    """The last time, but at the hour of most before it: on some days a market closes early.
+
+    An hour more or less is a change of clocks, seen in UTC, and stays.
+    """
+    last = int(times[-1])
+    usual = Counter((times[-_RECENT:] % DAY).tolist()).most_common(1)[0][0]
+    moved = abs(last % DAY - usual)
+    return last if moved in {HOUR, DAY - HOUR} else last - last % DAY + usual
 
 
 def _steps(last: int, step: int, count: int, session: Session = NO_SESSION) -> NDArray[np.int64]:

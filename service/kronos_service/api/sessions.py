@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MINUTE = 60_000_000
-_HOUR = 60 * MINUTE
-DAY = 24 * _HOUR
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _A_MONDAY = 4 * DAY
 _FRIDAY, _SATURDAY, _SUNDAY = 4, 5, 6
@@ -199,9 +199,9 @@ def _moved(daily: dict[int, Break], night: tuple[int, int] | None, step: int) ->
     if night is None or night[1] in openings:
         return daily
     closed, opened = night
-    for shift in (-_HOUR, _HOUR):
+    for shift in (-HOUR, HOUR):
         usual = openings.get(opened - shift)
-        if usual is not None and (shift < 0 or step < _HOUR or closed - shift == usual):
+        if usual is not None and (shift < 0 or step < HOUR or closed - shift == usual):
             return {
                 (last + shift) % DAY: Break(pause.same_day, (pause.resumes + shift) % DAY)
                 for last, pause in daily.items()

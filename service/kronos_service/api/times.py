@@ -134,20 +134,24 @@ def _minutes(offset: str | None) -> float:
 
 def _check_offsets(lists: Sequence[Times], places: list[InvalidPlace]) -> None:
     """A series has offsets everywhere or nowhere, and they change as clocks do: by little, and not often."""
-    pointers = [f"{times.pointer}/{row}" for times in lists for row in np.flatnonzero(times.index.notna())]
-    offsets = np.concatenate([times.offsets[times.index.notna()] for times in lists])
-    instants = np.concatenate([times.instants[times.index.notna()].asi8 for times in lists])
+    valid = [np.flatnonzero(times.index.notna()) for times in lists]
+    offsets = np.concatenate([times.offsets[rows] for times, rows in zip(lists, valid, strict=True)])
     without = np.isnan(offsets)
-    if without.any() and not without.all():
+    if without.all():
+        return
+    faults: dict[int, str] = {}
+    if without.any():
         wrong, reason = without, "has no offset, but other times of this series have one"
         if without.mean() > 0.5:
             wrong, reason = ~without, "has an offset, but other times of this series have none"
-        places += [
-            InvalidPlace(pointers[row], f"{reason}: write it in all or in none") for row in np.flatnonzero(wrong)
-        ]
-    elif len(offsets) and not without.any():
+        faults = dict.fromkeys(np.flatnonzero(wrong).tolist(), f"{reason}: write it in all or in none")
+    elif (offsets != offsets[0]).any():
+        instants = np.concatenate([times.instants[rows].asi8 for times, rows in zip(lists, valid, strict=True)])
         faults = dict(_implausible(offsets, instants))
-        places += [InvalidPlace(pointers[row], reason) for row, reason in sorted(faults.items())]
+    if not faults:
+        return
+    pointers = [f"{times.pointer}/{row}" for times, rows in zip(lists, valid, strict=True) for row in rows]
+    places += [InvalidPlace(pointers[row], reason) for row, reason in sorted(faults.items())]
 
 
 def _implausible(offsets: NDArray[np.float64], instants: NDArray[np.int64]) -> Iterator[tuple[int, str]]:

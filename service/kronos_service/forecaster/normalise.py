@@ -23,6 +23,9 @@ ORDINARY_DEVIATION = 0.01
 _ROUNDING = 1e-12
 """Of a mean: a column that varies by less is constant, and its deviation is what rounding left."""
 
+_SMALLEST_UNIT = 1e-250
+"""Smaller ones, times ``EPSILON``, could become 0."""
+
 Precision = Literal["float64", "float32"]
 
 
@@ -89,4 +92,4 @@ def _units(mean: NDArray[np.floating[Any]], deviation: NDArray[np.floating[Any]]
     constant = deviation <= _ROUNDING * level
     size = np.where(constant, level / 10, deviation / ORDINARY_DEVIATION)
     usable = (size > 0) & (size < 1)
-    return np.power(10.0, np.floor(np.log10(np.where(usable, size, 1.0))))
+    return np.power(10.0, np.floor(np.log10(np.where(usable, size, 1.0)))).clip(min=_SMALLEST_UNIT)

@@ -194,6 +194,21 @@ def test_the_hour_of_a_month_is_kept():
 
 
 @pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        ([16, 16, 16, 13], ["Sat 06-07 16:00", "Sun 06-08 16:00"]),
+        ([16, 16, 16, 13, 16], ["Sun 06-08 16:00", "Mon 06-09 16:00"]),
+        ([21, 21, 21, 20], ["Sat 06-07 20:00", "Sun 06-08 20:00"]),
+    ],
+    ids=["closed early", "closed early before", "summer time begins, in UTC"],
+)
+def test_the_hour_of_a_day(hours: list[int], expected: list[str]):
+    days = pd.date_range("2025-06-03", periods=len(hours))
+    past = [day + pd.Timedelta(hours=hour) for day, hour in zip(days, hours, strict=True)]
+    assert following(past, 2)[0] == expected
+
+
+@pytest.mark.parametrize(
     ("past", "step", "day", "session"),
     [
         (pd.date_range("2025-06-02", periods=30, freq="90s"), "PT1M30S", None, None),

@@ -29,7 +29,7 @@ def test_output_is_finite_and_comes_back(candles):
     assert close[kept].all()
 
 
-@pytest.mark.parametrize("level", [1e-9, 1e-3, 1.0, 97_000.0, 1e12, 1e15])
+@pytest.mark.parametrize("level", [5e-324, 1e-300, 1e-9, 1e-3, 1.0, 97_000.0, 1e12, 1e15])
 def test_constant_columns_stay_where_they_are(level):
     candles = np.full((400, 6), level)
     scale = Scale.of(candles)
