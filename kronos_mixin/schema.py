@@ -61,6 +61,13 @@ def is_address(value: Any) -> bool:
 ADDRESS = "an address with a port such as 127.0.0.1:8000 or [::1]:8000, without http:// and path"
 
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+
+
+def _seconds(duration: str) -> int:
+    return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)([smhdwy])", duration))
+
+
 def _share(words: str, fits: Callable[[float], bool]) -> Kind:
     return Kind(words, lambda value: _matches(_NUMBER, value) and fits(float(value)))
 
@@ -75,6 +82,9 @@ def _one_of(values: Sequence[str]) -> Kind:
 
 _NOTED = {
     "classic, native or both": _one_of(("classic", "native", "both")),
+    "at most 4m": Kind(
+        "a duration of at most 4m", lambda value: _matches(_DURATION, value) and _seconds(value) <= 240
+    ),
     "0 to 1": _share("a share from 0 to 1", lambda share: 0 <= share <= 1),
     "between 0 and 1": _share("a share above 0 and below 1", lambda share: 0 < share < 1),
     "job name": _pattern("a name, without quotes and backslashes", r'[^"\\]+'),

@@ -42,6 +42,10 @@
       // How often the rules are evaluated; also the smallest step of the panels that read them.
       evaluationInterval: '30s',
 
+      // The same for rules over a day and more, which read many samples and change slowly. Prometheus forgets a series
+      // that gets no sample for five minutes. [at most 4m]
+      slowEvaluationInterval: '2m',
+
       scrape: {
         // Name of the job in the scrape config. [job name]
         job: kronos.job,

@@ -132,6 +132,7 @@ def _knobs(port: int) -> dict[str, Any]:
     return {
         "rateWindow": _RATES,
         "evaluationInterval": _EVALUATION,
+        "slowEvaluationInterval": _EVALUATION,
         "scrape": {"targets": [f"127.0.0.1:{port}"], "interval": _SCRAPE, "timeout": _SCRAPE},
         "alerts": {_ALERT: {"window": _WINDOW, "for": _FOR}},
     }

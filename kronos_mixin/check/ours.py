@@ -15,6 +15,9 @@ from kronos_mixin.commands import command
 from kronos_mixin.contract import Contract, mixin_path
 from kronos_mixin.jsonnet import Mixin, evaluate
 
+MOST_RULES = 20
+"""What Mimir takes in one group unless its `ruler_max_rules_per_rule_group` is raised."""
+
 
 def check(
     mixin: Mixin,
@@ -47,6 +50,7 @@ def check(
         *dashboards.check(mixin, read),
         *linter.check(mixin, contract, read),
         *runbooks.check(mixin, known_by_default, folder / "runbooks"),
+        *_large_groups(mixin),
         *compiled.refused_rules(mixin),
     ]
     order = {file: place for place, file in enumerate(files)}
@@ -63,9 +67,20 @@ def _stale(folder: Path, default: Mixin) -> Iterator[Finding]:
         yield Finding("documents", "", str(error))
 
 
+def _large_groups(mixin: Mixin) -> Iterator[Finding]:
+    """Groups that a ruler of Mimir refuses. Those of the mixin are split; yours may not be."""
+    for name, groups in (("rules", mixin.rules), ("alerts", mixin.alerts)):
+        for group in groups:
+            if (count := len(group["rules"])) > MOST_RULES:
+                sentence = f"has {count} rules, but Mimir takes at most {MOST_RULES} in a group: split it"
+                yield Finding(f"prometheus/kronos-{name}.yml", f"group {group['name']}", sentence)
+
+
 def _unread(contract: Contract, read: Iterable[Expression]) -> Iterator[Finding]:
     """Metrics that nothing reads."""
-    used = set().union(*(one.reading.series for one in read))
+    selectors = [selector for one in read for selector in one.reading.selectors]
+    # KronosLabelsTaken looks for labels that are not the metric's own, at any value.
+    used = {one.name for one in selectors if not any(m.label.startswith("exported_") for m in one.matchers)}
     for name in contract.metrics:
         if used.isdisjoint([name, *contract.exposed_series(name)]):
             yield Finding("metrics.json", name, "is read by no rule, alert or panel")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
@@ -19,7 +19,7 @@ from kronos_mixin.verify.panels import Query, marks, queries, variables
 
 _PERCENTILE = re.compile(r"\bp(\d+)\b")
 _ROUNDING = 1e-9
-_NOT_ZERO, _DEFAULT = " > 0", " or vector(0)"
+_NOT_ZERO = " > 0"
 _AT_ONCE = 4
 
 
@@ -88,6 +88,7 @@ class _Scene:
         self._series: dict[str, list[dict[str, str]]] = {}
         for labels in api.series('{__name__=~".+"}', span.begin, span.end):
             self._series.setdefault(labels["__name__"], []).append(labels)
+        self._labels = {label for several in self._series.values() for labels in several for label in labels}
 
     def dashboard(self, name: str, dashboard: Mapping[str, Any]) -> Iterator[Finding]:
         choices = [dict[str, str]()]
@@ -119,26 +120,30 @@ class _Scene:
         except KeyError as error:
             yield Finding(name, "all", f"reads the variable {error}, which the dashboard does not have", "", under)
             return
+        # Installations need not have all of the labels that could tell them apart.
+        unused = {variable.label for variable in variables(dashboard)} - self._labels
         for panel, group in groupby(asked, lambda query: query.panel):
             lines: list[tuple[str, Series]] = []
             for query in group:
-                reasons = self._query_problems(query, chosen, lines)
+                reasons = self._query_problems(query, chosen, unused, lines)
                 yield from (Finding(name, panel, reason, query.expr, under) for reason in reasons)
             yield from (Finding(name, panel, reason, "", under) for reason in [*_names(lines), *_percentiles(lines)])
         for query in marked:
             # Annotations may share a name: alerts of one name can fire side by side.
-            reasons = self._query_problems(query, chosen, [])
+            reasons = self._query_problems(query, chosen, unused, [])
             yield from (Finding(name, query.panel, reason, query.expr, under) for reason in reasons)
 
-    def _query_problems(self, query: Query, chosen: Mapping[str, str], lines: list[tuple[str, Series]]) -> list[str]:
-        """The problems of one query; adds its lines, with their names, to `lines`."""
+    def _query_problems(
+        self, query: Query, chosen: Mapping[str, str], unused: Set[str], lines: list[tuple[str, Series]]
+    ) -> list[str]:
+        """The problems of one query; adds its lines, with their names, to `lines`. No series has `unused` labels."""
         try:
             found = self._run(query)
         except QueryError as error:
             return [f"is refused by Prometheus: {error}"]
         named = [(query.name(series.labels), series) for series in found]
         lines += named
-        return [*self._empty(query, found, chosen), *_labels(query, found), *_numbers(query, named)]
+        return [*self._empty(query, found, chosen), *_labels(query, found, unused), *_numbers(query, named)]
 
     def _run(self, query: Query) -> list[Series]:
         span = self._span
@@ -154,20 +159,17 @@ class _Scene:
             yield f"reads {', '.join(unknown)}, which has no data"
         elif reads & self._silent or not all(self._has(name, chosen) for name in reads):
             return
-        elif not found and not (chosen and self._filtered(query)):
+        elif not found and not (chosen and self._filtered(query)) and not self._has_fired(query, reads):
             yield "is empty, though there is data for it"
-        elif found and not chosen and self._only_default(query):
-            yield f"is empty except for its{_DEFAULT}"
 
     def _filtered(self, query: Query) -> bool:
         """Whether it is empty only because it hides zeros: nothing happened for the chosen values."""
         everything = query.expr.removesuffix(_NOT_ZERO)
         return everything != query.expr and bool(self._run(replace(query, expr=everything)))
 
-    def _only_default(self, query: Query) -> bool:
-        """Whether it never shows anything but the 0 of its `or vector(0)`."""
-        everything = query.expr.removesuffix(_DEFAULT)
-        return everything != query.expr and not self._run(replace(query, expr=everything, instant=False))
+    def _has_fired(self, query: Query, reads: set[str]) -> bool:
+        """Whether it is about firing alerts, and empty only because none fires at the end."""
+        return query.instant and reads == {"ALERTS"} and bool(self._run(replace(query, instant=False)))
 
     def _has(self, name: str, chosen: Mapping[str, str]) -> bool:
         """Whether a series of that name has the chosen values, as far as it has those labels."""
@@ -177,9 +179,9 @@ class _Scene:
         return any(all(labels.get(label) == value for label, value in wanted.items()) for labels in series)
 
 
-def _labels(query: Query, found: Sequence[Series]) -> Iterator[str]:
+def _labels(query: Query, found: Sequence[Series], unused: Set[str]) -> Iterator[str]:
     for label in query.labels:
-        if any(label not in series.labels for series in found):
+        if label not in unused and any(label not in series.labels for series in found):
             yield f"its legend {query.legend!r} shows the label {label}, which not all of its series have"
 
 

@@ -1,4 +1,5 @@
 // All alerts, in groups by the question they answer. What every alert has in common is added here, once.
+local groups = import '../lib/groups.libsonnet';
 local records = import '../rules/records.libsonnet';
 
 {
@@ -39,28 +40,19 @@ local records = import '../rules/records.libsonnet';
     },
 
   // `alerts` maps names to an alert, or to the list of its rules.
-  local group(name, alerts) = {
-    name: name + ':' + config.job,
-    interval: config.evaluationInterval,
-    rules: [
-      complete(name, alert)
-      for name in std.objectFields(alerts)
-      if config.alerts[name].enabled
-      for alert in if std.isArray(alerts[name]) then alerts[name] else [alerts[name]]
-    ],
-  },
+  local group(name, alerts) = groups(config, name, config.evaluationInterval, [
+    complete(name, alert)
+    for name in std.objectFields(alerts)
+    if config.alerts[name].enabled
+    for alert in if std.isArray(alerts[name]) then alerts[name] else [alerts[name]]
+  ]),
 
   prometheusAlerts+:: {
-    groups+: [
-      found
-      for found in [
-        group('kronos-availability-alerts', (import 'availability.libsonnet')(config, rules)),
-        group('kronos-request-alerts', (import 'requests.libsonnet')(config, rules)),
-        group('kronos-objective-alerts', (import 'objectives.libsonnet')(config, rules)),
-        group('kronos-resource-alerts', (import 'resources.libsonnet')(config, rules)),
-        group('kronos-monitoring-alerts', (import 'monitoring.libsonnet')(config, rules)),
-      ]
-      if found.rules != []
-    ],
+    groups+:
+      group('kronos-availability-alerts', (import 'availability.libsonnet')(config, rules)) +
+      group('kronos-request-alerts', (import 'requests.libsonnet')(config, rules)) +
+      group('kronos-objective-alerts', (import 'objectives.libsonnet')(config, rules)) +
+      group('kronos-resource-alerts', (import 'resources.libsonnet')(config, rules)) +
+      group('kronos-monitoring-alerts', (import 'monitoring.libsonnet')(config, rules)),
   },
 }

@@ -2,11 +2,13 @@
 local dashboard = import '../lib/dashboard.libsonnet';
 local logs = import '../lib/logs.libsonnet';
 local panel = import '../lib/panel.libsonnet';
+local query = import '../lib/query.libsonnet';
 local shown = import '../lib/shown.libsonnet';
 local style = import '../lib/style.libsonnet';
 
 function(config, rules)
   local variables = ['route', 'instance'];
+  local q = query(config);
   local show = shown(config, rules, variables);
   local log = logs(config);
 
@@ -19,8 +21,8 @@ function(config, rules)
       unit: 'percentunit',
       limits: { objective: '1 - ' + config.objectives.latency.target },
       queries: [
-        panel.query(show.share(rules.slow.rate, rules.timed), 'slow {{route}}'),
-        panel.query(show.share(rules.slowInference.rate, rules.inferences), 'model {{route}}'),
+        show.query(show.share(rules.slow.rate, rules.timed), 'slow {{route}}'),
+        show.query(show.share(rules.slowInference.rate, rules.inferences), 'model {{route}}'),
       ],
       overrides: style.objectives + style.routes,
       links: log.requests('Log lines of slow requests', log.slow),
@@ -35,7 +37,7 @@ function(config, rules)
     queueWait: show.quantiles('kronos_queue_wait_seconds', [], { log: true }),
     queueDepth: show.instances('kronos_queue_depth', {
       whole: true,
-      queries+: [panel.query('min(' + show.raw('kronos_queue_capacity') + ')', 'capacity')],
+      queries+: [show.query(q.min([], show.raw('kronos_queue_capacity')), 'capacity')],
       overrides: style.limits(['capacity']),
     }),
     stages: show.quantiles('kronos_model_stage_seconds', ['stage'], { log: true, overrides: style.modelStages }, ['p95']),
@@ -54,7 +56,7 @@ function(config, rules)
       description: 'Share of the forecast candles whose low, high, volume or amount had to be corrected.',
       unit: 'percentunit',
       narrow: true,
-      queries: [panel.query(show.share(rules.kronos_inconsistent_candles_total, rules.kronos_forecast_candles_total), '{{route}}')],
+      queries: [show.query(show.share(rules.kronos_inconsistent_candles_total, rules.kronos_forecast_candles_total), '{{route}}')],
       overrides: style.byRoute,
     }),
     odd: show.rawTimeseries({
@@ -64,7 +66,7 @@ function(config, rules)
       unit: 'short',
       narrow: true,
       queries: [
-        panel.query('60 * ' + show.sum([], show.rawRate(counter.name)), counter.legend)
+        show.query('60 * ' + q.sum([], show.rawRate(counter.name)), counter.legend)
         for counter in [
           { name: 'kronos_mended_candles_total', legend: 'mended candles' },
           { name: 'kronos_refused_series_total', legend: 'refused series' },

@@ -16,21 +16,21 @@ function(config, rules)
   local stat(knobs) = panel.stat({ empty: 'No instance' } + knobs);
   local lines(knobs) = show.rawTimeseries({ empty: 'No instance' } + knobs);
   local gauge(metric, knobs={}) = show.instances(metric, { empty: 'No instance' } + knobs);
-  local each(expr) = [panel.query(expr, '{{instance}}')];
+  local each(expr) = [show.query(expr, '{{instance}}')];
 
   local stats = {
     up: stat({
       title: 'Up',
       description: 'Share of the instances that Prometheus can scrape.',
       unit: 'percentunit',
-      queries: [panel.query('avg by (job) (' + show.raw('up') + ')', '{{job}}')],
+      queries: [show.query(q.avg([], show.raw('up')))],
       steps: style.below(std.parseJson(config.alerts.KronosServiceDown.threshold), 1),
     }),
     draining: stat({
       title: 'Draining',
       description: 'Instances that are shutting down.',
       unit: 'none',
-      queries: [panel.query('sum by (job) (' + show.raw('kronos_draining') + ')', '{{job}}')],
+      queries: [show.query(q.sum([], show.raw('kronos_draining')))],
       steps: style.plain,
     }),
     version: stat({
@@ -39,7 +39,7 @@ function(config, rules)
       unit: 'prefix:× ',
       mode: 'value_and_name',
       size: 24,
-      queries: [panel.query('count by (version) (' + show.raw('kronos_build_info') + ')', '{{version}}')],
+      queries: [show.query(q.count(['version'], show.raw('kronos_build_info')), '{{version}}')],
       steps: style.plain,
     }),
     model: stat({
@@ -49,10 +49,10 @@ function(config, rules)
       mode: 'value_and_name',
       size: 24,
       queries: [
-        panel.query('count by (model, revision) (' + show.raw('kronos_model_info') + ')', '{{model}} {{revision}}'),
+        show.query(q.count(['model', 'revision'], show.raw('kronos_model_info')), '{{model}} {{revision}}'),
       ],
       // A revision is a commit of 40 characters.
-      names: '^(\\S+ \\S{1,8})\\S*$',
+      names: '^(\\S+ \\S{1,8})\\S*( .*)?$',
       steps: style.plain,
       empty: 'No model',
     }),
@@ -70,7 +70,7 @@ function(config, rules)
       title+: ' by instance',
       whole: true,
       stack: true,
-      queries: each(show.sum(['instance'], show.raw('kronos_concurrent_requests'))),
+      queries: each(q.sum(['instance'], show.raw('kronos_concurrent_requests'))),
     }),
     memoryShare: lines({
       title: 'Memory usage',
@@ -80,11 +80,11 @@ function(config, rules)
       reach: 1,
       limits: { 'alert threshold': config.alerts.KronosHighMemoryUsage.threshold },
       queries: [
-        panel.query(
+        show.query(
           q.ratio(show.raw('process_resident_memory_bytes'), show.raw('kronos_memory_limit_bytes')),
           '{{instance}}'
         ),
-        panel.query(
+        show.query(
           q.ratio(show.raw('kronos_device_memory_used_bytes'), show.raw('kronos_device_memory_limit_bytes')),
           'GPU of {{instance}}'
         ),
@@ -95,7 +95,7 @@ function(config, rules)
       description: 'Resident memory of the process, and memory of its GPU if it has one.',
       unit: 'bytes',
       queries: each(show.raw('process_resident_memory_bytes')) +
-               [panel.query(show.raw('kronos_device_memory_used_bytes'), 'GPU of {{instance}}')],
+               [show.query(show.raw('kronos_device_memory_used_bytes'), 'GPU of {{instance}}')],
     }),
     cpu: lines({
       title: 'CPU',
@@ -122,7 +122,7 @@ function(config, rules)
       description: 'Runs of the Python garbage collector.',
       unit: 'none',
       axis: 'runs per minute',
-      queries: each('60 * ' + show.sum(['instance'], show.rawRate('python_gc_collections_total'))),
+      queries: each('60 * ' + q.sum(['instance'], show.rawRate('python_gc_collections_total'))),
     }),
     files: lines({
       title: 'Open files',
@@ -136,8 +136,8 @@ function(config, rules)
       unit: 'none',
       axis: 'loads',
       whole: true,
-      queries: [panel.query(
-        show.sum(
+      queries: [show.query(
+        q.sum(
           ['instance', 'outcome'],
           'increase(' + show.raw('kronos_model_loads_total', { outcome: { not: ['success'] } }) + '[1h])'
         ) + ' > 0',

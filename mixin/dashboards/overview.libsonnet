@@ -3,11 +3,13 @@ local contract = import '../lib/contract.libsonnet';
 local dashboard = import '../lib/dashboard.libsonnet';
 local logs = import '../lib/logs.libsonnet';
 local panel = import '../lib/panel.libsonnet';
+local query = import '../lib/query.libsonnet';
 local shown = import '../lib/shown.libsonnet';
 local style = import '../lib/style.libsonnet';
 
 function(config, rules)
   local variables = ['route', 'status'];
+  local q = query(config);
   local show = shown(config, rules, variables);
   local log = logs(config);
 
@@ -18,23 +20,25 @@ function(config, rules)
   local stats = {
     criticalAlerts: panel.stat({
       title: 'Critical alerts',
-      description: 'Critical alerts of this mixin that fire now.',
+      description: 'Critical alerts of this mixin that fire now, and how often.',
       unit: 'none',
-      queries: [panel.query('count(' + show.firing(['severity="critical"']) + ') or vector(0)', 'critical')],
+      mode: 'value_and_name',
+      queries: show.firingByName(['severity="critical"']),
       steps: style.badFrom(1),
     }),
     otherAlerts: panel.stat({
       title: 'Warnings',
-      description: 'Warnings of this mixin that fire now.',
+      description: 'Warnings of this mixin that fire now, and how often.',
       unit: 'none',
-      queries: [panel.query('count(' + show.firing(['severity!~"critical|info"']) + ') or vector(0)', 'warnings')],
+      mode: 'value_and_name',
+      queries: show.firingByName(['severity!~"critical|info"']),
       steps: style.warnFrom(1),
     }),
     ready: panel.stat({
       title: 'Ready',
       description: 'Share of the instances whose model is loaded and working.',
       unit: 'percentunit',
-      queries: [panel.query('avg by (job) (' + show.raw('kronos_model_ready') + ')', '{{job}}')],
+      queries: [show.query(q.avg([], show.raw('kronos_model_ready')))],
       steps: style.below(std.parseJson(config.alerts.KronosServiceDown.threshold), 1),
       empty: 'No instance',
       links: show.linkTo('instances', 'Which instance?'),
@@ -83,8 +87,8 @@ function(config, rules)
       unit: 'percentunit',
       limits: { 'alert threshold': config.alerts.KronosHighErrorRate.threshold },
       queries: [
-        panel.query(show.shareBy('type', rules.kronos_errors_total, rules.eligible), '{{type}}'),
-        panel.query(show.share(rules.failed.rate, rules.eligible), 'failed {{route}}'),
+        show.query(show.shareBy('type', rules.kronos_errors_total, rules.eligible), '{{type}}'),
+        show.query(show.share(rules.failed.rate, rules.eligible), 'failed {{route}}'),
       ],
       overrides: style.parts(contract.values('error_type')) + style.errorTypes + style.byRoute + style.happened,
       links: log.requests('Log lines of failed requests', log.withStatus(config.requests.failedStatuses)),
@@ -96,8 +100,8 @@ function(config, rules)
       unit: 'percentunit',
       limits: { 'alert threshold': config.alerts.KronosHighTimeoutRate.threshold },
       queries: [
-        panel.query(show.shareBy('stage', rules.kronos_timeouts_total, rules.eligible), 'in {{stage}}'),
-        panel.query(show.share(rules.timedOut.rate, rules.eligible), 'timed out {{route}}'),
+        show.query(show.shareBy('stage', rules.kronos_timeouts_total, rules.eligible), 'in {{stage}}'),
+        show.query(show.share(rules.timedOut.rate, rules.eligible), 'timed out {{route}}'),
       ],
       overrides: style.parts(['in ' + stage for stage in contract.values('timeout_stage')]) + style.timeoutStages +
                  style.byRoute + style.happened,
@@ -106,7 +110,7 @@ function(config, rules)
     concurrent: show.timeseries(contract.signal('kronos_concurrent_requests') + wall {
       description: 'Requests being handled at once, by route: the most within each step.',
       whole: true,
-      queries: [panel.query(show.sum(['route'], show.highest(rules.concurrent)), '{{route}}')],
+      queries: [show.query(q.sum(['route'], show.highest(rules.concurrent)), '{{route}}')],
       stack: true,
       overrides: style.byRoute,
     }),
@@ -116,7 +120,7 @@ function(config, rules)
       title: 'Security events per minute' + show.window,
       description: 'Requests turned away, by reason. Areas: clients over their rate limit. The route filter does not ' +
                    'apply: they are turned away before routing.',
-      queries+: [panel.query(show.minutely(rules.kronos_rate_limited_total, ['client']), 'limited: {{client}}')],
+      queries+: [show.query(show.minutely(rules.kronos_rate_limited_total, ['client']), 'limited: {{client}}')],
       overrides: style.rejections + style.clients + style.happened,
       links: log.requests(
         'Log lines of refusals',

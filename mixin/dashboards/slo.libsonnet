@@ -1,10 +1,12 @@
 // How long can this go on? For both objectives: the burn rate, and the error budget that is left.
 local dashboard = import '../lib/dashboard.libsonnet';
 local panel = import '../lib/panel.libsonnet';
+local query = import '../lib/query.libsonnet';
 local shown = import '../lib/shown.libsonnet';
 local style = import '../lib/style.libsonnet';
 
 function(config, rules)
+  local q = query(config);
   local show = shown(config, rules, []);
   local burns = config.objectives.burn;
 
@@ -23,7 +25,8 @@ function(config, rules)
     },
   };
 
-  local burn(objective, ratio) = 'max by (job) (' + ratio + ') / (1 - ' + objective.rules.target + ')';
+  local burn(objective, ratio) = ratio + ' / ' + show.now(objective.rules.allowed);
+  local slow = { interval: config.slowEvaluationInterval };
 
   // The panels of one objective. Their names begin with its name.
   local panels(name) =
@@ -35,30 +38,44 @@ function(config, rules)
                      'it should. An alert fires at ' + b.factor + ', if it holds over ' + b.short + ' as well.',
         unit: 'suffix:×',
         decimals: 2,
-        queries: [panel.query(burn(objective, show.now(objective.rules.ratios[b.long])), '{{job}}')],
+        queries: [show.query(burn(objective, show.now(objective.rules.ratios[b.long])))],
         steps: style.above(1, std.max(1.01, std.parseJson(b.factor))),
       })
       for b in burns
     } + {
-      [name + 'Budget']: show.timeseries({
+      local longest = std.sort(burns, function(b) q.seconds(b.long))[std.length(burns) - 1].long,
+
+      [name + 'Lasts']: panel.stat({
+        title: objective.title + ': budget lasts',
+        description: 'Days until the error budget of ' + objective.rules.span + ' is used up at the pace of the last ' +
+                     longest + '; at most ' + objective.rules.span + '.',
+        unit: 'd',
+        decimals: 1,
+        queries: [show.query(
+          'clamp_max(clamp_min(' + show.now(objective.rules.budget) + ', 0) * ' + show.now(objective.rules.period) +
+          ' / (' + burn(objective, show.now(objective.rules.ratios[longest])) + '), ' + objective.rules.days + ')'
+        )],
+        steps: style.plain,
+      }),
+      [name + 'Budget']: show.timeseries(slow {
         title: objective.title + ': error budget left (' + objective.rules.span + ')',
         description: objective.promise + ' Below 0 the objective is missed.',
         unit: 'percentunit',
-        queries: [panel.query('min by (job) (' + show.highest(objective.rules.budget) + ')', '{{job}}')],
+        queries: [show.query(show.highest(objective.rules.budget))],
         // A budget can be overspent.
         min: null,
         reach: 1,
         limits: { 'used up': '0' },
         narrow: true,
       }),
-      [name + 'Burn']: show.timeseries({
+      [name + 'Burn']: show.timeseries(slow {
         title: objective.title + ': burn rate',
         description: 'Speed at which the error budget is spent, over each window of the alerts.',
         unit: 'suffix:×',
         limits: { 'allowed pace': '1' },
         narrow: true,
         queries: [
-          panel.query(burn(objective, show.highest(objective.rules.ratios[b.long])), b.long + ' {{job}}')
+          show.query(burn(objective, show.highest(objective.rules.ratios[b.long])), b.long)
           for b in burns
         ],
         overrides: style.inOrder([b.long for b in burns]),
@@ -68,8 +85,8 @@ function(config, rules)
         description: 'Requests that break the objective, and all that count for it.',
         unit: 'reqpm',
         queries: [
-          panel.query(show.minutely(objective.rules.bad, ['job']), objective.bad + ' {{job}}'),
-          panel.query(show.minutely(objective.rules.valid, ['job']), 'all {{job}}'),
+          show.query(show.minutely(objective.rules.bad, []), objective.bad),
+          show.query(show.minutely(objective.rules.valid, []), 'all'),
         ],
         narrow: true,
         overrides: style.objectives,
@@ -85,7 +102,7 @@ function(config, rules)
     panels: panels('availability') + panels('latency'),
     rows: std.flattenArrays([
       [
-        dashboard.row(4, [name + 'Burn' + b.long for b in burns]),
+        dashboard.row(4, [name + 'Lasts'] + [name + 'Burn' + b.long for b in burns]),
         dashboard.row(9, [name + 'Budget', name + 'Burn', name + 'Requests']),
       ]
       for name in std.objectFields(objectives)

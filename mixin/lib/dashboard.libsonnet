@@ -59,21 +59,46 @@ local labelVariable(label, source) = {
   regex: '',
 };
 
-// Annotations on every panel while one of our alerts fires: one per alert, however many routes or instances it is
-// about. Cheap: while nothing fires, ALERTS has no series.
-local alerts(config) = {
-  name: 'Alerts',
+local annotation(name, colour, expr, title, text, tags='') = {
+  name: name,
   datasource: panel.datasource,
   enable: true,
   hide: false,
-  iconColor: style.annotation,
-  expr: 'count by (alertname, severity) (' + shown(config, {}, []).firing() + ')',
+  iconColor: colour,
+  expr: expr,
   step: '1m',
-  titleFormat: '{{alertname}}',
-  textFormat: '{{severity}}',
-  tagKeys: 'severity',
+  titleFormat: title,
+  textFormat: text,
+  tagKeys: tags,
   useValueForTime: false,
 };
+
+// Regions on every panel. While one of our alerts fires: one per alert and installation, however many routes or
+// instances it is about. After a deployment: the first minutes of a version or model that did not run before.
+local annotations(config) =
+  local q = query(config);
+  local show = shown(config, {}, []);
+  local deployed(metric, labels) =
+    q.count(labels, show.raw(metric)) + ' unless ' +
+    q.count(labels, 'last_over_time(' + show.raw(metric) + '[' + config.rateWindow + '] offset ' + config.rateWindow + ')');
+  [
+    annotation(
+      'Alerts',
+      style.annotation,
+      q.count(['alertname', 'severity'], show.firing()),
+      '{{alertname}}',
+      show.legend('{{severity}}'),
+      tags='severity'
+    ),
+    annotation('Deployments', style.deployment, deployed('kronos_build_info', ['version']), 'Version {{version}}', show.legend()),
+    annotation(
+      'Models',
+      style.deployment,
+      deployed('kronos_model_info', ['model', 'revision']),
+      'Model {{model}} {{revision}}',
+      show.legend()
+    ),
+  ];
 
 {
   // Rows list panels by name.
@@ -106,7 +131,7 @@ local alerts(config) = {
       timezone: config.dashboards.timezone,
       time: { from: config.dashboards.period, to: 'now' },
       timepicker: {},
-      annotations: { list: [alerts(config)] },
+      annotations: { list: annotations(config) },
       links: [{
         title: 'Kronos dashboards',
         type: 'dashboards',
@@ -119,7 +144,10 @@ local alerts(config) = {
         tooltip: '',
         url: '',
       }],
-      panels: place(knobs.panels, knobs.rows),
+      panels: place(
+        { [name]: knobs.panels[name] + panel.withoutJob(config.job) for name in std.objectFields(knobs.panels) },
+        knobs.rows
+      ),
       templating: {
         list: [{
           name: 'datasource',

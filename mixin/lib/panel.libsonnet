@@ -31,6 +31,8 @@ local panel(type, knobs, instant) = {
   },
 };
 
+local rename(regex, pattern) = { id: 'renameByRegex', options: { regex: regex, renamePattern: pattern } };
+
 // Limits are constant series: unlike Grafana's thresholds, they have a name in the legend, and the axis includes them.
 local limitNames(knobs) = if std.objectHas(knobs, 'limits') then std.objectFields(knobs.limits) else [];
 local limitQueries(knobs) = [
@@ -38,8 +40,16 @@ local limitQueries(knobs) = [
   for name in limitNames(knobs)
 ];
 
+// Leaves a job out of names that say more than the job.
+local escaped(text) = std.join('', [
+  if std.member('.+*?()[]{}^$|/', char) then '\\' + char else char
+  for char in std.stringChars(text)
+]);
+
 {
   datasource:: datasource,
+
+  withoutJob(job):: { transformations+: [rename('^ *(\\S.*?) +' + escaped(job) + '$', '$1')] },
 
   query(expr, legend): { expr: expr, legend: legend },
 
@@ -61,10 +71,7 @@ local limitQueries(knobs) = [
     // The minimum step. With a smaller one there would be steps without a sample.
     interval: knobs.interval,
     // Show `batch` in the legend, not /v1/predict/batch.
-    transformations: [{
-      id: 'renameByRegex',
-      options: { regex: '^(.*)/v1/predict/(.*)$', renamePattern: '$1$2' },
-    }],
+    transformations: [rename('^(.*)/v1/predict/(.*)$', '$1$2')],
     fieldConfig+: {
       defaults+: {
         // With unit `s`, the tick at 100 s of a log axis would read 1.67 mins.
@@ -103,12 +110,9 @@ local limitQueries(knobs) = [
   // The current value: { title, description, unit, decimals, mode, size, names, queries, steps, overrides, empty,
   // links }.
   // `steps` are thresholds from style.libsonnet. `mode` is 'value_and_name' where the name matters. Names are shortened
-  // to the first group of the regular expression `names`.
+  // to the two groups of the regular expression `names`.
   stat(knobs): panel('stat', knobs, true) {
-    [if std.objectHas(knobs, 'names') then 'transformations']: [{
-      id: 'renameByRegex',
-      options: { regex: knobs.names, renamePattern: '$1' },
-    }],
+    transformations: if std.objectHas(knobs, 'names') then [rename(knobs.names, '$1$2')] else [],
     fieldConfig+: { defaults+: {
       [if std.objectHas(knobs, 'decimals') then 'decimals']: knobs.decimals,
       color: { mode: 'thresholds' },

@@ -73,6 +73,7 @@ function(config) {
   by(labels): '(' + std.join(', ', targetLabels + labels) + ')',
   sum(labels, expr): 'sum by ' + q.by(labels) + ' (' + expr + ')',
   max(labels, expr): 'max by ' + q.by(labels) + ' (' + expr + ')',
+  min(labels, expr): 'min by ' + q.by(labels) + ' (' + expr + ')',
   avg(labels, expr): 'avg by ' + q.by(labels) + ' (' + expr + ')',
   count(labels, expr): 'count by ' + q.by(labels) + ' (' + expr + ')',
   on(labels): 'on ' + q.by(labels),

@@ -16,7 +16,10 @@ function(config, rules, variables) {
   local ofInstance(metric) = chosen(contract.labels(metric) + ['instance']),
   local read(rule, matchers={}) = q.read(rule, chosen(rule.labelNames) + matchers),
 
-  sum(by, expr): 'sum' + (if by == [] then '' else ' by (' + std.join(', ', by) + ')') + ' (' + expr + ')',
+  // Every line tells its installation: a sum over two clusters would hide the smaller one. The name of the usual job is
+  // left out again (see dashboard.libsonnet), so that a legend is as short as it can be.
+  legend(name=''): std.lstripChars(name + std.join('', [' {{' + label + '}}' for label in q.targetLabels]), ' '),
+  query(expr, name=''): panel.query(expr, shown.legend(name)),
 
   // A recorded series over each step of the panel, so that wide steps lose no spikes: its mean, or, for saturation, its
   // maximum.
@@ -28,7 +31,7 @@ function(config, rules, variables) {
   now(rule): read(rule),
 
   // A recorded rate, per minute.
-  minutely(rule, by): '60 * ' + shown.sum(by, shown.averaged(rule)),
+  minutely(rule, by): '60 * ' + q.sum(by, shown.averaged(rule)),
 
   // A metric of each instance, as scraped.
   raw(metric, matchers={}): q.raw(metric, ofInstance(metric) + matchers),
@@ -36,28 +39,28 @@ function(config, rules, variables) {
 
   // The share of bad requests by route; its parts by a label, as shares of all requests.
   share(badRate, whole): q.ratio(
-    shown.sum(['route'], shown.averaged(badRate)),
-    shown.sum(['route'], shown.averaged(whole))
+    q.sum(['route'], shown.averaged(badRate)),
+    q.sum(['route'], shown.averaged(whole))
   ),
   shareBy(label, rates, whole):
-    shown.sum([label], shown.averaged(rates)) + ' / on () group_left () (' +
-    shown.sum([], shown.averaged(whole)) + ' > 0)',
+    q.sum([label], shown.averaged(rates)) + ' / ' + q.on([]) + ' group_left () (' +
+    q.sum([], shown.averaged(whole)) + ' > 0)',
 
   // A quantile. Empty, not NaN, while nothing was observed.
   local quantile(name, by, buckets, observed) =
-    'histogram_quantile(0.' + name[1:] + ', ' + shown.sum(by + ['le'], buckets) + ') and ' +
-    shown.sum(by, observed) + ' > 0',
+    'histogram_quantile(0.' + name[1:] + ', ' + q.sum(by + ['le'], buckets) + ') and ' +
+    q.sum(by, observed) + ' > 0',
 
   // Panels of recorded series, and of raw metrics.
-  timeseries(knobs): panel.timeseries(knobs { interval: config.evaluationInterval }),
-  rawTimeseries(knobs): panel.timeseries(knobs { interval: config.scrape.interval }),
+  timeseries(knobs): panel.timeseries({ interval: config.evaluationInterval } + knobs),
+  rawTimeseries(knobs): panel.timeseries({ interval: config.scrape.interval } + knobs),
 
   // Panels of one metric. Title, description and unit come from the contract; `knobs` override them.
 
   // A counter's recorded rate by one of its labels.
   perMinute(counter, by, knobs={}): shown.timeseries(contract.signalPerMinute(counter) {
     title+: shown.window,
-    queries: [panel.query(shown.minutely(rules[counter], [by]), '{{' + by + '}}')],
+    queries: [shown.query(shown.minutely(rules[counter], [by]), '{{' + by + '}}')],
     reach: 1,
   } + knobs),
 
@@ -67,7 +70,7 @@ function(config, rules, variables) {
     local legend = ['{{' + label + '}}' for label in by],
     title+: ' ' + std.join(', ', names) + shown.window,
     queries: [
-      panel.query(
+      shown.query(
         quantile(name, by, shown.averaged(rule), shown.averaged(rule, { le: '+Inf' })),
         std.join(' ', (if std.length(names) > 1 || by == [] then [name] else []) + legend)
       )
@@ -79,15 +82,15 @@ function(config, rules, variables) {
 
   // A gauge of each instance.
   instances(metric, knobs={}): shown.rawTimeseries(contract.signal(metric) {
-    queries: [panel.query(shown.raw(metric), '{{instance}}')],
+    queries: [shown.query(shown.raw(metric), '{{instance}}')],
   } + knobs),
 
   // The mean of a histogram. For small whole numbers, interpolated quantiles mislead.
   mean(metric, by, knobs={}): shown.rawTimeseries(contract.signal(metric) {
-    local rate(series) = shown.sum([by], 'rate(' + series + '[$__rate_interval])'),
+    local rate(series) = q.sum([by], 'rate(' + series + '[$__rate_interval])'),
     local native = rate(q.raw(metric, ofInstance(metric))),
     title+: ' (mean)',
-    queries: [panel.query(
+    queries: [shown.query(
       q.histogram(
         [by],
         q.ratio(rate(q.observed(metric, ofInstance(metric))), rate(q.observations(metric, ofInstance(metric)))),
@@ -101,9 +104,9 @@ function(config, rules, variables) {
   // The p95 of each instance.
   slowestInstance(histogram, knobs={}): shown.rawTimeseries(contract.signal(histogram) {
     local rate(matchers) = 'rate(' + q.buckets(histogram, ofInstance(histogram) + matchers) + '[$__rate_interval])',
-    local native = shown.sum(['instance'], 'rate(' + q.raw(histogram, ofInstance(histogram)) + '[$__rate_interval])'),
+    local native = q.sum(['instance'], 'rate(' + q.raw(histogram, ofInstance(histogram)) + '[$__rate_interval])'),
     title+: ' p95 by instance',
-    queries: [panel.query(
+    queries: [shown.query(
       q.histogram(
         ['instance'],
         quantile('p95', ['instance'], rate({}), rate({ le: '+Inf' })),
@@ -119,10 +122,11 @@ function(config, rules, variables) {
     local pages = [std.parseJson(burn.factor) for burn in config.objectives.burn if burn.severity == 'critical'],
     local target = std.parseJson(objective.target),
     unit: 'percentunit',
-    queries: [panel.query(
-      '1 - ' + shown.sum(['job'], shown.averaged(objective.bad, window='$__range')) +
-      ' / (' + shown.sum(['job'], shown.averaged(objective.valid, window='$__range')) + ' > 0)',
-      '{{job}}'
+    queries: [shown.query(
+      '1 - ' + q.ratio(
+        shown.averaged(objective.bad, window='$__range'),
+        shown.averaged(objective.valid, window='$__range')
+      )
     )],
     steps:
       if pages == [] then style.warnBelow(target)
@@ -132,7 +136,7 @@ function(config, rules, variables) {
   // The share of an objective's error budget that is left.
   left(objective): {
     unit: 'percentunit',
-    queries: [panel.query('min by (job) (' + shown.now(objective.budget) + ')', '{{job}}')],
+    queries: [shown.query(shown.now(objective.budget))],
     steps: style.below(0, std.parseJson(config.objectives.budgetLow)),
   },
 
@@ -142,6 +146,12 @@ function(config, rules, variables) {
       label + '=~"$' + label + '|"'
       for label in config.aggregationLabels
     ] + ['job=~"$job"']) + '}',
+
+  // Queries for how often each of them fires, by installation; `none` while none does.
+  firingByName(matchers): [
+    shown.query(q.count(['alertname'], shown.firing(matchers)), '{{alertname}}'),
+    panel.query('vector(0) unless on () ' + shown.firing(matchers), 'none'),
+  ],
 
   // For titles: the window of the recorded rates.
   window: ' (' + config.rateWindow + ')',

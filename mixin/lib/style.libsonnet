@@ -41,7 +41,7 @@ standing {
   // Lines of limits, by name.
   limits(names): [
     {
-      matcher: { id: 'byName', options: std.strReplace(name, '/v1/predict/', '') },
+      matcher: { id: 'byRegexp', options: '/^' + std.strReplace(name, '/v1/predict/', '') + '( |$)/' },
       properties: [
         // Grafana adapts named colours to the theme.
         { id: 'color', value: { mode: 'fixed', fixedColor: 'red' } },
@@ -55,6 +55,7 @@ standing {
 
   // Alert annotations. Grey, because several may overlap on top of the lines.
   annotation: standing.neutral,
+  deployment: colours.blue,
 
   // Thresholds: bad below `bad`, good from `good` on, a warning in between.
   below(bad, good): steps('bad', [[bad, 'warning'], [good, 'good']]),
@@ -78,13 +79,13 @@ standing {
   }],
 
   // For panels where the colour means something else: only the dashes.
-  routes: [override('/\\bbatch$/', { 'custom.lineStyle': { fill: 'dash', dash: [10, 6] } })],
+  routes: [override('/\\bbatch( |$)/', { 'custom.lineStyle': { fill: 'dash', dash: [10, 6] } })],
 
   // Lines that differ by route alone.
   byRoute: [
-    override('/\\bsingle$/', fixed(colours.sky)),
-    override('/\\bbatch$/', fixed(colours.purple)),
-    override('/\\bunmatched$/', fixed(colours.grey)),
+    override('/\\bsingle( |$)/', fixed(colours.sky)),
+    override('/\\bbatch( |$)/', fixed(colours.purple)),
+    override('/\\bunmatched( |$)/', fixed(colours.grey)),
   ] + self.routes,
 
   statuses: coloured({
@@ -158,7 +159,7 @@ standing {
     coloured({ [names[index]]: order[index % std.length(order)] for index in std.range(0, std.length(names) - 1) }),
 
   // Stacked areas, for parts of a whole.
-  parts(names): [override('/^(' + std.join('|', names) + ')$/', {
+  parts(names): [override('/^(' + std.join('|', names) + ')( |$)/', {
     'custom.lineWidth': 0,
     'custom.fillOpacity': 50,
     'custom.stacking': { mode: 'normal', group: 'parts' },

@@ -7,6 +7,8 @@
 local contract = import '../lib/contract.libsonnet';
 local query = import '../lib/query.libsonnet';
 
+local secondsPerDay = 86400;
+
 function(config)
   local q = query(config);
   local knobs = config.requests;
@@ -98,8 +100,9 @@ function(config)
     for burn in objectives.burn
   ]));
 
-  // An objective: rates of bad and of all valid requests, the ratio over every window of a burn alert, and the share of
-  // the error budget that is left (1: all; below 0: overspent).
+  // An objective: the share of requests that must be good, the share that need not (its error budget), the days that the
+  // budget is for, rates of bad and of all valid requests, the ratio over every window of a burn alert, and the share of
+  // the error budget that is left (1: all; below 0: overspent). What reads samples of a day and more is `slow`.
   local objective(name, badRate, validRate) =
     local target = objectives[name].target;
     local metric = 'kronos_' + name;
@@ -108,17 +111,26 @@ function(config)
     local share(window) =
       if window == config.rateWindow then q.ratio(q.read(broken), q.read(valid))
       else q.ratio(q.readOver(broken, window), q.readOver(valid, window));
-    local span =
-      if q.seconds(objectives.window) < q.seconds(objectives.retention) then objectives.window
-      else objectives.retention;
+    local span = if q.seconds(objectives.window) < q.seconds(objectives.retention) then objectives.window else objectives.retention;
+    local constant(value) = '0 * ' + q.read(valid) + ' + ' + value;
+    local days = q.seconds(span) / secondsPerDay;
+    local promise = q.record([], metric + '_objective', 'ratio', constant(target));
+    local allowed = q.record([], metric + '_error_budget', 'ratio', '1 - ' + q.read(promise));
+    local period = q.record([], metric + '_period', 'days', constant(std.toString(days)));
     local ratios = {
       [window]: q.record([], metric + '_bad', 'ratio_rate' + window, share(window))
       for window in windows
     };
-    local budget = q.record([], metric + '_budget_left', 'ratio', '1 - ' + share(span) + ' / (1 - ' + target + ')');
+    local budget = q.record([], metric + '_budget_left', 'ratio', '1 - ' + share(span) + ' / ' + q.read(allowed));
+    local isSlow(window) = q.seconds(window) >= secondsPerDay;
     {
-      rules: [broken, valid] + [ratios[window] for window in windows] + [budget],
+      rules: [broken, valid, promise, allowed, period] + [ratios[window] for window in windows if !isSlow(window)],
+      slow: [ratios[window] for window in windows if isSlow(window)] + [budget],
       target: target,
+      promise: promise,
+      allowed: allowed,
+      period: period,
+      days: days,
       bad: broken,
       valid: valid,
       ratios: ratios,
@@ -151,7 +163,8 @@ function(config)
   local groups = [
     { name: 'kronos-requests', records: [{ eligible: eligible }, { failed: failed }, { timedOut: timedOut }] },
     { name: 'kronos-latency', records: [{ timed: timed }, { slow: slow }] },
-    { name: 'kronos-objectives', records: [{ availability: availability }, { latency: latency }] },
+    { name: 'kronos-availability-objective', records: [{ availability: availability }] },
+    { name: 'kronos-latency-objective', records: [{ latency: latency }] },
     {
       name: 'kronos-model',
       records: [{ inferences: inferences }, { slowInference: slowInference }, { queueUtilisation: queueUtilisation }],
@@ -176,6 +189,7 @@ function(config)
     groups: [
       {
         name: group.name,
+        interval: config.evaluationInterval,
         rules: std.flattenArrays([
           rulesOf(plain[metric])
           for metric in std.objectFields(plain)
@@ -187,5 +201,9 @@ function(config)
         ]),
       }
       for group in groups
-    ],
+    ] + [{
+      name: 'kronos-budgets',
+      interval: config.slowEvaluationInterval,
+      rules: availability.slow + latency.slow,
+    }],
   }

@@ -1,13 +1,14 @@
 // The recording rules, in their groups.
+local group = import '../lib/groups.libsonnet';
 local records = import 'records.libsonnet';
 
 {
   local config = $._config.kronos,
 
   prometheusRules+:: {
-    groups+: [
-      { name: group.name + ':' + config.job, interval: config.evaluationInterval, rules: group.rules }
-      for group in records(config).groups
-    ],
+    groups+: std.flattenArrays([
+      group(config, one.name, one.interval, one.rules)
+      for one in records(config).groups
+    ]),
   },
 }

@@ -40,7 +40,8 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y":
 
 def compile_for_history(overrides: Mapping[str, Any] | None = None) -> Mixin:
     """Evaluate the mixin with the intervals of the history."""
-    pace = {"evaluationInterval": f"{STEP}s", "scrape": {"interval": f"{STEP}s"}}
+    step = f"{STEP}s"
+    pace = {"evaluationInterval": step, "slowEvaluationInterval": step, "scrape": {"interval": step}}
     return evaluate(mixin_path(), {"kronos": pace | dict(overrides or {})})
 
 

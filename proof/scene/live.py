@@ -236,6 +236,7 @@ def _knobs(port: int) -> dict[str, Any]:
     return {
         "rateWindow": f"{WINDOW}s",
         "evaluationInterval": "1s",
+        "slowEvaluationInterval": "1s",
         "scrape": {"targets": [f"127.0.0.1:{port}"], "interval": "1s", "timeout": "1s"},
         "requests": {"sparseWindow": "1m", "guardWindow": "2m"},
     }

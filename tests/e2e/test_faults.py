@@ -51,6 +51,7 @@ def knobs(jobs):
         "expectedTargets": [{"job": job.name} for job in jobs],
         "rateWindow": "15s",
         "evaluationInterval": "1s",
+        "slowEvaluationInterval": "1s",
         "requests": {"sparseWindow": "30s", "guardWindow": "1m"},
         "objectives": {
             "latency": {"seconds": {SINGLE: "0.01"}},

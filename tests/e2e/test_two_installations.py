@@ -29,6 +29,7 @@ def servers(tmp_path_factory):
                 "job": job,
                 "rateWindow": "15s",
                 "evaluationInterval": "1s",
+                "slowEvaluationInterval": "1s",
                 "scrape": {"targets": [f"127.0.0.1:{services[job].port}"], "interval": "1s", "timeout": "1s"},
                 "requests": {"sparseWindow": "30s"},
                 "alerts": {"KronosExcessiveRateLimiting": {"threshold": threshold, "for": "0s"}},

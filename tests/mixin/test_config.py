@@ -150,6 +150,25 @@ def test_impossible_values_are_refused(config, message):
         evaluate(mixin_path(), {"kronos": config})
 
 
+@pytest.mark.parametrize("count", [5, 12, 60])
+def test_no_group_has_more_rules_than_mimir_takes(count):
+    burn = [
+        {"long": f"{number + 1}h", "short": "5m", "factor": "2", "for": "2m", "severity": "warning"}
+        for number in range(count)
+    ]
+    mixin = evaluate(mixin_path(), {"kronos": {"objectives": {"burn": burn}, "histograms": "both"}})
+    groups = [*mixin.rules, *mixin.alerts]
+    assert max(len(group["rules"]) for group in groups) <= 20
+    assert len({group["name"] for group in groups}) == len(groups)
+    burning = [rule for group in mixin.alerts for rule in group["rules"] if rule["alert"].endswith("Burn")]
+    assert len(burning) == 2 * count
+    over_a_day = [group for group in mixin.rules if group["interval"] != "30s"]
+    assert {rule["record"] for group in over_a_day for rule in group["rules"]} >= {
+        "job:kronos_availability_budget_left:ratio",
+        "job:kronos_latency_budget_left:ratio",
+    }
+
+
 SUM = """
     local other = {
       _config+:: { threshold: 1, kronosLike: { unknown: true } },

@@ -10,8 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 import _jsonnet
 import pytest
 
+from kronos_mixin import promql
+from kronos_mixin.check import series
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
+from kronos_mixin.verify.panels import queries
 from kronos_service.telemetry.fields import FIELDS
 from proof import grafana_types
 
@@ -145,11 +148,35 @@ def test_texts_of_panels_come_from_the_contract():
 
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_dashboards_show_firing_alerts_as_annotations(name):
-    (alerts,) = DASHBOARDS[name]["annotations"]["list"]
+    alerts, *_ = DASHBOARDS[name]["annotations"]["list"]
     assert alerts["enable"] is True
     (firing,) = re.findall(r"ALERTS{(.*)}", alerts["expr"])
     assert firing.startswith('alertname=~"Kronos.*", alertstate="firing", ')
     assert firing.endswith(' job=~"$job"')
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_installations_are_never_mixed(name):
+    """Each line is of one installation, and its name says which: 42 could be 40 in one cluster and 2 in another."""
+    known = series.known(MIXIN, load_contract())
+    place = [*MIXIN.config["aggregationLabels"], "job"]
+    for panel in DASHBOARDS[name]["panels"]:
+        for target in panel["targets"]:
+            if target["expr"].startswith("vector("):  # a limit
+                continue
+            labels = promql.read(target["expr"], known).labels
+            assert set(place) <= labels.keys(), f"{panel['title']}: {target['expr']}"
+            assert all("{{" + label + "}}" in target["legendFormat"] for label in place), panel["title"]
+
+
+def test_names_are_as_short_as_they_can_be():
+    """The job is left out of names, unless it is another job or all there is to say."""
+    mixin = evaluate(mixin_path(), {"kronos": {"job": "forecasts.eu"}})
+    query = next(q for q in queries(mixin.dashboards["kronos-dashboard.json"], "1m") if "{{status}}" in q.legend)
+    labels = {"status": "success", "job": "forecasts.eu"}
+    assert query.name(labels) == "success"
+    assert query.name({**labels, "cluster": "berlin"}).split() == ["success", "berlin"]
+    assert query.name({**labels, "job": "forecasts-eu"}).split() == ["success", "forecasts-eu"]
 
 
 def test_links_of_alerts_leave_out_missing_labels():

@@ -122,6 +122,13 @@ RECORDS: dict[str, Record] = {
     "job:kronos_availability_bad:rate5m": (ENDED, [({}, 4)]),
     "job:kronos_availability_valid:rate5m": (ENDED, [({}, 10)]),
     **{f"job:kronos_availability_bad:ratio_rate{window}": (ENDED, [({}, 0.4)]) for window in BURN_WINDOWS},
+    "job:kronos_availability_objective:ratio": (ENDED, [({}, 0.995)]),
+    "job:kronos_availability_error_budget:ratio": (ENDED, [({}, 0.005)]),
+    # Prometheus keeps no more than that by default.
+    "job:kronos_availability_period:days": (ENDED, [({}, 15)]),
+    "job:kronos_latency_objective:ratio": (BOTH, [({}, 0.95)]),
+    "job:kronos_latency_error_budget:ratio": (BOTH, [({}, 0.05)]),
+    "job:kronos_latency_period:days": (BOTH, [({}, 15)]),
     # 40 % were bad where 0.5 % may be: 80 times the budget.
     "job:kronos_availability_budget_left:ratio": (ENDED, [({}, -79)]),
     "job:kronos_latency_bad:rate5m": (BOTH, [({}, 4)]),
@@ -262,7 +269,7 @@ def test_a_ratio_of_nothing_is_absent_and_not_nan(compiled, tools, tmp_path, idl
         "interval": "15s",
         "input_series": [{"series": series, "values": f"0x{STEPS}"} for series in idle],
         "promql_expr_test": [
-            {"expr": '{__name__=~".*:ratio.*"}', "eval_time": f"{AT}m", "exp_samples": []},
+            {"expr": '{__name__=~".*:ratio_.*|.*_left:ratio"}', "eval_time": f"{AT}m", "exp_samples": []},
             # Positive control: the rates that the ratios are made of exist.
             {
                 "expr": 'count({__name__=~".*:rate5m"}) > bool 0',

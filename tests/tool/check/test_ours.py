@@ -40,6 +40,13 @@ def test_an_example_that_shows_nothing(mixin, tmp_path):
     assert f"metrics.json: {name}: its example: takes a quantile over le, which its argument does not have" in found
 
 
+def test_a_group_that_mimir_refuses(mixin, findings):
+    group = mixin.rules[0]
+    group["rules"] = (group["rules"] * 3)[:21]
+    refused = f"group {group['name']}: has 21 rules, but Mimir takes at most 20"
+    assert any(refused in found for found in findings(mixin))
+
+
 def test_a_stale_document(mixin, tmp_path):
     folder = tmp_path / "mixin"
     shutil.copytree(mixin_path(), folder)
