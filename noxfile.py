@@ -23,7 +23,7 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 def install(session: nox.Session, *groups: str) -> None:
     """Install this checkout with the service, and dependency groups, at the versions of the constraints file."""
     packages = nox.project.dependency_groups(PYPROJECT, *groups)
-    session.install("--constraint", "constraints.txt", "--editable", ".[service,fast]", *packages)
+    session.install("--constraint", "constraints.txt", "--editable", ".[service,fast,otel]", *packages)
 
 
 def install_oracle(session: nox.Session) -> None:
@@ -85,7 +85,7 @@ def train_demo(session: nox.Session) -> None:
 
 @nox.session
 def bench_service(session: nox.Session) -> None:
-    """Cost of the instrumentation, size of the scrape, minutes at twice the capacity; `-- cost` for one part."""
+    """Cost of instrumentation and traces, size of the scrape, minutes of overload; `-- cost` for one part."""
     run(session, "benchmarks.bench_service", "bench")
 
 

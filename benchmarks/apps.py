@@ -24,6 +24,9 @@ from kronos_service.telemetry import logs
 VARIANTS = ("bare", "instrumentator", "observed", "observed, logs", "whole service, logs")
 """In the order of the table; the others are compared with the first."""
 
+FORECASTS = "forecasts"
+"""The whole service with its model. Traces depend on the OTEL_ variables."""
+
 
 async def handler() -> dict[str, str]:
     """Do nothing, so that only the framework and the middleware cost time."""
@@ -63,6 +66,9 @@ def build(variant: str) -> FastAPI:
         return _bare()
     if variant == "instrumentator":
         return _instrumentator()
+    if variant == FORECASTS:
+        logs.configure("info", "json")
+        return create_app(Settings())
     return _kronos(whole=variant.startswith("whole"), level="info" if variant.endswith("logs") else "warning")
 
 

@@ -1,4 +1,4 @@
-"""`nox -s bench_service`: the cost of the instrumentation, the size of the scrape, and minutes of overload."""
+"""`nox -s bench_service`: the cost of instrumentation and traces, the size of the scrape, and minutes of overload."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from benchmarks import cardinality, cost, overload
+from benchmarks import cardinality, cost, overload, traces
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the requested parts; returns the exit code."""
     parser = argparse.ArgumentParser(prog="nox -s bench_service --", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="cost, cardinality or overload (default: all)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="cost, traces, cardinality, overload (default: all)")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of cost (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=3, help="length of overload (default: %(default)s)")
     options = parser.parse_args(argv)
     console = Console(highlight=False, width=110)
     parts: dict[str, Callable[[], list[str]]] = {
         "cost": lambda: cost.run(console, rounds=options.rounds, requests=4000),
+        "traces": lambda: traces.run(console, rounds=options.rounds, requests=200),
         "cardinality": lambda: cardinality.run(console, requests=10_000),
         "overload": lambda: overload.run(console, minutes=options.minutes),
     }

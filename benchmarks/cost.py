@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import subprocess
 import sys
@@ -21,27 +22,29 @@ from kronos_service.api.paths import SINGLE_PATH
 
 _CONNECTIONS = 8
 _WARM_UP = 500
+_BODY = b'{"a": 1}'
 
 
 def run(console: Console, *, rounds: int, requests: int) -> list[str]:
     """Measure every variant in turn, `rounds` times; returns what went wrong."""
     microseconds: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
     with ExitStack() as running:
-        ports = {variant: running.enter_context(_serving(variant)) for variant in VARIANTS}
+        ports = {variant: running.enter_context(serving(variant)) for variant in VARIANTS}
         for number in range(rounds + 1):
             # In turns, so that other load on the machine affects all variants alike.
             for variant, (process, port) in ports.items():
-                used = _measure(process, port, requests if number else _WARM_UP)
+                used = measure(process, port, _BODY, requests if number else _WARM_UP)
                 if number:
                     microseconds[variant].append(used)
     console.print(_table(microseconds, requests))
     return []
 
 
-def _measure(process: psutil.Process, port: int, count: int) -> float:
-    body = request("POST", SINGLE_PATH, b'{"a": 1}', port=port)
+def measure(process: psutil.Process, port: int, body: bytes, count: int) -> float:
+    """Send `body` so many times to the single route; returns the CPU time for each, in microseconds."""
+    sent = request("POST", SINGLE_PATH, body, port=port)
     before = process.cpu_times()
-    codes = asyncio.run(send_all(port, lambda _: body, count, _CONNECTIONS))
+    codes = asyncio.run(send_all(port, lambda _: sent, count, _CONNECTIONS))
     after = process.cpu_times()
     if set(codes) != {200}:
         raise RuntimeError(f"not all answers were 200: {dict(codes)}")
@@ -64,7 +67,8 @@ def _table(microseconds: dict[str, list[float]], requests: int) -> Table:
 
 
 @contextmanager
-def _serving(variant: str) -> Iterator[tuple[psutil.Process, int]]:
+def serving(variant: str, body: bytes = _BODY, **variables: str) -> Iterator[tuple[psutil.Process, int]]:
+    """An application in a process of its own, which answers `body`, and its port."""
     with (
         # The log goes through a pipe, as in a container.
         subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as reader,
@@ -72,23 +76,25 @@ def _serving(variant: str) -> Iterator[tuple[psutil.Process, int]]:
             [sys.executable, "-m", "benchmarks.apps", variant],
             stdout=subprocess.PIPE,
             stderr=reader.stdin,
+            env=os.environ | variables,
             text=True,
         ) as process,
     ):
         try:
             assert process.stdout is not None  # noqa: S101 - a pipe
             port = int(process.stdout.readline())
-            _wait(f"http://127.0.0.1:{port}{SINGLE_PATH}")
+            _wait(f"http://127.0.0.1:{port}{SINGLE_PATH}", body)
             yield psutil.Process(process.pid), port
         finally:
             process.terminate()
 
 
-def _wait(url: str) -> None:
+def _wait(url: str, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
     deadline = time.monotonic() + 60
     while True:
         try:
-            if httpx.post(url, json={}, trust_env=False).status_code == 200:
+            if httpx.post(url, content=body, headers=headers, trust_env=False).status_code == 200:
                 return
         except httpx.TransportError:
             pass

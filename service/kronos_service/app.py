@@ -37,9 +37,10 @@ from kronos_service.telemetry import logs
 from kronos_service.telemetry.loop_lag import LoopLag
 from kronos_service.telemetry.metrics import Metrics
 from kronos_service.telemetry.recorder import Recorder
+from kronos_service.telemetry.tracing import tracing_from_environment
 
 _STOP_SECONDS = 1.0
-"""Longest wait, at the end, for the running step of the model."""
+"""Longest wait, at the end, for the running step of the model, and for the last spans to be taken."""
 
 
 def create_app(
@@ -72,6 +73,7 @@ def create_app(
 
     logs.count_losses(metrics.counter("kronos_log_lines_lost_total").inc)
 
+    tracing = tracing_from_environment()
     recorder = Recorder(metrics, settings.log_rejections)
 
     def use_keys(keys: Mapping[str, str]) -> None:
@@ -88,10 +90,15 @@ def create_app(
         for task in tasks:
             task.cancel()
         recorder.close()
-        # In a thread, because it waits for the running step of the model, and a daemon, because the process need not.
-        stopping = threading.Thread(target=lifecycle.stop, name="kronos-stop", daemon=True)
-        stopping.start()
-        await asyncio.to_thread(stopping.join, _STOP_SECONDS)
+        # In threads, because they wait for the running step of the model and for whoever collects the traces, and
+        # daemons, because the process need not.
+        stopping = [threading.Thread(target=lifecycle.stop, daemon=True)]
+        if tracing is not None:
+            stopping.append(threading.Thread(target=tracing.close, daemon=True))
+        for thread in stopping:
+            thread.start()
+        for thread in stopping:
+            await asyncio.to_thread(thread.join, _STOP_SECONDS)
 
     app = FastAPI(
         title="Kronos forecasting service",
@@ -101,6 +108,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=OPENAPI_PATH,
+        # All off: traces are made by telemetry.tracing, and the rest would repeat our metrics and logs.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         # The redirect from /v1/predict/single/ would be counted as unmatched.
         redirect_slashes=False,
         root_path=settings.root_path or "",
@@ -112,7 +121,9 @@ def create_app(
     # The last one added is the outermost.
     app.add_middleware(GateMiddleware, settings=settings, lifecycle=lifecycle, access=access)
     trusted = parse_networks(settings.trusted_proxies) if settings.trusted_proxies else ()
-    app.add_middleware(ObservationMiddleware, recorder=recorder, lifecycle=lifecycle, trusted=trusted)
+    app.add_middleware(
+        ObservationMiddleware, recorder=recorder, lifecycle=lifecycle, trusted=trusted, tracing=tracing
+    )
     if settings.cors_origins is not None:
         # Outside of what counts requests: a browser asks for permission before each of them.
         app.add_middleware(

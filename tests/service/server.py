@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -28,14 +28,25 @@ HANGING_SECONDS = 120
 
 
 class Server:
-    """``python -m kronos_service`` in a process of its own. ``settings`` are KRONOS_* without the prefix."""
+    """``python -m kronos_service`` in a process of its own, with environment ``variables``.
 
-    def __init__(self, folder: Path, wait: str = "/v1/readyz", url: str = "", **settings: object) -> None:
+    ``settings`` are KRONOS_* without the prefix.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        wait: str = "/v1/readyz",
+        url: str = "",
+        variables: Mapping[str, str] | None = None,
+        **settings: object,
+    ) -> None:
         """Without ``url`` the service takes any free port and says in its log which."""
         self.folder = folder
         self.log_file = folder / "log"
         self._wait = wait
         self._url = url
+        self._variables = variables or {}
         self._settings = {"port": 0, "drain_seconds": 0} | settings
 
     def __enter__(self) -> Self:
@@ -43,7 +54,7 @@ class Server:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "kronos_service"],
                 cwd=self.folder,
-                env=environment(**self._settings),
+                env={**environment(**self._settings), **self._variables},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -156,8 +167,9 @@ def free_port(host: str) -> int:
 
 
 def environment(**settings: object) -> dict[str, str]:
-    """This process's environment without settings of its own, with ``settings`` and the packages."""
-    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("KRONOS_")}
+    """This process's environment without what the developer has set, with ``settings`` and the packages."""
+    set_here = ("KRONOS_", "OTEL_")
+    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(set_here)}
     ours = {f"KRONOS_{name.upper()}": str(value) for name, value in settings.items()}
     return inherited | ours | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'service'}"}
 

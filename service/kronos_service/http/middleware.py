@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Sequence
 
+from opentelemetry.context import Context
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,7 +21,7 @@ from kronos_service.lifecycle import Lifecycle
 from kronos_service.telemetry import logs
 from kronos_service.telemetry.exchange import Exchange
 from kronos_service.telemetry.recorder import Recorder
-from kronos_service.telemetry.tracing import parse_traceparent
+from kronos_service.telemetry.tracing import TRACE_HEADERS, Tracing, caller_context, trace_in
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -29,20 +30,35 @@ class ObservationMiddleware:
     """Pure ASGI middleware around everything else."""
 
     def __init__(
-        self, app: ASGIApp, *, recorder: Recorder, lifecycle: Lifecycle, trusted: Sequence[Network] = ()
+        self,
+        app: ASGIApp,
+        *,
+        recorder: Recorder,
+        lifecycle: Lifecycle,
+        trusted: Sequence[Network] = (),
+        tracing: Tracing | None = None,
     ) -> None:
         self._app = app
         self._recorder = recorder
         self._lifecycle = lifecycle
         self._trusted = trusted
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; lifespan messages pass through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _begin(scope, self._trusted)
+        exchange, caller = _begin(scope, self._trusted)
         attach(scope, exchange)
+        if self._tracing is None or exchange.route not in API_PATHS:
+            exchange.trace = trace_in(caller)
+            await self._observe(exchange, scope, receive, send)
+        else:
+            with self._tracing.span(exchange, caller, scope["scheme"]):
+                await self._observe(exchange, scope, receive, send)
+
+    async def _observe(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         context = {"request_id": exchange.request_id}
         if exchange.trace is not None:
             context |= exchange.trace._asdict()
@@ -116,13 +132,15 @@ def answer(exchange: Exchange, error: Exception) -> Response:
     return problems.response(exchange.problem, exchange.request_id)
 
 
-def _begin(scope: Scope, trusted: Sequence[Network]) -> Exchange:
-    request_id, traceparents = None, []
+def _begin(scope: Scope, trusted: Sequence[Network]) -> tuple[Exchange, Context | None]:
+    """The record of a new request, and the caller's trace."""
+    request_id = None
+    trace_headers: dict[str, list[str]] = {}
     for name, value in scope["headers"]:
         if name == b"x-request-id" and request_id is None:
             request_id = value.decode("latin-1")
-        elif name == b"traceparent":
-            traceparents.append(value.decode("latin-1"))
+        elif name in TRACE_HEADERS:
+            trace_headers.setdefault(name.decode(), []).append(value.decode("latin-1"))
     if (refused := refusal_of(scope)) is not None:
         request_id = refused.request_id
     elif request_id is None or not _REQUEST_ID.fullmatch(request_id):
@@ -133,11 +151,11 @@ def _begin(scope: Scope, trusted: Sequence[Network]) -> Exchange:
         # A proxy may have removed it or not. ASGI wants it.
         path = path[len(root) :] if path.startswith(f"{root}/") else path
         scope["path"] = root + path
-    return Exchange(
+    exchange = Exchange(
         request_id,
         scope["method"],
         path,
         route_of(path),
         client_address(scope, trusted),
-        parse_traceparent(traceparents),
     )
+    return exchange, caller_context(trace_headers)

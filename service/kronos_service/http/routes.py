@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import platform
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -214,6 +215,7 @@ class _Predictor:
             self._metrics.histogram("kronos_prediction_horizon_candles", route).observe(one.series.horizon)
         if (info := self._forecaster.info) is not None:
             exchange.fields["model"] = version_of(info.model_name, info.revision)
+        submitted = time.perf_counter()
         try:
             return await self._race(exchange, job, left)
         finally:
@@ -224,6 +226,7 @@ class _Predictor:
                 exchange.spent("inference", job.inference_seconds)
             for stage, seconds in job.stage_seconds.items():
                 exchange.spent(stage, seconds)
+            _trace(exchange, job, submitted)
 
     async def _race(self, exchange: Exchange, job: Job, left: asyncio.Task[None]) -> list[Forecast]:
         """The job's result, unless the client disconnects, the time runs out or a shutdown stops it first."""
@@ -275,6 +278,17 @@ def _describe(exchange: Exchange, prepared: Sequence[Prepared], refused: int) ->
         horizon=max(one.series.horizon for one in prepared),
         samples=max(one.series.sampling.samples for one in prepared),
     )
+
+
+def _trace(exchange: Exchange, job: Job, submitted: float) -> None:
+    """Note the parts of a job for the trace. The job knows their sums only: they are laid end to end."""
+    reached = submitted + job.queue_seconds
+    exchange.part("queue", submitted, reached)
+    if job.stage == "inference":
+        exchange.part("inference", reached, reached + job.inference_seconds)
+        for stage, seconds in job.stage_seconds.items():
+            exchange.part(stage, reached, reached + seconds, within="inference")
+            reached += seconds
 
 
 async def _client_left(request: Request) -> None:

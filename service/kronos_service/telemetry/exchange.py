@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kronos_service.api.errors import Problem
-from kronos_service.telemetry.tracing import Trace
+from kronos_service.telemetry.tracing import Part, Trace
 
 ANONYMOUS = "anonymous"
 """The ``client`` label of callers without a key."""
 
 Stage = Literal["gate", "body", "preprocess", "queue", "inference", "postprocess"]
 """How far a request has come: keys and limits, reading the body, and then as in the metrics."""
+
+_SHORT_ID = 55
+"""The longest request id beside which an exemplar has room for a trace and a span."""
 
 CancellationCause = Literal["client_disconnect", "timeout", "shutdown"]
 
@@ -34,7 +37,8 @@ class Exchange:
     the exception behind a 500. ``client_left`` is true if the connection was lost before the end of the answer, which
     then counts as not sent: ``code`` is None. ``cancelled`` is why an admitted request was stopped, ``timed_out`` the
     stage in which it ran into the time limit. ``milliseconds`` is the time by stage, ``fields`` what else goes into
-    the log line.
+    the log line. ``parts`` is the time line of a request that ``is_traced``, ``trace`` the server span or, without
+    traces of our own, the caller's.
     """
 
     request_id: str
@@ -58,6 +62,8 @@ class Exchange:
     timed_out: Literal["queue", "inference"] | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
     fields: dict[str, Any] = field(default_factory=dict)
+    is_traced: bool = False
+    parts: list[Part] = field(default_factory=list)
 
     @property
     def elapsed_seconds(self) -> float:
@@ -81,10 +87,13 @@ class Exchange:
 
     @property
     def exemplar(self) -> dict[str, str]:
-        """The labels of an exemplar: at most 114 characters, where OpenMetrics allows 128."""
-        if self.trace is None:
-            return {"request_id": self.request_id}
-        return {"request_id": self.request_id, "trace_id": self.trace.trace_id}
+        """The labels of an exemplar; OpenMetrics allows 128 characters of names and values."""
+        labels = {"request_id": self.request_id}
+        if self.trace is not None:
+            labels["trace_id"] = self.trace.trace_id
+            if len(self.request_id) <= _SHORT_ID:
+                labels["span_id"] = self.trace.span_id
+        return labels
 
     @contextmanager
     def timed(self, stage: Literal["preprocess", "postprocess"]) -> Iterator[None]:
@@ -94,8 +103,17 @@ class Exchange:
         try:
             yield
         finally:
-            self.spent(stage, time.perf_counter() - started)
+            ended = time.perf_counter()
+            self.spent(stage, ended - started)
+            self.part(stage, started, ended)
 
     def spent(self, stage: str, seconds: float) -> None:
         """Note how long a stage took."""
         self.milliseconds[f"{stage}_ms"] = round(seconds * 1000, 3)
+
+    def part(
+        self, name: str, started: float, ended: float, within: str | None = None, **attributes: str | int | float
+    ) -> None:
+        """Note a part of the time for the trace, if there is one: see ``Part``. Parents come first."""
+        if self.is_traced:
+            self.parts.append(Part(name, started, ended, within, attributes))

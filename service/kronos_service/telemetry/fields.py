@@ -12,8 +12,8 @@ FIELDS: dict[str, str] = {
     "pid": "Process id.",
     # Every line of a request, on any thread.
     "request_id": "The caller's X-Request-ID if it is well-formed, else a new one; also in the answer.",
-    "trace_id": "Trace id of the caller's `traceparent` header, if that is valid.",
-    "span_id": "The caller's span in that trace.",
+    "trace_id": "The trace that the request belongs to: the caller's, or with traces one that begins here.",
+    "span_id": "With traces the server span of the request in it, else the caller's span.",
     # The line of a request.
     "client_address": "Address of the connection or, if it is that of a trusted proxy, of whom it forwarded for.",
     "client": "Name that belongs to the API key, or `anonymous`.",

@@ -29,12 +29,9 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "metrics_port": 0,
         "log_rejections": 1000,
     }
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in FOREIGN.items():
-            environment.setenv(name, value)
-        with Server(tmp_path_factory.mktemp("behind"), **settings) as running:
-            running.client.headers["Connection"] = "close"  # in time, because the service closes them early
-            yield running
+    with Server(tmp_path_factory.mktemp("behind"), variables=FOREIGN, **settings) as running:
+        running.client.headers["Connection"] = "close"  # in time, because the service closes them early
+        yield running
 
 
 def scrape(server: Server, prefix: str) -> dict[str, float]:

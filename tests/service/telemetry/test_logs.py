@@ -27,7 +27,6 @@ from kronos_service.forecaster import InferenceError
 from kronos_service.telemetry import log_sampling, logs
 from kronos_service.telemetry.fields import FIELDS
 from kronos_service.telemetry.log_sampling import LogSampler, Rejection
-from kronos_service.telemetry.tracing import Trace, parse_traceparent
 from tests.service.server import BATCH, HANGING_SECONDS, ROOT, SINGLE, Server, environment, series, wait_until
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -289,27 +288,6 @@ def test_the_console_format_is_coloured_on_a_terminal_unless_the_user_wants_none
     os.close(terminal)
     assert b"hello" in line
     assert (b"\x1b[" in line) is coloured
-
-
-@pytest.mark.parametrize(
-    ("values", "trace"),
-    [
-        ([f"00-{TRACE}-{SPAN}-01"], Trace(TRACE, SPAN)),
-        ([f"01-{TRACE}-{SPAN}-01-more"], Trace(TRACE, SPAN)),
-        ([f"00-{TRACE}-{SPAN}-01-more"], None),
-        ([f"ff-{TRACE}-{SPAN}-01"], None),
-        ([f"00-{TRACE.upper()}-{SPAN}-01"], None),
-        ([f"00-{'0' * 32}-{SPAN}-01"], None),
-        ([f"00-{TRACE}-{'0' * 16}-01"], None),
-        ([f"00-{TRACE}-{SPAN}-01\n"], None),
-        ([f"00-{TRACE}-{SPAN}"], None),
-        ([f"00-{TRACE}-{SPAN}-01"] * 2, None),
-        ([""], None),
-        ([], None),
-    ],
-)
-def test_traceparent(values: list[str], trace: Trace | None):
-    assert parse_traceparent(values) == trace
 
 
 def _line(server: Server, request_id: str) -> dict[str, Any]:
