@@ -6,23 +6,35 @@ local query = import 'lib/query.libsonnet';
 
 {
   local config = $._config.kronos,
-  local targetLabels = query(config).targetLabels,
+  local q = query(config),
+  local targetLabels = q.targetLabels,
 
   local enabled(names) = [name for name in names if config.alerts[name].enabled],
   local alertname(names) = 'alertname=~"' + std.join('|', names) + '"',
 
-  // Objectives need not have both, burns that page and burns that don't.
-  local burns = std.set([if burn.severity == 'critical' then 'page' else 'ticket' for burn in config.objectives.burn]),
-
-  // Alerts `sources` mute alerts `targets` of the same installation; of the same `labels` if others are given.
-  // `source` and `target` are further matchers.
-  local mute(sources, targets, labels=targetLabels, source=[], target=[]) =
+  // Alerts `sources` mute alerts `targets` of the same installation; `labels` are further ones that must be equal,
+  // `source` and `target` further matchers. An alert about all routes never mutes one about a single route, unless there
+  // is no service at all: the other routes may be well, or ill in another way.
+  local mute(sources, targets, labels=[], source=[], target=[]) =
     if enabled(sources) == [] || enabled(targets) == [] then []
     else [{
       source_matchers: [alertname(enabled(sources))] + source,
       target_matchers: [alertname(enabled(targets))] + target,
-      equal: labels,
+      equal: targetLabels + labels,
     }],
+
+  // A budget that burns over a short window burns over the longer ones, too. A ticket never mutes a page.
+  local burns = std.sort(config.objectives.burn, function(burn) q.seconds(burn.long)),
+  local muteSlower(name, severity) = std.flattenArrays([
+    local slower = [
+      other.long
+      for other in burns[index + 1:]
+      if severity(other) != 'critical' || severity(burns[index]) == 'critical'
+    ];
+    if slower == [] then []
+    else mute([name], [name], source=['long="' + burns[index].long + '"'], target=['long=~"' + std.join('|', slower) + '"'])
+    for index in std.range(0, std.length(burns) - 1)
+  ]),
 
   // What requests tell. While there is no service to answer them, they tell that, once more.
   local ratios = [
@@ -55,31 +67,13 @@ local query = import 'lib/query.libsonnet';
       }],
     },
 
-    inhibit_rules: std.flattenArrays(
-      [mute(['KronosServiceDown', 'KronosModelNotReady'], ratios)] +
-      // This one knows only the labels of the entry that it misses.
-      [
-        mute(['KronosTargetMissing'], ratios, std.objectFields(target), [
-          label + '="' + target[label] + '"'
-          for label in std.objectFields(target)
-        ])
-        for target in config.expectedTargets
-      ] +
-      [
-        // A budget that burns at a rate to wake somebody for: the slower burn, and the errors that make it.
-        if burns != ['page', 'ticket'] then [] else mute(
-          ['KronosErrorBudgetBurn'],
-          ['KronosErrorBudgetBurn'],
-          source=['severity="critical"'],
-          target=['severity!="critical"']
-        ),
-        if !std.member(burns, 'page') then []
-        else mute(['KronosErrorBudgetBurn'], ['KronosHighErrorRate'], source=['severity="critical"']),
-        // The same slow requests, told more precisely.
-        mute(['KronosHighTimeoutRate', 'KronosSlowInference'], ['KronosHighLatency'], targetLabels + ['route']),
-        mute(['KronosRestartingEverywhere'], ['KronosRestarting']),
-      ]
-    ),
+    inhibit_rules:
+      mute(['KronosServiceDown', 'KronosModelNotReady', 'KronosTargetMissing'], ratios) +
+      muteSlower('KronosErrorBudgetBurn', function(burn) burn.severity) +
+      muteSlower('KronosLatencyBudgetBurn', function(burn) config.alerts.KronosLatencyBudgetBurn.severity) +
+      // The same slow requests, told more precisely.
+      mute(['KronosHighTimeoutRate', 'KronosSlowInference'], ['KronosHighLatency'], ['route']) +
+      mute(['KronosRestartingEverywhere'], ['KronosRestarting']),
 
     local receivers = ['elsewhere', 'kronos-page', 'kronos-ticket', 'kronos-info'],
     // Webhooks to nowhere: put your own pager, tracker and chat in their place.

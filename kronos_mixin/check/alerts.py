@@ -76,6 +76,9 @@ def _dashboard(alert: Mapping[str, Any], mixin: Mixin) -> Iterator[str]:
 def _inhibitions(mixin: Mixin, alerts: list[Expression]) -> Iterator[Finding]:
     """Report inhibitions that can never match. Alertmanager accepts them, and mutes nothing."""
     file = "alertmanager/alertmanager-example.yml"
+    # These may be missing: to Alertmanager a missing label is an empty one, and equal to that of an installation that
+    # does not have it either.
+    optional = set(mixin.config.get("aggregationLabels", []))
     for number, rule in enumerate(mixin.alertmanager.get("inhibit_rules", []), start=1):
         for side in ("source", "target"):
             place = f"inhibition {number}, {side}"
@@ -85,7 +88,7 @@ def _inhibitions(mixin: Mixin, alerts: list[Expression]) -> Iterator[Finding]:
             for alert in matching:
                 labels = {**(alert.reading.labels or {}), **alert.holder["labels"]}
                 for label in rule["equal"] if alert.reading.labels is not None else ():
-                    if label not in labels:
+                    if label not in labels and label not in optional:
                         yield Finding(file, place, f"is equal on {label}, which {alert.place} does not have")
 
 

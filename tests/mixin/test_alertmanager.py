@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 
 import _jsonnet
@@ -24,7 +23,7 @@ SEVERITIES = {rule["alert"]: rule["labels"]["severity"] for group in MIXIN.alert
 PAGE, TICKET = "critical", "warning"
 SINGLE, BATCH = "/v1/predict/single", "/v1/predict/batch"
 
-GONE = ["KronosServiceDown", "KronosModelNotReady"]
+GONE = ["KronosServiceDown", "KronosModelNotReady", "KronosTargetMissing"]
 RATIOS = [
     ("KronosHighErrorRate", {"route": SINGLE}),
     ("KronosHighLatency", {"route": SINGLE}),
@@ -38,8 +37,12 @@ RATIOS = [
 # Source and target, each with its labels in addition to those of the installation.
 MUTED = [
     *((source, {}, target, labels) for source in GONE for target, labels in RATIOS),
-    ("KronosErrorBudgetBurn", {"severity": PAGE}, "KronosErrorBudgetBurn", {"severity": TICKET}),
-    ("KronosErrorBudgetBurn", {"severity": PAGE}, "KronosHighErrorRate", {"route": SINGLE}),
+    *(
+        (name, {"long": fast, "severity": severity}, name, {"long": slow})
+        for name, severity in (("KronosErrorBudgetBurn", PAGE), ("KronosLatencyBudgetBurn", TICKET))
+        for fast, slow in (("1h", "6h"), ("1h", "3d"), ("6h", "1d"))
+    ),
+    ("KronosErrorBudgetBurn", {"long": "1d", "severity": TICKET}, "KronosErrorBudgetBurn", {"long": "3d"}),
     ("KronosHighTimeoutRate", {"route": SINGLE}, "KronosHighLatency", {"route": SINGLE}),
     ("KronosSlowInference", {"route": SINGLE}, "KronosHighLatency", {"route": SINGLE}),
     ("KronosRestartingEverywhere", {}, "KronosRestarting", {"instance": "a:80"}),
@@ -49,10 +52,14 @@ MUTED = [
 HEARD = [
     *((source, {"cluster": "other"}, target, labels) for source in GONE for target, labels in RATIOS[:2]),
     *((source, {}, "KronosHighMemoryUsage", {"instance": "a:80"}) for source in GONE),
-    ("KronosErrorBudgetBurn", {"severity": TICKET}, "KronosErrorBudgetBurn", {"severity": PAGE}),
-    ("KronosErrorBudgetBurn", {"severity": TICKET}, "KronosHighErrorRate", {"route": SINGLE}),
-    ("KronosErrorBudgetBurn", {"severity": PAGE}, "KronosHighLatency", {"route": SINGLE}),
-    ("KronosErrorBudgetBurn", {"severity": PAGE, "namespace": "other"}, "KronosHighErrorRate", {"route": SINGLE}),
+    # An installation of which nothing is known but its job.
+    ("KronosTargetMissing", {"cluster": "", "namespace": ""}, "KronosHighErrorRate", {"route": SINGLE}),
+    ("KronosErrorBudgetBurn", {"long": "1d", "severity": TICKET}, "KronosErrorBudgetBurn", {"long": "6h"}),
+    ("KronosErrorBudgetBurn", {"long": "1h"}, "KronosLatencyBudgetBurn", {"long": "6h"}),
+    ("KronosLatencyBudgetBurn", {"long": "1h", "cluster": "other"}, "KronosLatencyBudgetBurn", {"long": "6h"}),
+    # The burn may come from the other route.
+    ("KronosErrorBudgetBurn", {"long": "1h"}, "KronosHighErrorRate", {"route": SINGLE}),
+    ("KronosLatencyBudgetBurn", {"long": "1h"}, "KronosHighLatency", {"route": SINGLE}),
     ("KronosHighTimeoutRate", {"route": BATCH}, "KronosHighLatency", {"route": SINGLE}),
     ("KronosHighLatency", {"route": SINGLE}, "KronosHighTimeoutRate", {"route": SINGLE}),
     ("KronosTargetDown", {"instance": "a:80"}, "KronosHighErrorRate", {"route": SINGLE}),
@@ -61,7 +68,8 @@ HEARD = [
 
 def alert(name: str, place: dict[str, str], labels: dict[str, str]) -> dict[str, str]:
     severity = SEVERITIES.get(name, "none")
-    return {"alertname": name, "severity": severity, "cluster": "a", "namespace": "b", **place, **labels}
+    given = {"alertname": name, "severity": severity, "cluster": "a", "namespace": "b", **place, **labels}
+    return {label: value for label, value in given.items() if value}  # Alertmanager drops empty ones.
 
 
 def cases(table):
@@ -107,13 +115,6 @@ def test_receivers(running, receivers):
 
 def test_inhibition(running, receivers):
     muted, heard = list(cases(MUTED)), list(cases([*MUTED, *HEARD]))[len(MUTED) :]
-    # The alert about a missing target has no label cluster, and mutes the job in all of them.
-    missing = {"alertname": "KronosTargetMissing", "severity": PAGE, "job": "kronos-api"}
-    muted += [
-        (missing, alert(target, {"job": "kronos-api", "cluster": f"c{number}"}, labels))
-        for number, (target, labels) in enumerate(RATIOS)
-    ]
-    heard += [(missing, alert("KronosHighErrorRate", {"job": "kronos-other"}, {"route": SINGLE}))]
 
     sources = [source for source, _ in muted + heard]
     targets = [target for _, target in muted]
@@ -156,6 +157,25 @@ def test_disabled_alerts_are_left_out():
 def test_labels_of_users():
     targets = [{"job": "a", "zone": "x"}, {"job": "b"}]
     config = {"aggregationLabels": ["zone"], "selector": 'job=~"a|b|kronos-api"', "expectedTargets": targets}
-    rules = example(config)["inhibit_rules"]
-    assert [rule["equal"] for rule in rules[:4]] == [["zone", "job"], ["job", "zone"], ["job"], ["zone", "job"]]
-    assert set(itertools.chain(*(rule["equal"] for rule in rules))) == {"zone", "job", "route"}
+    assert {tuple(rule["equal"]) for rule in example(config)["inhibit_rules"]} == {
+        ("zone", "job"),
+        ("zone", "job", "route"),
+    }
+
+
+def test_a_ticket_never_mutes_a_page():
+    def burn(long, severity):
+        return {"long": long, "short": "5m", "factor": "2", "for": "2m", "severity": severity}
+
+    burns = [burn("6h", PAGE), burn("1h", TICKET), burn("2h", PAGE), burn("1d", TICKET)]
+    rules = example({"objectives": {"burn": burns}})["inhibit_rules"]
+    found = [
+        (rule["source_matchers"][1], rule["target_matchers"][1])
+        for rule in rules
+        if rule["source_matchers"][0] == 'alertname=~"KronosErrorBudgetBurn"'
+    ]
+    assert found == [
+        ('long="1h"', 'long=~"1d"'),
+        ('long="2h"', 'long=~"6h|1d"'),
+        ('long="6h"', 'long=~"1d"'),
+    ]
