@@ -82,7 +82,11 @@ def evaluate(
         dashboards=_objects(data, file, "grafanaDashboards"),
         alerts=_groups(data, file, "prometheusAlerts"),
         rules=_groups(data, file, "prometheusRules"),
-        scrape_configs=data["prometheusScrapeConfigs"] or [],
+        # Jsonnet sorts keys; people look for the name first.
+        scrape_configs=[
+            {"job_name": job["job_name"], **job} if isinstance(job, dict) and "job_name" in job else job
+            for job in data["prometheusScrapeConfigs"] or []
+        ],
         alertmanager=data["alertmanagerConfig"] or {},
         config=data["config"],
         name=name or name_of(file),

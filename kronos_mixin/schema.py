@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path as File
 from typing import Any, NamedTuple
 
-from kronos_mixin import promql
+from kronos_mixin import promql, windows
 from kronos_mixin.config import Config, Data, Number
 from kronos_mixin.contract import load_contract, mixin_path
 
@@ -110,7 +110,7 @@ def problems(known: Mapping[str, Any], given: Mapping[str, Any], configs: Sequen
     for path, sentence in itertools.chain(*single, _wrong(known, given, ())):
         found.setdefault(path, sentence)
     if not found:
-        found = dict(itertools.chain(_blind(given["kronos"]), _taken(given["kronos"])))
+        found = dict(itertools.chain(_blind(given["kronos"]), _taken(given["kronos"]), _empty(given["kronos"])))
     return [f"{_place(configs, path)}{sentence}" for path, sentence in found.items()]
 
 
@@ -305,6 +305,23 @@ def _taken(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
             path = ("kronos", "aggregationLabels", str(number))
             yield path, f'{_name(path)} is "{label}": must be a label that is not in use already'
         seen.add(label)
+
+
+def _empty(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Windows, and intervals, with which rules would find too few samples."""
+    scrape, evaluation = config["scrape"]["interval"], config["evaluationInterval"]
+    paces: dict[Path, str] = {("kronos", "scrape", "interval"): scrape, ("kronos", "evaluationInterval"): evaluation}
+    for path, pace in paces.items():
+        if wrong := windows.gone_between(pace):
+            yield path, f"{_name(path)} {wrong}"
+    for path, wrong in windows.too_short(config, scrape, evaluation):
+        yield path, f"{_name(path)} {wrong}"
+    if windows.seconds(config["scrape"]["timeout"]) > windows.seconds(scrape):
+        path = ("kronos", "scrape", "timeout")
+        yield (
+            path,
+            f"{_name(path)} is {config['scrape']['timeout']}: must be at most scrape.interval, which is {scrape}",
+        )
 
 
 def _texts(value: Any) -> Any:

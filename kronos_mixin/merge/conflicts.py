@@ -30,6 +30,12 @@ def refuse_taken_jobs(config: Path, theirs: Mapping[str, Any], jobs: Sequence[Ma
                 )
 
 
+def all_jobs(config: Path, theirs: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Every scrape job of the configuration, and of the files that it names."""
+    lists = [theirs.get("scrape_configs"), *(entries for _, entries in _other_jobs(config, theirs))]
+    return [entry for entries in lists if isinstance(entries, list) for entry in entries if isinstance(entry, dict)]
+
+
 def _job_name(entry: Any) -> str | None:
     if not isinstance(entry, dict):
         return None

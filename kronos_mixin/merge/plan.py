@@ -16,10 +16,11 @@ from kronos_mixin.compile import rule_file_names, rule_files
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.merge import edits, splice
 from kronos_mixin.merge.blocks import Remembered, entries_of
-from kronos_mixin.merge.conflicts import groups_elsewhere, refuse_taken_jobs
+from kronos_mixin.merge.conflicts import all_jobs, groups_elsewhere, refuse_taken_jobs
 from kronos_mixin.merge.patterns import Patterns
 from kronos_mixin.merge.placed import is_ours, marked, placed
-from kronos_mixin.merge.prometheusyml import LOADER, MergeError, is_agents, refuse_others, to_data, tree
+from kronos_mixin.merge.prometheusyml import LOADER, MergeError, is_agents, plain, refuse_others, to_data, tree
+from kronos_mixin.merge.surroundings import Surroundings
 
 FOLDER = "kronos-mixin"
 """Where rule files go, beside the configuration, if the user names no other place."""
@@ -120,6 +121,9 @@ def plan_merge(
     before = _before(config, held, mixin.name, patterns)
     folder = without_dots(rules_dir) if rules_dir else before[0].parent if before else base / FOLDER
     rules = {} if scrape_only else {folder / name: text for name, text in rule_files(mixin).items()}
+    around = Surroundings(mixin, theirs, all_jobs(config, theirs)) if mixin.config else None
+    if around is not None:
+        jobs = [around.fitted(job) for job in jobs]
     wrote = {job["job_name"]: edits.digests(job) for job in jobs}
     edited, kept_jobs = edits.kept(old, mixin.name, jobs, restore=restore)
     entries: splice.Entries = {
@@ -136,6 +140,8 @@ def plan_merge(
                 f"{path} is there and was not written by this program: move it, or name another --rules-dir"
             )
     notes = groups_elsewhere(config, theirs, texts)
+    if around is not None and texts:
+        notes += around.warnings([to_data(plain(job)) for job in kept_jobs])
     new = splice.merge(edited, mixin.name, entries, Remembered(options, wrote))
     obsolete = [path for path in before if path not in texts and is_ours(path)]
     return Plan(config, mixin.name, old, new, entries, texts, obsolete, notes)

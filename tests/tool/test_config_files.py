@@ -143,6 +143,26 @@ def said_of(tmp_path, text):
     return schema.problems(KNOWN, KNOWN, [read(path)])
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rateWindow: 59s", "a.yml:1: _config.kronos.rateWindow is 59s: must hold 4 scrapes, which are 15s apart"),
+        ("scrape: {interval: 5m}", "a.yml:1: _config.kronos.scrape.interval is 5m: must be at most 2m30s"),
+        (
+            "scrape: {interval: 2m}",
+            "_config.kronos.rateWindow is 5m: must hold 4 scrapes, which are 2m apart, and so",
+        ),
+        ("evaluationInterval: 3m", "evaluationInterval is 3m: must be at most 2m30s"),
+        ("rateWindow: 1m, evaluationInterval: 40s", "must hold 2 evaluations of rules, which are 40s apart"),
+        ("scrape: {interval: 5s}", "scrape.timeout is 10s: must be at most scrape.interval, which is 5s"),
+    ],
+)
+def test_windows_that_hold_too_few_samples(laid, text, message):
+    with pytest.raises(CompileError) as caught:
+        laid("a.yml", f"kronos: {{{text}}}")
+    assert message in str(caught.value)
+
+
 @pytest.mark.parametrize("labels", [["cluster", "job"], ["cluster", "route"], ["cluster", "cluster"]])
 def test_an_aggregation_label_that_is_there_already(labels):
     (said,) = schema.problems(KNOWN, {"kronos": {**KNOWN["kronos"], "aggregationLabels": labels}})

@@ -22,7 +22,7 @@ TOOL = Layers(
         ("compile",),
         ("kubernetes", "files", "promtool", "jsonnet"),
         ("schema",),
-        ("commands", "config", "contract", "promql", "trace", "yamltext"),
+        ("commands", "config", "contract", "promql", "trace", "windows", "yamltext"),
         ("__init__",),
     ),
 )
