@@ -22,6 +22,7 @@ TARGET = {"cluster": "frankfurt", "namespace": "forecasts"}
 
 MEMORY_LIMIT = 2.0 * 2**30
 QUEUE_CAPACITY = 256.0
+CACHED_POSITIONS = 2.0**15
 
 _REASONS = {
     "rate_limited": "rate_limited",
@@ -205,6 +206,9 @@ class Day:
                 mine.at - seconds, mine.at - seconds + wait, mine.values["series"]
             ),
             "kronos_queue_capacity": lambda: ones * QUEUE_CAPACITY,
+            "kronos_running_series": lambda: self._running(mine),
+            "kronos_cached_positions": lambda: 512 * self._running(mine),
+            "kronos_cached_positions_limit": lambda: ones * CACHED_POSITIONS,
             "kronos_model_ready": lambda: ones,
             "kronos_draining": lambda: 0 * ones,
             "kronos_model_load_seconds": lambda: ones * 2.4 * own,
@@ -233,6 +237,10 @@ class Day:
                 yield name, labels, np.where(held, 1.0, math.nan)
         else:
             raise UnknownMetric(f"{name} is in the contract, but the story has no value for it: add one here.")
+
+    def _running(self, mine: Requests) -> Numbers:
+        """Series in the model at each scrape."""
+        return self._at_once(mine.at - mine.values["inference"], mine.at, mine.values["series"])
 
     def _at_once(self, begun: Numbers, ended: Numbers, weight: Numbers) -> Numbers:
         """How many of the things that begin and end at these times are in progress at each scrape."""
@@ -316,7 +324,9 @@ def _observed(
         "kronos_model_inference_seconds": (worked, values["inference"], None),
         "kronos_model_stage_seconds": (worked, values["inference"], None),
         "kronos_processing_seconds": (worked, spread * values["series"] ** 0.5, None),
-        "kronos_batch_series": (worked, values["series"], None),
+        "kronos_batch_rows": (worked, values["series"], None),
+        "kronos_time_to_first_candle_seconds": (worked, values["wait"] + 0.2 * values["inference"], values["series"]),
+        "kronos_time_per_candle_seconds": (worked, values["inference"] / values["horizon"], values["series"]),
         "kronos_prediction_input_candles": (worked, values["candles"], values["series"]),
         "kronos_prediction_horizon_candles": (worked, values["horizon"], values["series"]),
         "kronos_forecast_candles_total": (worked, ahead, ahead),

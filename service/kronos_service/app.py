@@ -22,7 +22,7 @@ from kronos_mixin.contract import ContractError, load_contract
 from kronos_service.api.paths import API_PATHS, METRICS_PATH, OPENAPI_PATH
 from kronos_service.api.schemas import BatchRequest, SingleRequest
 from kronos_service.api.schemas import Problem as ProblemSchema
-from kronos_service.forecaster import Forecaster
+from kronos_service.forecaster import Forecaster, Limits
 from kronos_service.http.access import Access, KeyFile
 from kronos_service.http.docs import add_docs
 from kronos_service.http.gate import GateMiddleware
@@ -62,11 +62,19 @@ def create_app(
         raise ContractError("the paths of the service are not those of the contract: api_route, metrics_path")
     metrics = Metrics(registry or CollectorRegistry(), contract, read_api_keys(settings) or {})
     access = Access(settings)
-    forecaster = forecaster or Forecaster(
-        capacity=settings.queue_capacity, threads=settings.torch_threads, observer=metrics
+    limits = Limits(
+        waiting=settings.queue_capacity,
+        rows=settings.batch_rows,
+        cache_bytes=settings.cache_bytes,
+        seconds=settings.time_limit_seconds,
+        hop=settings.context_hop,
     )
+    forecaster = forecaster or Forecaster(limits, threads=settings.torch_threads, observer=metrics)
     metrics.gauge("kronos_queue_depth").set_function(lambda: forecaster.depth)
     metrics.gauge("kronos_queue_capacity").set_function(lambda: forecaster.capacity)
+    metrics.gauge("kronos_running_series").set_function(lambda: forecaster.running)
+    metrics.gauge("kronos_cached_positions").set_function(lambda: forecaster.positions)
+    metrics.gauge("kronos_cached_positions_limit").set_function(lambda: forecaster.position_limit)
     lifecycle = Lifecycle(settings, forecaster, metrics)
     lag = LoopLag()
     metrics.gauge("kronos_event_loop_lag_seconds").set_function(lag.largest_seconds)

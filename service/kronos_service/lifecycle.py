@@ -162,6 +162,7 @@ class Lifecycle:
             model_revision=settings.model_revision,
             tokenizer_revision=settings.tokenizer_revision,
             device=settings.device,
+            dtype=settings.dtype,
             max_context=settings.max_context,
             precision=settings.compat or "float64",
         )

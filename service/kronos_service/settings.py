@@ -134,11 +134,19 @@ class Settings(BaseSettings):
     device: Annotated[
         str,
         Field(
-            pattern=r"^(cpu|cuda(:\d{1,3})?)$",
-            description="Where the model runs: cpu, cuda or cuda:N.",
-            examples=["cpu"],
+            pattern=r"^(auto|cpu|mps|cuda(:\d{1,3})?)$",
+            description="Where the model runs: cpu, cuda, cuda:N, mps, or auto for the best there is.",
+            examples=["auto"],
         ),
     ] = "cpu"
+    dtype: Annotated[
+        Literal["float32", "bfloat16"],
+        Field(
+            description="Type of the weights: float32, or bfloat16, which takes half the memory and draws other "
+            "tokens than the reference.",
+            examples=["float32"],
+        ),
+    ] = "float32"
     torch_threads: Annotated[
         int,
         Field(
@@ -158,6 +166,36 @@ class Settings(BaseSettings):
             examples=["10"],
         ),
     ] = 10.0
+
+    batch_rows: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=4096,
+            description="Maximum sample paths that are decoded together; a series with more is decoded alone.",
+            examples=["32"],
+        ),
+    ] = 32
+    cache_bytes: Annotated[
+        int,
+        Field(
+            ge=2**20,
+            le=2**40,
+            description="Memory for keys and values of the series in the model, in bytes; a series that needs more "
+            "is decoded alone.",
+            examples=["1073741824"],
+        ),
+    ] = 2**30
+    context_hop: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=65536,
+            description="Candles that leave the model's window at once when it is full. 1 forecasts exactly as the "
+            "reference does; more is faster and forecasts from a shorter history.",
+            examples=["1"],
+        ),
+    ] = 1
 
     queue_capacity: Annotated[
         int,

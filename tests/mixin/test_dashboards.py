@@ -139,7 +139,7 @@ def test_texts_of_panels_come_from_the_contract():
     for title, name in {
         "Queue depth": "kronos_queue_depth",
         "Queue wait p50, p95, p99 (5m)": "kronos_queue_wait_seconds",
-        "Series per model call (mean)": "kronos_batch_series",
+        "Sample paths per step (mean)": "kronos_batch_rows",
         "Cancelled requests per minute (5m)": "kronos_cancellations_total",
     }.items():
         assert title.startswith(metrics[name].title)

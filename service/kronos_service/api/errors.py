@@ -21,6 +21,7 @@ from kronos_service.forecaster import (
     OutOfMemory,
     QueueFull,
     Stopped,
+    TooMuchWork,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -106,6 +107,14 @@ class Kinds:
     )
     media_type = Kind("unsupported-media-type", 415, "The body must be JSON", "send 'Content-Type: application/json'")
     invalid = Kind("invalid-request", 422, "The request is not valid", "2 places are wrong: see errors")
+    too_much_work = Kind(
+        "too-much-work",
+        422,
+        "Too much work for the time limit",
+        "this takes about 400 s of the model, and 120 s are allowed: send fewer series, a shorter horizon or fewer "
+        "samples",
+        rejection="too_much_work",
+    )
     rate_limited = Kind(
         "rate-limited",
         429,
@@ -273,6 +282,12 @@ def _forecaster_problem(error: ForecasterError) -> Problem:
             f"try again in {seconds} s"
         )
         return Problem(Kinds.overloaded, detail, retry_after_seconds=seconds)
+    if isinstance(error, TooMuchWork):
+        return Problem(
+            Kinds.too_much_work,
+            f"this takes about {error.seconds:.0f} s of the model, and {error.limit:g} s are allowed: send fewer "
+            "series, a shorter horizon or fewer samples",
+        )
     if isinstance(error, NotReady):
         return Problem(Kinds.not_ready, Kinds.not_ready.example, retry_after_seconds=LOADING_RETRY_SECONDS)
     if isinstance(error, Stopped):

@@ -16,13 +16,17 @@ from .errors import (
     OutOfMemory,
     QueueFull,
     Stopped,
+    TooMuchWork,
 )
 from .forecaster import Forecaster, ModelInfo
+from .job import Job
 from .normalise import COLUMNS
+from .observer import NullObserver, Observer
+from .room import Limits
 from .sampling import Sampling
 from .series import STAMP_RANGES, Forecast, Series, Stage, with_amount
 from .stop import StopToken
-from .worker import Job, NullObserver, Observer, Worker
+from .worker import Worker
 
 __all__ = [
     "COLUMNS",
@@ -41,6 +45,7 @@ __all__ = [
     "InferenceError",
     "InvalidOutput",
     "Job",
+    "Limits",
     "ModelInfo",
     "NotReady",
     "NullObserver",
@@ -52,6 +57,7 @@ __all__ = [
     "Stage",
     "StopToken",
     "Stopped",
+    "TooMuchWork",
     "Worker",
     "forecast",
     "load_checkpoint",

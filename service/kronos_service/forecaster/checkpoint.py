@@ -12,14 +12,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from .cache import Cache
 from .config import ConfigError, ModelConfig, TokenizerConfig
 from .errors import CheckpointInvalid, CheckpointNotFound, DeviceUnavailable
 from .model import Kronos
 from .normalise import Precision
 from .source import CONFIG_FILE, WEIGHTS_FILE, locate
 from .tokenizer import KronosTokenizer
+from .weights import Folder, ModelWeights, TokenizerWeights
 
-DTYPE = torch.float32
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""The types that the weights may be converted to, by name."""
 
 _LISTED = 5
 
@@ -36,32 +39,61 @@ class Checkpoint:
     """A tokenizer and a model that belong together, ready for inference on one device.
 
     Attributes:
-        tokenizer: in evaluation mode, without gradients.
-        model: in evaluation mode, without gradients.
+        tokenizer: the weights of the tokenizer.
+        model: the weights of the model.
+        s1_bits: the vocabulary of s1 has 2^s1_bits tokens.
+        s2_bits: likewise.
         model_name: the name of the model's folder, or its hub id.
         tokenizer_name: the name of the tokenizer's folder, or its hub id.
         revision: the model's commit on the hub; of a folder, the first digits of its ``content_hash``.
         tokenizer_revision: likewise for the tokenizer.
         device: where both are, such as ``cpu`` or ``cuda:0``.
-        dtype: data type of the weights.
+        dtype: data type of the weights, and of keys and values.
         max_context: longest window of the model, in candles.
         max_context_from: whether it was set or follows from the size of the model.
         precision: in which candles are normalised.
         parameters: number of the model's parameters, without the tokenizer's.
     """
 
-    tokenizer: KronosTokenizer
-    model: Kronos
+    tokenizer: TokenizerWeights
+    model: ModelWeights
+    s1_bits: int
+    s2_bits: int
     model_name: str
     tokenizer_name: str
     revision: str
     tokenizer_revision: str
     device: torch.device
-    dtype: str
+    dtype: torch.dtype
     max_context: int
     max_context_from: Literal["setting", "size"]
     precision: Precision
     parameters: int
+
+    def model_cache(self, capacity: int) -> Cache:
+        """A cache of one row for the model."""
+        return self._cache(self.model.cached_heads, self.model.stack.width, capacity)
+
+    def tokenizer_cache(self, capacity: int, rows: int = 1) -> Cache:
+        """A cache for the tokenizer's encoder or decoder."""
+        stack = self.tokenizer.encoder
+        layers = max(len(stack.blocks), len(self.tokenizer.decoder.blocks))
+        return self._cache((stack.heads,) * layers, stack.width, capacity, rows)
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all its work, so that it can be timed."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+
+    @property
+    def position_bytes(self) -> int:
+        """Memory of one position of one row in the model's cache."""
+        return 2 * len(self.model.cached_heads) * self.model.stack.width * self.dtype.itemsize
+
+    def _cache(self, heads: tuple[int, ...], width: int, capacity: int, rows: int = 1) -> Cache:
+        return Cache(heads, width, capacity, rows=rows, dtype=self.dtype, device=self.device)
 
 
 def load_checkpoint(
@@ -71,6 +103,7 @@ def load_checkpoint(
     model_revision: str | None = None,
     tokenizer_revision: str | None = None,
     device: str = "cpu",
+    dtype: str = "float32",
     max_context: int | None = None,
     precision: Precision = "float64",
 ) -> Checkpoint:
@@ -81,7 +114,8 @@ def load_checkpoint(
         tokenizer: likewise.
         model_revision: branch, tag or commit on the hub; not for folders.
         tokenizer_revision: likewise.
-        device: as PyTorch names it.
+        device: as PyTorch names it, or "auto" for an accelerator if there is one.
+        dtype: a name in ``DTYPES``. Anything but float32 draws other tokens than the reference.
         max_context: longest window of the model, in candles. No file says it: None means that of the published
             model of the same size.
         precision: in which candles are normalised; float32 is what the reference does.
@@ -96,8 +130,8 @@ def load_checkpoint(
         raise CheckpointInvalid(f"max_context must be 1 or more, got {max_context}")
     tokenizer_source = locate(tokenizer, tokenizer_revision)
     model_source = locate(model, model_revision)
-    loaded_tokenizer = _load(tokenizer_source.folder, TokenizerConfig.parse, KronosTokenizer)
-    loaded_model = _load(model_source.folder, ModelConfig.parse, Kronos)
+    loaded_tokenizer = read_tokenizer(tokenizer_source.folder)
+    loaded_model = read_model(model_source.folder)
     for bits in ("s1_bits", "s2_bits"):
         ours, theirs = getattr(loaded_model.config, bits), getattr(loaded_tokenizer.config, bits)
         if ours != theirs:
@@ -105,15 +139,18 @@ def load_checkpoint(
                 f"model {model} has {bits} {ours}, but tokenizer {tokenizer} has {theirs};"
                 " use the tokenizer that the model was trained with"
             )
+    folder = Folder(DTYPES[dtype], place)
     return Checkpoint(
-        tokenizer=loaded_tokenizer.to(place),
-        model=loaded_model.to(place),
+        tokenizer=folder.tokenizer(loaded_tokenizer),
+        model=folder.model(loaded_model),
+        s1_bits=loaded_model.config.s1_bits,
+        s2_bits=loaded_model.config.s2_bits,
         model_name=model_source.name,
         tokenizer_name=tokenizer_source.name,
         revision=model_source.commit or content_hash(model_source.folder)[:_DIGITS],
         tokenizer_revision=tokenizer_source.commit or content_hash(tokenizer_source.folder)[:_DIGITS],
         device=place,
-        dtype=str(DTYPE).removeprefix("torch."),
+        dtype=DTYPES[dtype],
         max_context=loaded_model.config.trained_context if max_context is None else max_context,
         max_context_from="size" if max_context is None else "setting",
         precision=precision,
@@ -131,7 +168,20 @@ def content_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def read_tokenizer(folder: Path) -> KronosTokenizer:
+    """The modules of a tokenizer, on the CPU; raises CheckpointNotFound or CheckpointInvalid."""
+    return _load(folder, TokenizerConfig.parse, KronosTokenizer)
+
+
+def read_model(folder: Path) -> Kronos:
+    """The modules of a model, on the CPU; raises CheckpointNotFound or CheckpointInvalid."""
+    return _load(folder, ModelConfig.parse, Kronos)
+
+
 def _device(name: str) -> torch.device:
+    if name == "auto":
+        accelerated = torch.accelerator.current_accelerator(check_available=True)
+        name = "cpu" if accelerated is None else accelerated.type
     try:
         # An empty tensor proves that the device exists, and resolves "cuda" to "cuda:0".
         return torch.empty(0, device=name).device
@@ -183,7 +233,7 @@ def _read_weights(path: Path, expected: Mapping[str, Tensor], optional: Set[str]
         )
     # Copied, because load_file maps the file into memory, and the file may be replaced while we run.
     weights = {
-        name: tensor.to(DTYPE if tensor.is_floating_point() else tensor.dtype, copy=True)
+        name: tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
         for name, tensor in stored.items()
     }
     broken = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]

@@ -54,6 +54,22 @@ class QueueFull(ForecasterError):
         )
 
 
+class TooMuchWork(ForecasterError):
+    """The model could not do what was asked for in time, even if it did nothing else.
+
+    Attributes:
+        seconds: how long it would take, as the model was measured so far.
+        limit: how long it may take.
+    """
+
+    def __init__(self, seconds: float, limit: float) -> None:
+        self.seconds, self.limit = seconds, limit
+        super().__init__(
+            f"this takes about {seconds:.0f} s of the model, and {limit:g} s are allowed; send fewer series,"
+            " a shorter horizon or fewer samples"
+        )
+
+
 class Stopped(ForecasterError):
     """The work was stopped before it was done.
 

@@ -10,11 +10,14 @@ import torch
 from .checkpoint import Checkpoint, load_checkpoint
 from .decoding import forecast
 from .errors import CheckpointInvalid, InvalidOutput, NotReady, classify
+from .job import Job
 from .normalise import Precision
+from .observer import NullObserver, Observer
+from .room import Limits
 from .sampling import Sampling
 from .series import Series, with_amount
 from .stop import StopToken
-from .worker import Job, NullObserver, Observer, Worker
+from .worker import Worker
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,17 @@ class ModelInfo:
 class Forecaster:
     """A checkpoint and the worker that runs it. Thread-safe; starts out not ready."""
 
-    def __init__(self, *, capacity: int, threads: int, observer: Observer | None = None) -> None:
+    def __init__(self, limits: Limits, *, threads: int, observer: Observer | None = None) -> None:
         """Load nothing yet.
 
         Args:
-            capacity: maximum number of series that wait for the model.
+            limits: how much the worker takes on.
             threads: PyTorch's threads for one operation, in the whole process.
             observer: told what the worker does.
         """
-        if capacity < 1 or threads < 1:
-            raise ValueError(f"capacity and threads must be 1 or more, got {capacity} and {threads}")
-        self._capacity = capacity
+        if threads < 1:
+            raise ValueError(f"threads must be 1 or more, got {threads}")
+        self._limits = limits
         self._threads = threads
         self._observer = observer or NullObserver()
         self._loading = threading.Lock()
@@ -68,13 +71,31 @@ class Forecaster:
     @property
     def capacity(self) -> int:
         """Maximum number of series that wait."""
-        return self._capacity
+        return self._limits.waiting
 
     @property
     def depth(self) -> int:
         """Series waiting."""
         worker = self._worker
         return 0 if worker is None else worker.depth
+
+    @property
+    def running(self) -> int:
+        """Series in the model."""
+        worker = self._worker
+        return 0 if worker is None else worker.running
+
+    @property
+    def positions(self) -> int:
+        """Positions reserved in the caches of the series in the model."""
+        worker = self._worker
+        return 0 if worker is None else worker.positions
+
+    @property
+    def position_limit(self) -> int:
+        """Positions for which there is memory; 0 while not ready."""
+        worker = self._worker
+        return 0 if worker is None else worker.position_limit
 
     def load(
         self,
@@ -84,6 +105,7 @@ class Forecaster:
         model_revision: str | None = None,
         tokenizer_revision: str | None = None,
         device: str = "cpu",
+        dtype: str = "float32",
         max_context: int | None = None,
         precision: Precision = "float64",
     ) -> None:
@@ -110,6 +132,7 @@ class Forecaster:
                     model_revision=model_revision,
                     tokenizer_revision=tokenizer_revision,
                     device=device,
+                    dtype=dtype,
                     max_context=max_context,
                     precision=precision,
                 )
@@ -126,7 +149,7 @@ class Forecaster:
             with self._lock:
                 self._stop.check()
                 self._info = _describe(checkpoint)
-                self._worker = Worker(checkpoint, self._capacity, self._observer)
+                self._worker = Worker(checkpoint, self._limits, self._observer)
 
     def submit(self, series: Sequence[Series], caller: str = "") -> Job:
         """Admit all of ``series`` as one job, or none. Does not wait.
@@ -135,6 +158,7 @@ class Forecaster:
 
         Raises:
             NotReady: nothing is loaded, or the forecaster is closed.
+            TooMuchWork: the model could not do it in time, even if it did nothing else.
             QueueFull: there is no room for all of them.
             ForecastInvalid: ``series`` is empty.
         """
@@ -173,7 +197,7 @@ def _describe(checkpoint: Checkpoint) -> ModelInfo:
         revision=checkpoint.revision,
         tokenizer_revision=checkpoint.tokenizer_revision,
         device=str(checkpoint.device),
-        dtype=checkpoint.dtype,
+        dtype=str(checkpoint.dtype).removeprefix("torch."),
         max_context=checkpoint.max_context,
         max_context_from=checkpoint.max_context_from,
         precision=checkpoint.precision,

@@ -78,6 +78,12 @@ class Forecast:
         return average
 
 
+def cached_positions(series: Series, max_context: int) -> int:
+    """Candles that the model reads before its window slides or the horizon ends; nobody reads the last one drawn."""
+    window = min(len(series.candles), max_context)
+    return min(window + series.horizon - 1, max_context)
+
+
 def with_amount(
     prices: NDArray[np.float64],
     volume: NDArray[np.float64] | None = None,

@@ -1,165 +1,93 @@
-"""The scheduler: one thread that forecasts one series at a time, round robin over the callers.
+"""The only thread that runs the model: admits series to it in turn, and settles what becomes of them.
 
-Callers only use the public parts of :class:`Worker` and :class:`Job`, so another scheduler, such as one that
-batches, can replace this one.
+Callers only use the public parts of :class:`Worker` and :class:`.job.Job`.
 """
 
-import contextvars
 import logging
 import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Literal, Protocol
 
 from .checkpoint import Checkpoint
-from .decoding import forecast
-from .errors import ForecasterError, ForecastInvalid, NotReady, QueueFull, Stopped, classify
-from .fair_queue import FairQueue
+from .errors import ForecasterError, ForecastInvalid, NotReady, QueueFull, Stopped, TooMuchWork, classify
+from .job import Job
+from .observer import NullObserver, Observer
+from .pace import Pace, Work
+from .progress import Progress
+from .room import RESERVED_SHARE, Limits, Room
+from .scheduler import Call, Scheduler
 from .series import Forecast, Series, Stage
-from .stop import StopToken
+from .turns import Turns
 
-RESERVED_SHARE = 8
-"""One in this many places of the queue is reserved for callers with nothing waiting."""
-
-_RATE_MEMORY = 0.2
-"""Weight of the newest series in the moving average of seconds per series."""
-
-_Place = Literal["queue", "model", "ended"]
-"""Where a job is: waiting in the queue, with a series in the model, or ended."""
+_DECAY = 0.9
+"""How much of what was known of the throughput stays when a series ends."""
 
 _log = logging.getLogger("kronos.forecaster")
 
 
-class Observer(Protocol):
-    """Called on the scheduler's thread. If a method raises, the current job fails."""
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """A series of a job, and its place there."""
 
-    def queue_wait(self, seconds: float) -> None:
-        """A series reached the model, ``seconds`` after its admission."""
-
-    def stage(self, name: Stage, seconds: float) -> None:
-        """A stage of a model call ended, perhaps because it was stopped or failed."""
-
-    def batch(self, series_count: int) -> None:
-        """A model call began, with ``series_count`` series decoded together."""
-
-
-class NullObserver:
-    """An :class:`Observer` that does nothing."""
-
-    def queue_wait(self, seconds: float) -> None:
-        """See :meth:`Observer.queue_wait`."""
-
-    def stage(self, name: Stage, seconds: float) -> None:
-        """See :meth:`Observer.stage`."""
-
-    def batch(self, series_count: int) -> None:
-        """See :meth:`Observer.batch`."""
-
-
-class Job:
-    """Series admitted together. Made by :meth:`Worker.submit`.
-
-    The model runs in a copy of the submitter's context variables, so its log lines carry the request id.
-
-    Attributes:
-        future: the forecasts in the order of the series, or a ForecasterError: :class:`Stopped` after
-            ``cancel``, else the error of the first series that failed. Its own ``cancel`` has no effect.
-    """
-
-    def __init__(self, worker: "Worker", series: Sequence[Series]) -> None:
-        self.future: Future[list[Forecast]] = Future()
-        # Otherwise Future.cancel, which asyncio calls on its own, would race with the worker's result.
-        self.future.set_running_or_notify_cancel()
-        self._worker = worker
-        self._series = tuple(series)
-        self._forecasts: list[Forecast] = []
-        self._stop = StopToken()
-        self._context = contextvars.copy_context()
-        self._admitted = self._since = perf_counter()
-        self._place: _Place = "queue"
-        self._spent: dict[_Place, float] = {"queue": 0.0, "model": 0.0, "ended": 0.0}
-        """Seconds in each place, up to the last move."""
-        self._reached = False
-        self._stage_seconds: dict[Stage, float] = {}
-
-    def cancel(self, cause: str) -> None:
-        """Stop all work on this job; no effect once it is done. Thread-safe, does not wait.
-
-        Waiting series leave the queue at once. A series in the model stops before its next step, and ``future``
-        ends after that. It raises :class:`Stopped` with the first cause given, even if the last step was running.
-        """
-        self._worker._cancel(self, cause)
-
-    @property
-    def stage(self) -> Literal["queue", "inference"]:
-        """ "inference" once the first series has reached the model."""
-        return "inference" if self._reached else "queue"
-
-    @property
-    def queue_seconds(self) -> float:
-        """Time since admission, until the job ended, in which none of its series was in the model."""
-        return self._seconds("queue")
-
-    @property
-    def inference_seconds(self) -> float:
-        """Time that its series spent in the model so far."""
-        return self._seconds("model")
-
-    @property
-    def stage_seconds(self) -> Mapping[Stage, float]:
-        """Time that its series spent in each stage, without a running one."""
-        return dict(self._stage_seconds)
-
-    def _seconds(self, place: _Place) -> float:
-        with self._worker._changed:
-            current = perf_counter() - self._since if self._place == place else 0.0
-            return self._spent[place] + current
-
-    def _move(self, place: _Place) -> float:
-        """Move to ``place``; returns the seconds spent in the last one. The lock must be held."""
-        now = perf_counter()
-        seconds = now - self._since
-        self._spent[self._place] += seconds
-        self._place, self._since = place, now
-        return seconds
+    job: Job
+    place: int
+    series: Series
+    work: Work
 
 
 class Worker:
-    """A daemon thread and its queue."""
+    """A daemon thread, its queue and its scheduler."""
 
-    def __init__(self, checkpoint: Checkpoint, capacity: int, observer: Observer | None = None) -> None:
+    def __init__(self, checkpoint: Checkpoint, limits: Limits, observer: Observer | None = None) -> None:
         """Start the thread.
 
         Args:
             checkpoint: what to forecast with.
-            capacity: maximum number of series that wait; the one in the model does not count.
-            observer: told of waiting times, stages and batches.
+            limits: how much to take on.
+            observer: told of waiting times, stages and steps.
         """
-        if capacity < 1:
-            raise ValueError(f"capacity must be 1 or more, got {capacity}")
+        if limits.waiting < 1:
+            raise ValueError(f"at least one series must be able to wait, got {limits.waiting}")
         self._checkpoint = checkpoint
-        self._capacity = capacity
+        self._limits = limits
         self._observer = observer or NullObserver()
         # Guards everything below and the private state of every job. Futures are resolved without it: their
         # callbacks may call the worker.
         self._changed = threading.Condition()
-        self._queue: FairQueue[Job, Series] = FairQueue()
-        self._running: Job | None = None
+        self._turns: Turns[Job, _Piece] = Turns(lambda piece: piece.work.cost)
+        self._in_model: set[_Piece] = set()
+        self._room = Room(checkpoint, limits)
         self._closed: str | None = None
-        self._seconds_per_series = 0.0
+        self._pace = Pace()
+        self._done = self._busy = 0.0
+        """Cost of the series that have ended, and the seconds they took; older ones count less."""
+        self._busy_since: float | None = None
+        # Only used by the thread.
+        self._scheduler = Scheduler(checkpoint)
+        self._pieces: dict[Progress, _Piece] = {}
         self._thread = threading.Thread(target=self._run, name="kronos-worker", daemon=True)
         self._thread.start()
 
     @property
-    def capacity(self) -> int:
-        """Maximum number of series that wait."""
-        return self._capacity
-
-    @property
     def depth(self) -> int:
         """Series waiting. Takes no lock."""
-        return len(self._queue)
+        return len(self._turns)
+
+    @property
+    def running(self) -> int:
+        """Series in the model. Takes no lock."""
+        return len(self._in_model)
+
+    @property
+    def positions(self) -> int:
+        """Positions reserved in the caches of the series in the model. Takes no lock."""
+        return self._room.positions
+
+    @property
+    def position_limit(self) -> int:
+        """Positions for which there is memory."""
+        return self._room.position_limit
 
     def submit(self, series: Sequence[Series], caller: str = "") -> Job:
         """Admit all of ``series`` as one job, or none. Does not wait.
@@ -167,18 +95,22 @@ class Worker:
         ``caller`` is any name. All callers get an equal share of the model, however much they ask for.
 
         Raises:
+            TooMuchWork: the model could not do it in time, even if it did nothing else.
             QueueFull: there is no room for all of them.
             ForecastInvalid: ``series`` is empty.
             NotReady: the worker is closed.
         """
         if not series:
             raise ForecastInvalid("a job needs at least one series, got none")
+        works = [Work.of(one, self._checkpoint.max_context, self._limits.hop) for one in series]
         with self._changed:
             if self._closed is not None:
                 raise NotReady(f"the worker is closed: {self._closed}")
+            self._check_time(works)
             self.check_room(len(series), caller)
-            job = Job(self, series)
-            self._queue.add(caller, job, job._series)
+            job = Job(caller, series, self._changed, self._take_out)
+            pieces = [_Piece(job, *each) for each in zip(range(len(series)), series, works, strict=True)]
+            self._turns.add(caller, job, pieces)
             self._changed.notify()
         return job
 
@@ -189,20 +121,19 @@ class Worker:
         queue alone.
         """
         with self._changed:
-            depth = len(self._queue)
-            reserved = self._capacity // RESERVED_SHARE if self._queue.waiting(caller) else 0
-            missing = depth + asked + reserved - self._capacity
+            depth, capacity = len(self._turns), self._limits.waiting
+            reserved = capacity // RESERVED_SHARE if self._turns.waiting(caller) else 0
+            missing = depth + asked + reserved - capacity
             if missing > 0:
-                raise QueueFull(depth, self._capacity, asked, reserved, missing * self._pace())
+                seconds = missing / max(depth, 1) * self._backlog()
+                raise QueueFull(depth, capacity, asked, reserved, seconds)
 
     def close(self, cause: str) -> None:
-        """Cancel all jobs for ``cause``, refuse new ones, and wait for the thread, which finishes its step."""
+        """Cancel all jobs for ``cause``, refuse new ones, and wait for the thread to finish its chunk or step."""
         with self._changed:
             if self._closed is None:
                 self._closed = cause
-            jobs = set(self._queue.jobs)
-            if self._running is not None:
-                jobs.add(self._running)
+            jobs = {*self._turns.jobs, *(piece.job for piece in self._in_model)}
             self._changed.notify()
         for job in jobs:
             job.cancel(cause)
@@ -210,87 +141,140 @@ class Worker:
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
-    def _pace(self) -> float:
-        """Seconds per series: the moving average, or the age of the running series if that is higher."""
-        running = self._running
-        current = 0.0 if running is None else perf_counter() - running._since
-        return max(self._seconds_per_series, current)
+    def _check_time(self, works: Sequence[Work]) -> None:
+        seconds = self._pace.seconds(sum(works, Work()))
+        if seconds > self._limits.seconds:
+            self._pace.relax()
+            raise TooMuchWork(seconds, self._limits.seconds)
 
-    def _cancel(self, job: Job, cause: str) -> None:
-        with self._changed:
-            if job._place == "ended":
-                return
-            job._stop.stop(cause)
-            self._queue.drop(job)
-            if job is self._running:
-                return
-            job._move("ended")
-        job.future.set_exception(Stopped(cause))
+    def _backlog(self) -> float:
+        """Seconds until all that waits is done, at the measured throughput."""
+        busy = self._busy
+        if self._busy_since is not None:
+            busy += perf_counter() - self._busy_since
+        return self._turns.cost * busy / self._done if self._done else 0.0
+
+    def _take_out(self, job: Job) -> bool:
+        """Take a stopped job out of the queue; returns whether that ends it."""
+        self._turns.drop(job)
+        if any(piece.job is job for piece in self._in_model):
+            return False
+        job.end()
+        return True
 
     def _run(self) -> None:
-        while self._forecast_next():
+        while self._turn():
             pass
 
-    def _forecast_next(self) -> bool:
-        """Wait for a series and forecast it; False once the worker is closed.
+    def _turn(self) -> bool:
+        """Wait for work and do a little of it; False once the worker is closed.
 
         A method of its own, so that no local variable keeps the last request alive while waiting for the next.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closed is not None)
-            if not self._queue:
+            self._changed.wait_for(lambda: self._turns or self._in_model or self._closed is not None)
+            if not self._turns and not self._in_model:
                 return False
-            job, series = self._queue.take()
-            self._running = job
-            job._reached = True
-            job._move("model")
-        outcome = job._context.run(self._forecast, job, series)
-        self._settle(job, outcome)
+            joining = self._admit()
+            if self._busy_since is None:
+                self._busy_since = perf_counter()
+        for piece in joining:
+            piece.job.context.run(self._join, piece)
+        turn = self._scheduler.turn()
+        self._measure(turn.calls)
+        for progress in turn.ended:
+            piece = self._pieces.pop(progress)
+            piece.job.context.run(self._leave, piece, progress)
         return True
 
-    def _forecast(self, job: Job, series: Series) -> Forecast | ForecasterError:
-        def observe_stage(name: Stage, seconds: float) -> None:
-            job._stage_seconds[name] = job._stage_seconds.get(name, 0.0) + seconds
-            self._observer.stage(name, seconds)
+    def _admit(self) -> list[_Piece]:
+        """Take what enters the model now from the queue. The lock must be held."""
+        admitted = []
+        while (caller := self._next_caller()) is not None:
+            job, piece = self._turns.take(caller)
+            job.enter()
+            self._in_model.add(piece)
+            self._room.enter(caller, piece.series)
+            admitted.append(piece)
+        return admitted
 
-        started = job._since
-        waited = started - job._admitted
-        _log.debug("series started", extra={"queue_ms": round(waited * 1000, 3), "candles": len(series.candles)})
-        outcome: Forecast | ForecasterError
+    def _next_caller(self) -> str | None:
+        """Whose piece enters the model now; None if nothing waits or fits."""
+        following = self._turns.next()
+        if following is not None and not self._room.leaves_reserve(following[0], following[1].series):
+            following = self._turns.next(without=self._room.callers)
+        return following[0] if following is not None and self._room.fits(following[1].series) else None
+
+    def _join(self, piece: _Piece) -> None:
+        waited = perf_counter() - piece.job.admitted
+        _log.debug(
+            "series started", extra={"queue_ms": round(waited * 1000, 3), "candles": len(piece.series.candles)}
+        )
+        self._tell(self._observer.queue_wait, waited)
         try:
-            self._observer.queue_wait(waited)
-            self._observer.batch(1)
-            outcome = forecast(self._checkpoint, series, stop=job._stop, observe_stage=observe_stage)
+            progress = Progress(self._checkpoint, piece.series, piece.job.stop, self._limits.hop)
         # No error may end the thread.
         except Exception as error:
-            outcome = classify(error)
+            self._settle(piece, classify(error), {})
+        else:
+            self._pieces[progress] = piece
+            self._scheduler.add(progress)
+
+    def _leave(self, piece: _Piece, progress: Progress) -> None:
+        outcome = progress.outcome
+        assert outcome is not None  # noqa: S101 - it has left
+        for stage, seconds in progress.stage_seconds.items():
+            self._tell(self._observer.stage, stage, seconds)
+        if progress.first_candle is not None:
+            self._tell(self._observer.first_candle, progress.first_candle - piece.job.admitted)
+        if progress.drawn > 1:
+            self._tell(self._observer.candle, progress.stage_seconds["decode"] / (progress.drawn - 1))
         ended = {
-            "inference_ms": round((perf_counter() - started) * 1000, 3),
+            "inference_ms": round(sum(progress.stage_seconds.values()) * 1000, 3),
             "reason": type(outcome).__name__ if isinstance(outcome, ForecasterError) else None,
         }
         _log.debug("series ended", extra=ended)
-        return outcome
+        self._settle(piece, outcome, progress.stage_seconds)
 
-    def _settle(self, job: Job, outcome: Forecast | ForecasterError) -> None:
+    def _settle(self, piece: _Piece, outcome: Forecast | ForecasterError, stages: Mapping[Stage, float]) -> None:
         """Record the outcome of a series. The last series of a job ends it, and so does one that fails."""
+        job = piece.job
         with self._changed:
-            self._running = None
-            self._measure(job._move("queue"))
-            if job._stop.cause is not None:
-                outcome = Stopped(job._stop.cause)
-            if isinstance(outcome, Forecast):
-                job._forecasts.append(outcome)
-                if len(job._forecasts) < len(job._series):
-                    return
-            else:
-                self._queue.drop(job)
-            job._move("ended")
-        if isinstance(outcome, Forecast):
-            job.future.set_result(job._forecasts)
-        else:
+            self._in_model.remove(piece)
+            self._room.leave(job.caller, piece.series)
+            self._count_done(piece.work)
+            over = job.leave(piece.place, outcome, stages)
+            if over:
+                self._turns.drop(job)
+        if not over:
+            return
+        if job.stop.cause is not None:
+            job.future.set_exception(Stopped(job.stop.cause))
+        elif isinstance(outcome, ForecasterError):
+            # Those of its series that are still in the model have nobody to work for.
+            job.stop.stop("another series of the job failed")
             job.future.set_exception(outcome)
+        else:
+            job.future.set_result(job.forecasts())
 
-    def _measure(self, seconds: float) -> None:
-        """Update the moving average. Stopped series count too: they also free a place."""
-        known = self._seconds_per_series or seconds
-        self._seconds_per_series = known + _RATE_MEMORY * (seconds - known)
+    def _measure(self, calls: Sequence[Call]) -> None:
+        with self._changed:
+            for call in calls:
+                self._pace.took(*call)
+        for call in calls:
+            if call.state == "draw":
+                self._tell(self._observer.step, call.size)
+
+    def _count_done(self, work: Work) -> None:
+        """Update the throughput. Stopped series count too: they also make room."""
+        now = perf_counter()
+        since = self._busy_since or now
+        self._done = _DECAY * self._done + work.cost
+        self._busy = _DECAY * self._busy + now - since
+        self._busy_since = now if self._in_model or self._turns else None
+
+    def _tell(self, method: Callable[..., None], *values: object) -> None:
+        try:
+            method(*values)
+        except Exception:
+            _log.exception("an observer failed")

@@ -43,9 +43,8 @@ OTHER = "other"
 class Metrics:
     """All collectors, and what it means to count something.
 
-    It is also the forecaster's ``Observer`` (``queue_wait``, ``stage``, ``batch``). Thread-safe, as
-    prometheus-client is. ``clients`` are the names that the label ``client`` may take besides ``anonymous`` and
-    ``other``.
+    It is also the forecaster's ``Observer`` (``queue_wait`` to ``candle``). Thread-safe, as prometheus-client is.
+    ``clients`` are the names that the label ``client`` may take besides ``anonymous`` and ``other``.
     """
 
     def __init__(self, registry: CollectorRegistry, contract: Contract, clients: Iterable[str] = ()) -> None:
@@ -125,16 +124,24 @@ class Metrics:
         self.histogram("kronos_model_inference_seconds", exchange.api_route).observe(seconds, exchange.exemplar)
 
     def queue_wait(self, seconds: float) -> None:
-        """One series waited this long for its first model step."""
+        """A series waited this long for the model."""
         self.histogram("kronos_queue_wait_seconds").observe(seconds)
 
     def stage(self, name: Stage, seconds: float) -> None:
-        """One stage of one model call took this long."""
+        """A series spent this long in a stage of the model."""
         self.histogram("kronos_model_stage_seconds", name).observe(seconds)
 
-    def batch(self, series_count: int) -> None:
-        """This many series were decoded in one model call."""
-        self.histogram("kronos_batch_series").observe(series_count)
+    def step(self, rows: int) -> None:
+        """The model drew a candle for this many sample paths at once."""
+        self.histogram("kronos_batch_rows").observe(rows)
+
+    def first_candle(self, seconds: float) -> None:
+        """The first candle of a series was drawn this long after its admission."""
+        self.histogram("kronos_time_to_first_candle_seconds").observe(seconds)
+
+    def candle(self, seconds: float) -> None:
+        """Each further candle of a series took this long."""
+        self.histogram("kronos_time_per_candle_seconds").observe(seconds)
 
     def load_succeeded(self, seconds: float, info: ModelInfo) -> None:
         """A load took this long, and this is what runs now."""

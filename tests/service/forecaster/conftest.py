@@ -1,5 +1,5 @@
+import functools
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +26,7 @@ TOKENIZER = DROPOUTS | {
 }
 MODEL = DROPOUTS | {"s1_bits": 10, "s2_bits": 10, "token_dropout_p": 0.1, "learn_te": True}
 MINI = MODEL | {"n_layers": 4, "d_model": 256, "n_heads": 4, "ff_dim": 512}
+BASE = MODEL | {"n_layers": 12, "d_model": 832, "n_heads": 16, "ff_dim": 2048}
 SMALL = MODEL | {"n_layers": 8, "d_model": 512, "n_heads": 8, "ff_dim": 1024}
 
 
@@ -38,18 +39,34 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="session")
-def oracle(tmp_path_factory) -> SimpleNamespace:
-    """Random checkpoints at the published sizes, written by the reference implementation."""
-    folder = tmp_path_factory.mktemp("oracle")
-    torch.manual_seed(20250802)
-    built = {"tokenizer": KronosTokenizer(**TOKENIZER), "mini": Kronos(**MINI), "small": Kronos(**SMALL)}
-    for name, module in built.items():
+class Oracle:
+    """Random checkpoints at the published sizes, written by the reference implementation when first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __getattr__(self, name: str) -> torch.nn.Module:
+        builds = {
+            "tokenizer": lambda: KronosTokenizer(**TOKENIZER),
+            "mini": lambda: Kronos(**MINI),
+            "small": lambda: Kronos(**SMALL),
+            "base": lambda: Kronos(**BASE),
+        }
+        if name not in builds:
+            raise AttributeError(name)
+        torch.manual_seed(20250802)
+        module = builds[name]()
         sharpen(module)
-        module.save_pretrained(folder / name)
+        module.save_pretrained(self.folder / name)
         # An untrained save keeps the module in training mode, where its dropouts would strike.
         module.eval()
-    return SimpleNamespace(folder=folder, **built)
+        setattr(self, name, module)
+        return module
+
+
+@pytest.fixture(scope="session")
+def oracle(tmp_path_factory) -> Oracle:
+    return Oracle(tmp_path_factory.mktemp("oracle"))
 
 
 def sharpen(module: torch.nn.Module) -> None:
@@ -70,8 +87,12 @@ def sharpen(module: torch.nn.Module) -> None:
 def load(oracle):
     """Load one of the reference's checkpoints with our loader."""
 
-    def load(name: str, max_context: int | None = None):
-        return load_checkpoint(str(oracle.folder / name), str(oracle.folder / "tokenizer"), max_context=max_context)
+    @functools.cache
+    def load(name: str, max_context: int | None = None, dtype: str = "float32"):
+        assert getattr(oracle, name)
+        assert oracle.tokenizer
+        folders = str(oracle.folder / name), str(oracle.folder / "tokenizer")
+        return load_checkpoint(*folders, max_context=max_context, dtype=dtype)
 
     return load
 

@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from kronos_service.forecaster import ForecastInvalid, InvalidOutput, Stopped, StopToken, forecast
-from kronos_service.forecaster.steps import FullWindow
+from kronos_service.forecaster import (
+    ForecastInvalid,
+    InferenceError,
+    InvalidOutput,
+    Stopped,
+    StopToken,
+    forecast,
+    scheduler,
+)
+from kronos_service.forecaster.progress import Progress
+from kronos_service.forecaster.scheduler import Scheduler
 
 
 def test_paths_have_the_shape_and_the_scale_of_the_request(demo, make_series):
@@ -69,16 +78,53 @@ def test_a_horizon_past_the_window_is_forecast_to_its_end(demo, make_series, hor
 
 
 def test_a_longer_horizon_does_not_change_what_is_sampled(demo, make_series, monkeypatch):
-    lengths = []
-    decode = demo.tokenizer.decode
-    monkeypatch.setattr(demo.tokenizer, "decode", lambda s1, s2: (lengths.append(s1), decode(s1, s2))[1])
+    drawn = []
+    accept = Progress.accept
 
+    def note(self, s1, s2, *, finite):
+        drawn[-1].append((s1.tolist(), s2.tolist()))
+        accept(self, s1, s2, finite=finite)
+
+    monkeypatch.setattr(Progress, "accept", note)
     for horizon in (60, 100):
+        drawn.append([])
         forecast(demo, make_series(20, horizon, seed=1))
 
-    short, long = lengths
-    assert (short.shape[1], long.shape[1]) == (64, 100)
-    assert short[0, -60:].tolist() == long[0, :60].tolist()
+    short, long = drawn
+    assert (len(short), len(long)) == (60, 100)
+    assert long[:60] == short
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+def test_chunks_change_nothing(demo, make_series, monkeypatch, chunk):
+    series = make_series(50, 20, samples=3, seed=5)
+    whole = forecast(demo, series).paths
+    monkeypatch.setattr(scheduler, "CHUNK", chunk)
+
+    np.testing.assert_allclose(forecast(demo, series).paths, whole, rtol=1e-5)
+
+
+def test_a_hop_forecasts_on_from_a_shorter_window(demo, make_series):
+    """Until the window is full nothing changes; then it is read anew every ``hop`` candles only."""
+    series = make_series(60, 30, seed=5)
+    exact = forecast(demo, series).paths
+    calls = []
+
+    for hop in (1, 8):
+        running = Scheduler(demo)
+        progress = Progress(demo, series, None, hop)
+        running.add(progress)
+        read = 0
+        while running.running:
+            read += sum(call.size for call in running.turn().calls if call.state == "prefill")
+        calls.append((read, progress.outcome.paths))
+
+    (often, same), (seldom, other) = calls
+    assert np.array_equal(same, exact)
+    assert often == 60 + 25 * 64, "the candles read first, and the window for each of those that make it slide"
+    assert seldom == 60 + 4 * 57
+    np.testing.assert_allclose(other[:, :5], exact[:, :5], rtol=1e-5)
+    assert not np.allclose(other, exact)
 
 
 @pytest.mark.parametrize("level", [1e-9, 1e-4, 1e12, 1e15])
@@ -98,13 +144,10 @@ def test_candles_too_large_are_refused(demo, make_series):
         forecast(demo, dataclasses.replace(series, candles=series.candles * 1e300))
 
 
-def test_stages_are_timed_and_told(demo, make_series):
-    told = []
+def test_stages_are_timed(demo, make_series):
+    result = forecast(demo, make_series())
 
-    result = forecast(demo, make_series(), observe_stage=lambda stage, seconds: told.append((stage, seconds)))
-
-    assert [stage for stage, _ in told] == ["tokenize", "prefill", "decode", "detokenize"]
-    assert dict(told) == result.stage_seconds
+    assert list(result.stage_seconds) == ["tokenize", "prefill", "decode", "detokenize"]
     assert all(seconds > 0 for seconds in result.stage_seconds.values())
 
 
@@ -112,36 +155,45 @@ def test_stages_are_timed_and_told(demo, make_series):
 def count_steps(monkeypatch):
     """Count the steps of all decodes; call what is hooked in at each."""
     hook = {"steps": 0, "at": lambda _: None}
-    advance = FullWindow.advance
+    draw_candle = scheduler.draw_candle
 
-    def counted(self, *args):
+    def counted(*args):
         hook["steps"] += 1
         hook["at"](hook["steps"])
-        return advance(self, *args)
+        return draw_candle(*args)
 
-    monkeypatch.setattr(FullWindow, "advance", counted)
+    monkeypatch.setattr(scheduler, "draw_candle", counted)
     return hook
 
 
 def test_a_stop_strikes_before_the_next_step(demo, make_series, count_steps):
-    stop, told = StopToken(), []
+    stop = StopToken()
     count_steps["at"] = lambda step: stop.stop("timeout") if step == 3 else None
 
     with pytest.raises(Stopped, match="timeout") as raised:
-        forecast(demo, make_series(20, 50), stop=stop, observe_stage=lambda stage, _: told.append(stage))
+        forecast(demo, make_series(20, 50), stop=stop)
 
     assert raised.value.cause == "timeout"
     assert count_steps["steps"] == 3
-    assert told == ["tokenize", "prefill", "decode"], "a stage that was stopped took its time too"
 
 
-def test_a_stop_in_the_first_step_strikes_before_the_second(demo, make_series, count_steps):
-    stop = StopToken()
-    count_steps["at"] = lambda _: stop.stop("shutdown")
+def test_a_stop_strikes_before_the_next_chunk(demo, make_series, monkeypatch, count_steps):
+    stop, chunks = StopToken(), []
+    read = scheduler.read
+    monkeypatch.setattr(scheduler, "CHUNK", 8)
+
+    def stop_in_the_second(*args):
+        chunks.append(args)
+        if len(chunks) == 2:
+            stop.stop("timeout")
+        return read(*args)
+
+    monkeypatch.setattr(scheduler, "read", stop_in_the_second)
 
     with pytest.raises(Stopped):
-        forecast(demo, make_series(), stop=stop)
-    assert count_steps["steps"] == 1
+        forecast(demo, make_series(50, 5), stop=stop)
+
+    assert (len(chunks), count_steps["steps"]) == (2, 0)
 
 
 def test_a_stop_beforehand_strikes_at_once(demo, make_series, count_steps):
@@ -155,22 +207,58 @@ def test_a_stop_beforehand_strikes_at_once(demo, make_series, count_steps):
 
 
 def test_output_that_is_not_finite_is_refused(demo, make_series, monkeypatch):
-    decode = demo.tokenizer.decode
-    monkeypatch.setattr(demo.tokenizer, "decode", lambda s1, s2: decode(s1, s2) / 0)
+    detokenize = scheduler.detokenize
+    monkeypatch.setattr(scheduler, "detokenize", lambda *args: detokenize(*args) / 0)
 
     with pytest.raises(InvalidOutput, match="not finite"):
         forecast(demo, make_series())
 
 
-def test_a_step_needs_a_window(demo):
-    with pytest.raises(RuntimeError, match="before advance"):
-        FullWindow(demo.model, 8).s2_logits(torch.tensor([1]))
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_fail_their_own_series_alone(demo, make_series, monkeypatch, bad):
+    read = scheduler.read
+
+    def spoil(model, ids, parts):
+        result = read(model, ids, parts)
+        if len(ids) == 3:
+            result[1] = bad
+        return result
+
+    series = [make_series(20, 6, data_seed=seed, seed=seed) for seed in range(3)]
+    expected = [forecast(demo, one).paths for one in series]
+    monkeypatch.setattr(scheduler, "read", spoil)
+    running = Scheduler(demo)
+    many = [Progress(demo, one) for one in series]
+    for one in many:
+        running.add(one)
+    while running.running:
+        running.turn()
+
+    assert isinstance(many[1].outcome, InvalidOutput)
+    for one in (0, 2):
+        np.testing.assert_allclose(many[one].outcome.paths, expected[one], rtol=1e-5)
 
 
-def test_nothing_is_left_that_could_be_differentiated(demo, make_series):
-    forecast(demo, make_series())
+def test_a_call_that_fails_is_tried_again_for_each_series_alone(demo, make_series, monkeypatch):
+    draw_candle = scheduler.draw_candle
+    unlucky = make_series(20, 6, data_seed=9, seed=9)
+    series = [make_series(20, 6, data_seed=seed, seed=seed) for seed in range(3)]
+    expected = [forecast(demo, one).paths for one in series]
+    running = Scheduler(demo)
+    many = [Progress(demo, one) for one in (series[0], unlucky, *series[1:])]
+    broken = many[1]
 
-    for module in (demo.model, demo.tokenizer):
-        assert not module.training
-        assert not any(parameter.requires_grad for parameter in module.parameters())
-        assert all(parameter.grad is None for parameter in module.parameters())
+    def fail(model, read, caches, *rest):
+        if broken.outcome is None and broken.drawn == 2 and any(cache is broken.cache for cache in caches):
+            raise RuntimeError("odd")
+        return draw_candle(model, read, caches, *rest)
+
+    monkeypatch.setattr(scheduler, "draw_candle", fail)
+    for one in many:
+        running.add(one)
+    while running.running:
+        running.turn()
+
+    assert isinstance(many[1].outcome, InferenceError)
+    for one, paths in zip((many[0], *many[2:]), expected, strict=True):
+        np.testing.assert_allclose(one.outcome.paths, paths, rtol=1e-5)

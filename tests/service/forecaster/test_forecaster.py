@@ -11,6 +11,7 @@ from kronos_service.forecaster import (
     Forecaster,
     InferenceError,
     InvalidOutput,
+    Limits,
     ModelInfo,
     NotReady,
     NullObserver,
@@ -24,7 +25,7 @@ from kronos_service.forecaster import (
 
 @pytest.fixture
 def held():
-    held = Forecaster(capacity=3, threads=1)
+    held = Forecaster(Limits(waiting=3), threads=1)
     yield held
     held.close("end of test")
 
@@ -107,7 +108,7 @@ def test_the_observer_hears_of_requests_and_not_of_the_warm_up(demo_folders, mak
         def stage(self, name, seconds):
             heard.append((name, seconds > 0))
 
-    held = Forecaster(capacity=3, threads=1, observer=Listening())
+    held = Forecaster(Limits(waiting=3), threads=1, observer=Listening())
     load_demo(held, demo_folders)
     assert not heard
     held.submit([make_series()]).future.result(10)
@@ -170,20 +171,19 @@ def test_the_worker_computes_with_the_threads_asked_for(demo_folders, make_serie
     counted = []
 
     class Counting(NullObserver):
-        def batch(self, series_count):
-            counted.append((torch.get_num_threads(), series_count))
+        def step(self, rows):
+            counted.append((torch.get_num_threads(), rows))
 
-    held = Forecaster(capacity=3, threads=2, observer=Counting())
+    held = Forecaster(Limits(waiting=3), threads=2, observer=Counting())
     try:
         load_demo(held, demo_folders)
         held.submit([make_series()]).future.result(10)
     finally:
         torch.set_num_threads(1)
         held.close("end of test")
-    assert counted == [(2, 1)]
+    assert counted == [(2, 1)] * 4
 
 
-@pytest.mark.parametrize("numbers", [{"capacity": 0, "threads": 1}, {"capacity": 1, "threads": 0}])
-def test_sizes_below_one_are_refused(numbers):
+def test_less_than_one_thread_is_refused():
     with pytest.raises(ValueError, match=re.escape("must be 1 or more")):
-        Forecaster(**numbers)
+        Forecaster(Limits(), threads=0)

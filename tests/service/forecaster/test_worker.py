@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import wait
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,45 +17,83 @@ from kronos_service.forecaster import (
     ForecastInvalid,
     InferenceError,
     InvalidOutput,
+    Limits,
     NotReady,
     NullObserver,
     OutOfMemory,
     QueueFull,
     Stopped,
+    TooMuchWork,
     Worker,
     forecast,
     worker,
 )
+from kronos_service.forecaster.errors import classify
+from kronos_service.forecaster.pace import Pace, Work
+from kronos_service.forecaster.scheduler import Call, Turn
 
 PATIENCE = 120.0
 REQUEST = contextvars.ContextVar("REQUEST", default="nobody")
 
 
+class Ended:
+    """Stands in for ``Progress``: the series of a fake model."""
+
+    def __init__(self, _checkpoint, series, stop, _hop):
+        self.series, self.stop = series, stop
+        self.outcome = None
+        self.stage_seconds = {"decode": 0.5}
+        self.first_candle = None
+        self.drawn = 6
+
+    def end(self, outcome):
+        self.outcome = outcome
+
+
 class Model:
-    """Stands in for ``forecast``: reports each series that reaches it and waits for its outcome."""
+    """Stands in for ``Scheduler``: reports each series that reaches it and waits for its outcome, oldest first."""
 
     def __init__(self):
         self.reached = queue.Queue()
         self.outcomes = queue.Queue()
         self.order = []
+        self.running = []
 
-    def __call__(self, _checkpoint, series, *, stop, observe_stage):
-        self.order.append(series)
-        self.reached.put(series)
+    def __call__(self, _checkpoint):
+        return self
+
+    def add(self, progress):
+        self.running.append(progress)
+        self.order.append(progress.series)
+        self.reached.put(progress.series)
+
+    def turn(self):
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            stop.check()
-            try:
-                outcome = self.outcomes.get(timeout=0.002)
-            except queue.Empty:
-                continue
+            ended = [progress for progress in self.running if progress.stop.cause is not None]
+            for progress in ended:
+                progress.end(Stopped(progress.stop.cause))
+            if not ended:
+                try:
+                    outcome = self.outcomes.get(timeout=0.002)
+                except queue.Empty:
+                    # The worker may have others to admit.
+                    return Turn([], [])
+                ended = self.running[:1]
+                ended[0].end(self.result(outcome, ended[0].series))
+            self.running = [progress for progress in self.running if progress not in ended]
+            return Turn(ended, [Call("draw", len(ended), 0.001)])
+        raise TimeoutError("nobody told the model what to do")
+
+    def result(self, outcome, series):
+        try:
             if isinstance(outcome, Exception):
                 raise outcome
             if callable(outcome):
                 outcome()
-            observe_stage("decode", 0.5)
-            return Forecast(np.full((1, 1, 6), float(series.horizon)), {})
-        raise TimeoutError("nobody told the model what to do")
+        except Exception as error:
+            return classify(error)
+        return Forecast(np.full((1, 1, 6), float(series.horizon)), {})
 
     def next(self):
         return self.reached.get(timeout=PATIENCE)
@@ -64,7 +103,8 @@ class Model:
 class Seen:
     waits: list
     stages: list
-    batches: list
+    steps: list
+    candles: list
 
     def queue_wait(self, seconds):
         self.waits.append(seconds)
@@ -72,27 +112,39 @@ class Seen:
     def stage(self, name, seconds):
         self.stages.append((name, seconds))
 
-    def batch(self, series_count):
-        self.batches.append(series_count)
+    def step(self, rows):
+        self.steps.append(rows)
+
+    def first_candle(self, seconds):
+        self.candles.append(seconds)
+
+    def candle(self, seconds):
+        self.candles.append(seconds)
 
 
 @pytest.fixture
 def model(monkeypatch):
     model = Model()
-    monkeypatch.setattr(worker, "forecast", model)
+    monkeypatch.setattr(worker, "Scheduler", model)
+    monkeypatch.setattr(worker, "Progress", Ended)
     return model
 
 
 @pytest.fixture
 def seen():
-    return Seen([], [], [])
+    return Seen([], [], [], [])
+
+
+def start(waiting, rows=1, observer=None, **limits):
+    checkpoint = SimpleNamespace(max_context=512, position_bytes=1)
+    return Worker(checkpoint, Limits(waiting=waiting, rows=rows, **limits), observer)
 
 
 @pytest.fixture
 def busy(model, seen):
-    """A worker with four places."""
-    assert worker.forecast is model
-    busy = Worker(None, 4, seen)
+    """A worker with four places, and one series in the model at a time."""
+    assert worker.Scheduler is model
+    busy = start(4, observer=seen)
     yield busy
     busy.close("end of test")
     assert not busy._thread.is_alive()
@@ -124,7 +176,7 @@ def test_the_series_of_a_job_are_forecast_in_order(busy, model, numbered):
 
 
 def test_callers_take_turns_and_so_do_their_jobs(model, numbered):
-    fair = Worker(None, 64)
+    fair = start(64)
     jobs = [fair.submit(numbered(99), "first")]
     model.next()
     jobs += [fair.submit(numbered(10, 11, 12, 13), "batch"), fair.submit(numbered(14), "batch")]
@@ -134,11 +186,11 @@ def test_callers_take_turns_and_so_do_their_jobs(model, numbered):
     wait([job.future for job in jobs], PATIENCE)
     fair.close("end of test")
 
-    assert [series.horizon for series in model.order] == [99, 10, 20, 30, 14, 31, 11, 12, 13]
+    assert [series.horizon for series in model.order] == [99, 10, 20, 30, 14, 11, 31, 12, 13]
 
 
 def test_a_caller_with_series_waiting_leaves_places_to_the_others(model, numbered):
-    roomy = Worker(None, 16)
+    roomy = start(16)
     roomy.submit(numbered(1), "greedy")
     model.next()
     roomy.submit(numbered(*range(2, 16)), "greedy")
@@ -176,24 +228,38 @@ def test_whoever_is_refused_hears_when_there_will_be_room(busy, model, numbered)
     elapsed = time.perf_counter() - started
     assert 0.2 <= raised.value.retry_seconds <= 2 * elapsed, "two places too few, at a tenth of a second each"
     time.sleep(0.5)
-    with pytest.raises(QueueFull) as raised:
+    with pytest.raises(QueueFull) as later:
         busy.check_room(3)
-    assert raised.value.retry_seconds >= 1, "the series in the model takes longer than those before it"
+    assert later.value.retry_seconds > raised.value.retry_seconds, "the series in the model takes longer"
 
 
-def test_the_model_works_in_the_context_of_whoever_submitted(busy, model, numbered):
-    seen = []
+def test_what_is_told_of_a_series_is_told_in_the_context_of_whoever_submitted_it(model, numbered):
+    heard = []
+
+    class Listening(NullObserver):
+        def queue_wait(self, seconds):
+            assert seconds > 0
+            heard.append(("enters", REQUEST.get()))
+
+        def stage(self, name, seconds):
+            heard.append((name, REQUEST.get(), seconds))
+
+    listening = start(4, rows=2, observer=Listening())
+    jobs = []
     for name in ("one", "two"):
         token = REQUEST.set(name)
-        job = busy.submit(numbered(1))
+        jobs.append(listening.submit(numbered(1)))
         REQUEST.reset(token)
-        model.outcomes.put(lambda: seen.append(REQUEST.get()))
+        model.next()
+    for job in jobs:
+        model.outcomes.put(None)
         job.future.result(PATIENCE)
-    assert seen == ["one", "two"]
+    listening.close("end of test")
+    assert heard == [("enters", "one"), ("enters", "two"), ("decode", "one", 0.5), ("decode", "two", 0.5)]
 
 
 def test_the_series_in_the_model_takes_no_place(busy, model, numbered):
-    assert (busy.capacity, busy.depth) == (4, 0)
+    assert (busy.depth, busy.running) == (0, 0)
     busy.submit(numbered(1, 2))
     model.next()
     assert busy.depth == 1
@@ -226,8 +292,8 @@ def test_a_job_needs_a_series(busy):
 
 
 def test_a_queue_needs_a_place():
-    with pytest.raises(ValueError, match="capacity"):
-        Worker(None, 0)
+    with pytest.raises(ValueError, match="at least one"):
+        start(0)
 
 
 def test_stage_and_times_of_a_job(busy, model, numbered):
@@ -266,7 +332,8 @@ def test_the_observer_is_told_once_per_series(busy, model, seen, numbered):
 
     assert len(seen.waits) == 2
     assert seen.waits[0] + 0.02 <= seen.waits[1]
-    assert seen.batches == [1, 1]
+    assert seen.steps == [1, 1]
+    assert seen.candles == [0.1, 0.1]
     assert seen.stages == [("decode", 0.5)] * 2
     assert job.stage_seconds == {"decode": 1.0}
 
@@ -336,9 +403,9 @@ def test_cancelling_beats_a_result_that_comes_at_the_same_time(busy, model, numb
 def test_cancelling_between_two_series_of_a_job(busy, model, numbered, monkeypatch):
     settle = busy._settle
 
-    def settle_and_cancel(job, outcome):
-        settle(job, outcome)
-        job.cancel("timeout")
+    def settle_and_cancel(piece, *rest):
+        settle(piece, *rest)
+        piece.job.cancel("timeout")
 
     monkeypatch.setattr(busy, "_settle", settle_and_cancel)
     job = busy.submit(numbered(1, 2))
@@ -405,16 +472,17 @@ def test_the_allocators_own_message_is_recognised(busy, model, numbered):
         job.future.result(PATIENCE)
 
 
-@pytest.mark.usefixtures("model")
-def test_an_observer_that_fails_does_not_kill_the_worker(numbered):
+def test_an_observer_that_fails_disturbs_nothing_and_is_logged(model, numbered, caplog):
     class Broken(NullObserver):
         def queue_wait(self, seconds):
             raise ZeroDivisionError(seconds)
 
-    broken = Worker(None, 2, Broken())
+    broken = start(2, observer=Broken())
     for _ in range(2):
-        with pytest.raises(InferenceError, match="ZeroDivisionError"):
-            broken.submit(numbered(1)).future.result(PATIENCE)
+        job = broken.submit(numbered(1))
+        model.outcomes.put(None)
+        assert horizons(job) == [1]
+    assert [record.message for record in caplog.records] == ["an observer failed"] * 2
     broken.close("end of test")
 
 
@@ -450,12 +518,11 @@ def test_closing_from_a_callback_does_not_wait_for_itself(busy, model, numbered)
     assert closed.wait(PATIENCE)
 
 
-def test_nothing_is_lost_when_many_submit_and_cancel_at_once(monkeypatch, make_series):
-    monkeypatch.setattr(worker, "forecast", lambda _, series, *, stop, **__: (stop.check(), series)[1])
-    monkeypatch.setattr(worker, "Forecast", type(make_series()))
-    seen = Seen([], [], [])
-    crowded = Worker(None, 64, seen)
+def test_nothing_is_lost_when_many_submit_and_cancel_at_once(model, make_series):
+    seen = Seen([], [], [], [])
+    crowded = start(64, rows=3, observer=seen)
     jobs, refused = [], []
+    over = threading.Event()
 
     def submit_many(seed):
         random = np.random.default_rng(seed)
@@ -466,23 +533,119 @@ def test_nothing_is_lost_when_many_submit_and_cancel_at_once(monkeypatch, make_s
                 refused.append(1)
                 continue
             jobs.append(job)
+            model.outcomes.put(None)
             if random.random() < 0.5:
                 job.cancel("timeout")
 
+    def go_on():
+        while not over.wait(0.001):
+            if model.outcomes.empty():
+                model.outcomes.put(None)
+
     threads = [threading.Thread(target=submit_many, args=(seed,)) for seed in range(4)]
-    for thread in threads:
+    helper = threading.Thread(target=go_on)
+    for thread in (*threads, helper):
         thread.start()
     for thread in threads:
         thread.join()
 
     done, pending = wait([job.future for job in jobs], PATIENCE)
     crowded.close("end of test")
+    over.set()
+    helper.join()
     assert not pending
     finished = [future.result() for future in done if future.exception() is None]
     assert all(isinstance(future.exception(), Stopped | None) for future in done)
-    assert sum(map(len, finished)) <= len(seen.waits) <= sum(len(job._series) for job in jobs)
+    assert sum(map(len, finished)) <= len(seen.waits) <= sum(len(job.series) for job in jobs)
     assert len(done) + len(refused) == 600
-    assert crowded.depth == 0
+    assert (crowded.depth, crowded.running, crowded.positions) == (0, 0, 0)
+
+
+# What fits into the model at once
+
+
+def test_series_join_and_leave_while_others_go_on(model, numbered):
+    together = start(16, rows=3)
+    jobs = [together.submit(numbered(horizon), f"caller {horizon}") for horizon in (1, 2, 3, 4)]
+    for _ in range(3):
+        model.next()
+
+    assert (together.running, together.depth) == (3, 1)
+    assert [job.stage for job in jobs] == ["inference"] * 3 + ["queue"]
+    model.outcomes.put(None)
+    assert model.next().horizon == 4
+    for _ in range(3):
+        model.outcomes.put(None)
+    assert [horizons(job) for job in jobs] == [[1], [2], [3], [4]]
+    together.close("end of test")
+
+
+def test_a_series_with_too_many_samples_or_positions_runs_alone(model, make_series):
+    picky = start(16, rows=4, cache_bytes=100)
+    picky.submit([make_series(5, 1)], "first")
+    model.next()
+    picky.submit([make_series(5, 2, samples=9), make_series(400, 3), make_series(5, 4)], "second")
+    for horizon, positions in ((2, 9 * 6), (3, 402), (4, 8)):
+        model.outcomes.put(None)
+        assert model.next().horizon == horizon
+        assert (picky.running, picky.positions) == (1, positions)
+    assert picky.position_limit == 100
+    picky.close("end of test")
+
+
+def test_a_caller_in_the_model_leaves_a_place_to_the_others(model, numbered):
+    roomy = start(32, rows=8)
+    greedy = roomy.submit(numbered(*range(1, 11)), "greedy")
+    for _ in range(7):
+        model.next()
+    assert (roomy.running, roomy.depth) == (7, 3)
+
+    roomy.submit(numbered(99), "modest")
+
+    assert model.next().horizon == 99
+    roomy.close("end of test")
+    assert stopped_by(greedy) == "end of test"
+
+
+def test_a_job_that_fails_takes_its_other_series_out_of_the_model(model, numbered):
+    together = start(16, rows=4)
+    job = together.submit(numbered(1, 2, 3))
+    for _ in range(3):
+        model.next()
+    model.outcomes.put(ValueError("odd"))
+
+    with pytest.raises(InferenceError):
+        job.future.result(PATIENCE)
+    other = together.submit(numbered(4))
+    model.outcomes.put(None)
+    assert horizons(other) == [4]
+    assert together.running == 0
+    together.close("end of test")
+
+
+def test_work_beyond_the_time_limit_is_refused_with_the_numbers(demo, make_series):
+    real = Worker(demo, Limits(seconds=30))
+    real.submit([make_series(40, 10)]).future.result(PATIENCE)
+
+    with pytest.raises(TooMuchWork, match=r"takes about \d+ s of the model, and 30 s are allowed") as raised:
+        real.submit([make_series(40, 10_000_000 // 64)] * 512)
+
+    assert raised.value.seconds > raised.value.limit == 30
+    assert real.depth == 0
+    real.submit([make_series(40, 10)]).future.result(PATIENCE)
+    real.close("end of test")
+
+
+def test_refusals_end_once_the_model_is_fast_again():
+    pace, work = Pace(), Work(read=1000)
+    pace.took("prefill", 100, 1.0)
+    assert pace.seconds(work) == pytest.approx(10)
+
+    for _ in range(100):
+        pace.relax()
+
+    assert pace.seconds(work) < 1
+    assert Pace().seconds(work) == 0, "nothing was measured yet"
 
 
 # With the real model
@@ -491,17 +654,17 @@ def test_nothing_is_lost_when_many_submit_and_cancel_at_once(monkeypatch, make_s
 def test_a_series_is_forecast_the_same_alone_and_among_others(demo, make_series):
     series = make_series(20, 5, seed=3)
     alone = forecast(demo, series).paths
-    real = Worker(demo, 16)
+    real = Worker(demo, Limits())
 
     jobs = [real.submit([make_series(30, 2), series, make_series(10, 8, seed=9)]) for _ in range(3)]
 
     for job in jobs:
-        assert np.array_equal(job.future.result(PATIENCE)[1].paths, alone)
+        np.testing.assert_allclose(job.future.result(PATIENCE)[1].paths, alone, rtol=1e-5)
     real.close("end of test")
 
 
 def test_cancelling_a_long_decode_strikes_soon(demo, make_series):
-    real = Worker(demo, 16)
+    real = Worker(demo, Limits())
     job = real.submit([make_series(20, 100_000)])
     while job.stage == "queue":
         time.sleep(0.001)

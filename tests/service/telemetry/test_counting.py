@@ -47,7 +47,7 @@ def read_answer(connection: socket.socket) -> bytes:
 
 def in_the_model(server: Server, before: float) -> None:
     """Wait until the model has begun with another series."""
-    wait_until(lambda: server.value("kronos_batch_series_count") > before)
+    wait_until(lambda: server.value("kronos_batch_rows_count") > before)
 
 
 def model_is_idle(server: Server) -> bool:
@@ -78,7 +78,7 @@ def test_every_request_is_counted_once_as_the_client_saw_it(small: Server):
     seen[SINGLE, "invalid"] += 1
 
     # A client that leaves while the model works, which stops within a step.
-    calls = small.value("kronos_batch_series_count")
+    calls = small.value("kronos_batch_rows_count")
     with connect(small) as connection:
         send(connection, heavy())
         in_the_model(small, calls)
@@ -93,7 +93,7 @@ def test_every_request_is_counted_once_as_the_client_saw_it(small: Server):
     wait_until(lambda: small.value("kronos_cancellations_total", cause="client_disconnect") == 2)
 
     # The model is busy, the queue is full, and more is refused at once.
-    calls = small.value("kronos_batch_series_count")
+    calls = small.value("kronos_batch_rows_count")
     with connect(small) as blocking, ThreadPoolExecutor(1) as pool:
         send(blocking, heavy())
         in_the_model(small, calls)
@@ -143,7 +143,7 @@ def test_the_time_limit_strikes_in_the_queue_and_in_the_model(small: Server):
         # The time of a request starts with its first byte. This one starts first, but queues second.
         send_head(queued, BATCH, len(short))
         blocking = pool.submit(small.post, SINGLE, long)
-        in_the_model(small, sample(before, "kronos_batch_series_count"))
+        in_the_model(small, sample(before, "kronos_batch_rows_count"))
         queued.sendall(short)
         answer = read_answer(queued)
         assert blocking.result().status_code == 504
@@ -287,7 +287,7 @@ def test_exemplars_carry_the_request_id_where_openmetrics_is_asked_for(server: S
 
 
 def test_probes_and_scrapes_are_answered_while_the_model_works(server: Server):
-    calls = server.value("kronos_batch_series_count")
+    calls = server.value("kronos_batch_rows_count")
     with connect(server) as connection:
         send(connection, heavy())
         in_the_model(server, calls)

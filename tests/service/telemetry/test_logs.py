@@ -62,7 +62,7 @@ def test_one_json_line_per_request_says_whose_and_where_the_time_went(server: Se
     times = {stage: line[f"{stage}_ms"] for stage in TIMES}
     assert all(value > 0 for value in times.values())
     in_stages = sum(times[stage] for stage in ("tokenize", "prefill", "decode", "detokenize"))
-    assert in_stages <= times["inference"]
+    assert in_stages <= 2 * times["inference"], "its two series were in the model side by side"
     parts = times["preprocess"] + times["queue"] + times["inference"] + times["postprocess"]
     assert parts <= line["duration_ms"]
     assert parts > 0.5 * line["duration_ms"]
