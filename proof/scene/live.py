@@ -47,6 +47,9 @@ _SETTINGS = {
     "api_keys": f"desk:{_KEY},greedy:{_GREEDY_KEY}",
     "rate_limit": "20/second",
     "time_limit_seconds": 2,
+    # Otherwise the work that is to time out would be refused.
+    "max_model_seconds": 3600,
+    "batch_rows": 1,
     "queue_capacity": 64,
     "max_batch_items": 64,
     "max_samples": _MAX_SAMPLES,

@@ -66,7 +66,7 @@ def create_app(
         waiting=settings.queue_capacity,
         rows=settings.batch_rows,
         cache_bytes=settings.cache_bytes,
-        seconds=settings.time_limit_seconds,
+        seconds=settings.max_model_seconds or settings.time_limit_seconds,
         hop=settings.context_hop,
     )
     forecaster = forecaster or Forecaster(limits, threads=settings.torch_threads, observer=metrics)

@@ -235,6 +235,15 @@ class Settings(BaseSettings):
             examples=["50000000"],
         ),
     ] = 50_000_000
+    max_model_seconds: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="Maximum time that a request may take of the model alone, as the model was measured so far; "
+            "what takes longer is refused at once. Default: the time limit.",
+            examples=["60"],
+        ),
+    ] = None
     max_body_bytes: Annotated[
         int, Field(ge=1024, le=2**30, description="Maximum size of a request body, in bytes.", examples=["16777216"])
     ] = 16 * 2**20

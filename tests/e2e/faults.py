@@ -150,7 +150,7 @@ def one_of_two_without_model(job: Job) -> Iterator[None]:
 
 @fault(KronosHighErrorRate={}, KronosErrorBudgetBurn={}, KronosQueueSaturated={"window": "10s", "threshold": "0.5"})
 def overloaded(job: Job) -> Iterator[None]:
-    service = job.service(queue_capacity=2, max_batch_items=1)
+    service = job.service(queue_capacity=2, max_batch_items=1, batch_rows=1)
     yield
     with load(service, LONG, 6, 0.05):
         yield
@@ -166,7 +166,7 @@ def slow(job: Job) -> Iterator[None]:
 
 @fault(KronosHighTimeoutRate={})
 def hasty(job: Job) -> Iterator[None]:
-    service = job.service(time_limit_seconds=0.02)
+    service = job.service(time_limit_seconds=0.02, max_model_seconds=60)
     yield
     with load(service, LONG, 2, 0.5):
         yield
