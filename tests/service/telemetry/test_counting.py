@@ -138,7 +138,7 @@ def test_every_request_is_counted_once_as_the_client_saw_it(small: Server):
 
 def test_the_time_limit_strikes_in_the_queue_and_in_the_model(small: Server):
     before = small.samples()
-    long, short = series(64, 512, overrides={"sample_count": 8}), json.dumps({"items": [series(8)]}).encode()
+    long, short = series(64, 512, overrides={"sample_count": 32}), json.dumps({"items": [series(8)]}).encode()
     with connect(small) as queued, ThreadPoolExecutor(1) as pool:
         # The time of a request starts with its first byte. This one starts first, but queues second.
         send_head(queued, BATCH, len(short))
@@ -300,11 +300,11 @@ def test_probes_and_scrapes_are_answered_while_the_model_works(server: Server):
 
 def test_a_large_batch_does_not_starve_single_requests(server: Server):
     # Callers without keys are told apart by their addresses.
-    one = series(10, 4)
+    one = series(10, 40)
     transport = httpx.HTTPTransport(local_address="127.0.0.9")
     with httpx.Client(transport=transport, base_url=server.url, timeout=60) as desk, ThreadPoolExecutor(1) as pool:
-        bulk = pool.submit(server.post, BATCH, {"items": [one] * 100}, **{"X-Request-ID": "bulk"})
-        wait_until(lambda: server.value("kronos_queue_depth") > 75)
+        bulk = pool.submit(server.post, BATCH, {"items": [one] * 300}, **{"X-Request-ID": "bulk"})
+        wait_until(lambda: server.value("kronos_queue_depth") > 200)
         for number in range(5):
             headers = {"X-Request-ID": f"desk-{number}"}
             assert desk.post(SINGLE, json=one, headers=headers).status_code == 200
@@ -312,7 +312,7 @@ def test_a_large_batch_does_not_starve_single_requests(server: Server):
         assert bulk.result().status_code == 200
     wait_until(lambda: any(line["request_id"] == "bulk" for line in server.logged("request")))
     lines = {line["request_id"]: line for line in server.logged("request")}
-    assert lines["bulk"]["batch"] == 100
+    assert lines["bulk"]["batch"] == 300
     waits = [line["queue_ms"] for request_id, line in lines.items() if request_id.startswith("desk-")]
     assert len(waits) == 5
     assert max(waits) < lines["bulk"]["inference_ms"] / 5
