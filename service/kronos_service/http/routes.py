@@ -126,13 +126,15 @@ def build_router(service: Service) -> APIRouter:
         return ReadyAnswer()
 
     if service.settings.metrics_port is None:
+        scrape = Scrape(service.metrics, service.settings).answer
         router.add_api_route(
             METRICS_PATH,
-            Scrape(service.metrics, service.settings).answer,
+            scrape,
             summary="Metrics for Prometheus",
             response_class=Response,
             responses={200: {"description": "Prometheus text, or OpenMetrics", "content": {"text/plain": {}}}},
         )
+        router.add_api_route(METRICS_PATH, scrape, methods=["HEAD"], include_in_schema=False)
 
     return router
 

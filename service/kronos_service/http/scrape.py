@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -14,7 +16,10 @@ from kronos_service.telemetry.metrics import Metrics
 
 
 class Scrape:
-    """Renders the metrics, for whoever sends the token if there is one."""
+    """Renders the metrics, for whoever sends the token if there is one.
+
+    Compressed if that is accepted. ``name[]`` in the query, once or more, asks for the series of these names only.
+    """
 
     def __init__(self, metrics: Metrics, settings: Settings) -> None:
         self._metrics = metrics
@@ -25,8 +30,14 @@ class Scrape:
         if self._token is not None and not same_secret(self._token, bearer_token(request.headers)):
             detail = "send the token of the scrape as 'Authorization: Bearer <token>'"
             raise Problem(Kinds.unauthorized, detail, headers={"WWW-Authenticate": "Bearer"})
-        body, content_type = await self._metrics.render(request.headers.get("accept"))
-        return Response(body, headers={"Content-Type": content_type})
+        headers = request.headers
+        compress = _takes_gzip(",".join(headers.getlist("accept-encoding")))
+        names = request.query_params.getlist("name[]")
+        body, content_type = await self._metrics.render(headers.get("accept"), names, compress=compress)
+        answer = Response(body, headers={"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"})
+        if compress:
+            answer.headers["Content-Encoding"] = "gzip"
+        return answer
 
 
 class ScrapeAddress:
@@ -43,3 +54,12 @@ class ScrapeAddress:
             raise Problem(Kinds.method, "this path takes GET", headers={"Allow": "GET"})
         answer = await self._scrape.answer(Request(scope, receive))
         await answer(scope, receive, send)
+
+
+def _takes_gzip(accept_encoding: str) -> bool:
+    """Whether an Accept-Encoding header allows gzip: a weight of 0 forbids it."""
+    allowed = {}
+    for entry in accept_encoding.lower().split(","):
+        coding, *parameters = (part.strip() for part in entry.split(";"))
+        allowed[coding] = not any(re.fullmatch(r"q=0(\.0*)?", part) for part in parameters)
+    return allowed.get("gzip", allowed.get("*", False))

@@ -6,9 +6,10 @@ increase to see. Nothing that a caller writes becomes a label value.
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
@@ -23,8 +24,10 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import Metric as PrometheusMetric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector as PrometheusCollector
 
 from kronos_mixin import __version__
 from kronos_mixin.contract import Condition, Contract, ContractError, Metric
@@ -35,6 +38,9 @@ from kronos_service.telemetry.memory import memory_limit_bytes
 
 Collector = Counter | Gauge | Histogram
 C = TypeVar("C", Counter, Gauge, Histogram)
+
+_COMPRESSION = 6
+"""zlib's own default: 9, which gzip takes, is slower and hardly better."""
 
 OTHER = "other"
 """The ``client`` label of whoever has no place among the named ones."""
@@ -168,13 +174,19 @@ class Metrics:
         self.counter("kronos_model_loads_total", outcome).inc()
         return self._contract.label_values["load_outcome"][outcome].removesuffix(".").lower()
 
-    async def render(self, accept: str | None) -> tuple[bytes, str]:
+    async def render(self, accept: str | None, names: Sequence[str] = (), *, compress: bool) -> tuple[bytes, str]:
         """The scrape, in the format that the Accept header asks for, and its content type.
 
-        Rendered in a thread of its own budget: neither the event loop nor a busy pool delays it.
+        With ``names``, only series of these names. ``compress`` means gzip. Rendered in a thread of its own budget:
+        neither the event loop nor a busy pool delays it.
         """
         encode, content_type = choose_encoder(accept or "")
-        return await anyio.to_thread.run_sync(encode, self.registry, limiter=self._scrapes), content_type
+
+        def encoded() -> bytes:
+            text: bytes = encode(_Only(self.registry, frozenset(names)) if names else self.registry)
+            return gzip.compress(text, _COMPRESSION, mtime=0) if compress else text
+
+        return await anyio.to_thread.run_sync(encoded, limiter=self._scrapes), content_type
 
     def _expose(self, condition: Condition) -> None:
         """Expose the metrics that exist under this condition only."""
@@ -209,3 +221,19 @@ class Metrics:
             for combination in itertools.product(*closed):
                 collector.labels(*combination)
         return collector
+
+
+class _Only(PrometheusCollector):
+    """A registry without the series of other names. prometheus-client's own does not know those of its collectors."""
+
+    def __init__(self, registry: CollectorRegistry, names: frozenset[str]) -> None:
+        self._registry = registry
+        self._names = names
+
+    def collect(self) -> Iterator[PrometheusMetric]:
+        """Collect everything, and leave out what was not asked for."""
+        for metric in self._registry.collect():
+            only = PrometheusMetric(metric.name, metric.documentation, metric.type, metric.unit)
+            only.samples = [sample for sample in metric.samples if sample.name in self._names]
+            if only.samples:
+                yield only
