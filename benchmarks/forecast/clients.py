@@ -113,8 +113,7 @@ def serving(reference: Reference, **settings: object) -> Iterator[Service]:
         "tokenizer": reference.tokenizer_folder,
         "max_context": CONTEXT,
         "torch_threads": 1,
-        "queue_capacity": 256,
-        "time_limit_seconds": 600,
+        "time_limit_seconds": 300,
         "api_keys": ",".join(f"{name}:{key}" for name, key in _KEYS.items()),
         "log_level": "warning",
     }
