@@ -24,7 +24,7 @@ def test_it_is_small_and_has_the_window_of_the_others(checkpoint):
 
 
 def test_it_forecasts_the_rhythm_of_made_up_series(checkpoint):
-    figures = held_out.measure(checkpoint, series=12, samples=20)
+    figures = held_out.measure(checkpoint)
 
     assert figures.model < 0.6 * figures.last, figures
     assert figures.model < 0.85 * figures.day_before, figures
