@@ -10,9 +10,13 @@ from __future__ import annotations
 import asyncio
 
 _START = b"HTTP/1.1 "
-_FIRST_PAUSE_SECONDS = 0.05
-_FACTOR = 3
-"""The pause grows so that the bytes last for 300 s, the longest time limit that can be set."""
+_FIRST_SECONDS = 0.5
+"""How long nothing is sent ahead: most answers are there by then, and arrive in one piece."""
+
+_PAUSE_SECONDS = 0.05
+_FACTOR = 3.5
+"""The pause after the first byte is for a reset to arrive. It grows so that the bytes last for the longest time limit
+that can be set, 300 s."""
 
 
 class Probe:
@@ -25,8 +29,7 @@ class Probe:
         self._transport = transport
         self._loop = loop
         self._sent = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._send_ahead(_FIRST_PAUSE_SECONDS)
+        self._timer: asyncio.TimerHandle | None = loop.call_later(_FIRST_SECONDS, self._send_ahead, _PAUSE_SECONDS)
 
     def write(self, data: bytes) -> None:
         """Write the answer, without what was sent ahead of it."""
