@@ -28,6 +28,7 @@ _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 def check(mixin: Mixin, known: Known, folder: Path) -> Iterator[Finding]:
     """Check the runbooks in ``folder``. Disabled alerts have one, too: they may be enabled again."""
     known = {**known, **native(known), **dict.fromkeys(_OF_PROMETHEUS)}
+    target = set(known["up"] or ()) - {"instance"}
     names = set(mixin.config.get("alerts", {}))
     files = {path.stem: path for path in sorted(folder.glob("*.md")) if path.stem != "README"}
     for name in sorted(names - files.keys()):
@@ -39,8 +40,10 @@ def check(mixin: Mixin, known: Known, folder: Path) -> Iterator[Finding]:
         text = path.read_text(encoding="utf-8")
         yield from (Finding(_name(name), "", problem) for problem in _shape(name, text))
         for number, query in enumerate(_queries(text), start=1):
-            place = f"PromQL {number}"
-            yield from (Finding(_name(name), place, problem) for problem in promql.read(query, known).problems)
+            reading = promql.read(query, known)
+            lost = sorted(target - reading.labels.keys()) if reading.labels is not None else []
+            problems = [*reading.problems, *(f"drops {label}, which tells installations apart" for label in lost)]
+            yield from (Finding(_name(name), f"PromQL {number}", problem) for problem in problems)
 
 
 def _name(alert: str) -> str:
@@ -67,10 +70,5 @@ def _shape(alert: str, text: str) -> Iterator[str]:
 
 
 def _queries(text: str) -> Iterator[str]:
-    """The queries in PromQL blocks: the whole block if it parses, else one per line."""
-    for _, language, body in _FENCE.findall(text):
-        if language != "promql":
-            continue
-        whole = promql.read(body, {})
-        lines = [line.strip() for line in body.splitlines() if line.strip() and not line.strip().startswith("#")]
-        yield from [body] if whole.parsed else lines
+    """The PromQL blocks. Each is one query, as it is pasted into Prometheus."""
+    return (body for _, language, body in _FENCE.findall(text) if language == "promql")

@@ -71,10 +71,11 @@ Sent = Counter[tuple[str, str]]
 
 @dataclass
 class Scene:
-    """The running servers, and for each start of the service the requests sent, by route and status."""
+    """The servers, of which the last service still runs, and the requests sent to each, by route and status."""
 
     prometheus: Prometheus
     mixin: Mixin
+    services: list[Service] = field(default_factory=list)
     lives: list[Sent] = field(default_factory=list)
     begin: float = 0.0
     end: float = 0.0
@@ -102,7 +103,7 @@ def play(tools: Tools, folder: Path) -> Iterator[Scene]:
         mixin = compile_into(folder, _knobs(service.port))
         prometheus = running.enter_context(Prometheus(tools, folder / "prometheus.yml"))
         prometheus.wait_for('up{job="kronos-api"} == 1', timeout=30)
-        scene = Scene(prometheus, mixin, begin=time.time())
+        scene = Scene(prometheus, mixin, [service], begin=time.time())
         time.sleep(2)  # An increase needs two scrapes.
         first = running.enter_context(_Traffic(service))
         first.steady(5)
@@ -114,6 +115,7 @@ def play(tools: Tools, folder: Path) -> Iterator[Scene]:
         scene.lives.append(_seen(prometheus, first.sent))
         service.process.stop()
         again = running.enter_context(Service(_SETTINGS, port=service.port))
+        scene.services.append(again)
         time.sleep(2)
         second = running.enter_context(_Traffic(again))
         second.steady(4)

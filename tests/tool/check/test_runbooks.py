@@ -46,10 +46,21 @@ def test_the_shape_of_a_runbook(runbook, old, new, finding):
     assert (finding is None and found == []) or any(finding in line for line in found), found
 
 
-def test_the_queries_of_a_runbook(runbook):
-    block = '## Causes\n\n```promql\nsum(kronos_request_total)\nsum(up{state="a"})\n```\n'
-    assert runbook("## Causes\n", block)[0].endswith("reads kronos_request_total, which nothing exposes or records")
-    assert runbook("## Causes\n", "## Causes\n")[1].endswith("matches state, which up does not have")
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        (
+            "sum by (cluster, namespace, job) (kronos_request_total)",
+            "reads kronos_request_total, which nothing exposes",
+        ),
+        ('up{state="a"}', "matches state, which up does not have"),
+        ("up\nkronos_draining", "is not PromQL"),
+        ("sum by (cluster, job) (kronos_draining)", "drops namespace, which tells installations apart"),
+    ],
+)
+def test_the_queries_of_a_runbook(runbook, query, problem):
+    first, *_ = runbook("## Causes\n", f"## Causes\n\n```promql\n{query}\n```\n")
+    assert problem in first
 
 
 def test_runbooks_that_are_missing_or_left_over(runbook, mixin):
