@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kronos_mixin import native
+
 SNIPPET = "(command line)"
 """The file name of the code that this tool wraps around a mixin; messages leave it out."""
 
@@ -26,6 +28,11 @@ _HINTS = (
     (
         r"field does not exist|Field does not exist",
         "a name is misspelt, or an object replaces one that it should extend: write `field+:`, not `field:`",
+    ),
+    (
+        r"only functions can be called, got null",
+        "if it is a native function (`std.native`), this program does not have it; there are "
+        + ", ".join(native.FUNCTIONS),
     ),
     (r"couldn't manifest function", "a function stands where data should: call it, or hide the field with `::`"),
     (

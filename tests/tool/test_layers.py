@@ -21,8 +21,9 @@ TOOL = Layers(
         ("reference",),
         ("compile",),
         ("kubernetes", "files", "promtool", "jsonnet"),
-        ("schema",),
-        ("commands", "config", "contract", "promql", "trace", "windows", "yamltext"),
+        ("schema", "trace"),
+        ("native",),
+        ("commands", "config", "contract", "promql", "windows", "yamltext"),
         ("__init__",),
     ),
 )
