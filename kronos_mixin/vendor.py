@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ SUBDIR = "mixin"
 FILE, LOCK = "jsonnetfile.json", "jsonnetfile.lock.json"
 
 _URL = re.compile(r"^(?:https?|ssh|git)://(?:[^@/]+@)?(?P<host>[^/:]+)(?::\d+)?/(?P<path>.+)$")
+_LOCAL = re.compile(r"^file://(?:localhost)?/(?P<path>.+)$")
 _SCP = re.compile(r"^(?:[^@/]+@)(?P<host>[^:/]+):(?P<path>[^/].*)$")
 _VERSION = re.compile(r"^v?(\d+)\.(\d+)\.(\d+)$")
 _SECONDS = 120
@@ -47,10 +49,28 @@ class Source:
     """Where a dependency comes from, in jb's terms."""
 
     remote: str
+    """Without a password: it is written to files."""
+
+    @classmethod
+    def of(cls, remote: str) -> Source:
+        """The source at an address, or in a repository on this machine. Raises VendorError."""
+        if "://" not in remote and Path(remote).is_dir():
+            return cls(Path(remote).resolve().as_uri())
+        parts = urllib.parse.urlsplit(remote)
+        if parts.scheme in {"http", "https", "git", "ssh"}:
+            if parts.query or parts.fragment:
+                raise VendorError(f"{without_secrets(remote)}: must be an address without ? and #")
+            user, at, host = parts.netloc.rpartition("@")
+            # To ssh the user is part of the address, and no secret.
+            kept = user.partition(":")[0] + at if parts.scheme == "ssh" else ""
+            remote = parts._replace(netloc=kept + host).geturl()
+        return cls(remote)
 
     @property
     def folder(self) -> str:
         """Its folder below vendor/: host/organisation/repository/mixin. Raises VendorError."""
+        if match := _LOCAL.match(self.remote):
+            return "/".join(("localhost", match["path"].removesuffix("/").removesuffix(".git"), SUBDIR))
         match = _URL.match(self.remote) or _SCP.match(self.remote)
         if match is None:
             raise VendorError(f"{self.remote}: is not an address such as https://git.example.com/team/kronos.git")
@@ -65,13 +85,18 @@ class Source:
         return {"git": {"remote": self.remote, "subdir": SUBDIR}}
 
 
+def without_secrets(text: str) -> str:
+    """A text with addresses in it, without their users and passwords, and without what follows a question mark."""
+    return re.sub(r"(://)[^@/\s]+@", r"\1", re.sub(r"(://[^\s?]+)\?\S*", r"\1", text))
+
+
 def vendor(target: Path, remote: str, ref: str) -> tuple[Path, str]:
     """Vendor the mixin at ``ref`` (tag, branch or commit) into ``target``; return its folder and the commit.
 
     The ref is looked up in the checkout that this program runs from, then in the remote. Writes the same files as
     jb, and keeps other dependencies. Raises VendorError and OSError.
     """
-    source = Source(remote)
+    source = Source.of(remote)
     place = target / "vendor" / source.folder
     link = target / "vendor" / NAME
     if not target.is_dir():
@@ -82,10 +107,10 @@ def vendor(target: Path, remote: str, ref: str) -> tuple[Path, str]:
     with _folder(place.parent), tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{SUBDIR}.") as temporary:
         fresh = Path(temporary) / SUBDIR
         fresh.mkdir()
-        commit = _fetch(remote, ref, fresh)
+        commit = _fetch(source.remote if Path(remote).is_dir() else remote, ref, fresh)
         if not (fresh / "mixin.libsonnet").is_file():
             raise VendorError(
-                f"{remote} at {ref} has no {SUBDIR}/mixin.libsonnet: is it the repository of this mixin?"
+                f"{source.remote} at {ref} has no {SUBDIR}/mixin.libsonnet: is it the repository of this mixin?"
             )
         entry = {"source": source.data, "version": ref, "name": NAME}
         lock = {"source": source.data, "version": commit, "sum": checksum(fresh), "name": NAME}
@@ -128,8 +153,9 @@ def outdated(target: Path, remote: str | None = None, ref: str | None = None) ->
     ``remote`` and ``ref`` default to those in jsonnetfile.json. Raises VendorError if nothing is vendored there, and
     UnreachableError if the remote can't be reached.
     """
-    entry = _entry(_read(target / FILE), remote)
-    lock = _entry(_read(target / LOCK), remote)
+    named = Source.of(remote).remote if remote else None
+    entry = _entry(_read(target / FILE), named)
+    lock = _entry(_read(target / LOCK), named)
     if entry is None or lock is None:
         missing = FILE if entry is None else LOCK
         vendor_it = command("vendor", target, "--remote", "URL", "--ref", "TAG")
@@ -144,13 +170,13 @@ def outdated(target: Path, remote: str | None = None, ref: str | None = None) ->
         problems.append(f"{place}: does not match the sum in {LOCK}: it was edited")
     wanted = ref or entry["version"]
     try:
-        refs = _refs(source.remote)
+        refs = _refs(remote or source.remote)
     except UnreachableError:
         if problems:
             return problems
         raise
     now = _resolve(refs, wanted)
-    if now is None and wanted != lock["version"]:
+    if now is None and not lock["version"].startswith(wanted):
         problems.append(f"{source.remote}: no longer has {wanted}")
     elif now is not None and now != lock["version"]:
         problems.append(f"{wanted} is now {now[:12]}, but {lock['version'][:12]} is vendored")
@@ -180,19 +206,33 @@ def _fetch(remote: str, ref: str, folder: Path) -> str:
             _unpack(checkout, known.decode().strip(), folder)
             return known.decode().strip()
     with tempfile.TemporaryDirectory(prefix="kronos-mixin-") as clone:
-        _git("init", "--quiet", clone)
+        _git("init", "--quiet", "--template=", clone)
         try:
             _git("-C", clone, "fetch", "--quiet", "--depth", "1", remote, ref)
-        except VendorError as error:
-            raise UnreachableError(f"can't fetch {ref} from {remote}: {error}") from None
-        commit = _git("-C", clone, "rev-parse", "FETCH_HEAD^{commit}").decode().strip()
+            name = "FETCH_HEAD"
+        except VendorError:
+            # Is the remote there at all? Not every one gives a commit by its name alone.
+            refs = _refs(remote)
+            name = ref
+            if re.fullmatch(r"[0-9a-f]{7,40}", ref):
+                _git("-C", clone, "fetch", "--quiet", remote, "+refs/*:refs/*")
+        commit = (
+            _git("-C", clone, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", check=False).decode().strip()
+        )
+        if not commit:
+            tags = [name.removeprefix("refs/tags/") for name in refs if re.fullmatch(r"refs/tags/[^^]+", name)]
+            there = f"its tags are {', '.join(tags[-5:])}" if tags else "it has no tags"
+            raise VendorError(f"{Source.of(remote).remote} has no tag, branch or commit {ref}: {there}")
         _unpack(Path(clone), commit, folder)
     return commit
 
 
 def _unpack(repository: Path, commit: str, folder: Path) -> None:
     try:
-        archive = _git("-C", str(repository), "archive", "--format=tar", f"{commit}:{SUBDIR}")
+        # With the bytes of the commit, whatever this machine makes of line ends.
+        plain = ("core.autocrlf=false", "core.eol=lf", "core.attributesFile=/dev/null")
+        options = [part for option in plain for part in ("-c", option)]
+        archive = _git("-C", str(repository), *options, "archive", "--format=tar", f"{commit}:{SUBDIR}")
     except VendorError as error:
         raise VendorError(f"commit {commit[:12]} has no folder {SUBDIR}: {error}") from None
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
@@ -204,7 +244,7 @@ def _refs(remote: str) -> dict[str, str]:
     try:
         lines = _git("ls-remote", remote).decode().splitlines()
     except VendorError as error:
-        raise UnreachableError(f"can't reach {remote}: {error}") from None
+        raise UnreachableError(f"can't reach {without_secrets(remote)}: {error}") from None
     return {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
 
 
@@ -230,7 +270,7 @@ def _git(*arguments: str, check: bool = True) -> bytes:
     if program is None:
         raise VendorError("git is not on PATH: install it, or use `jb install`")
     # Fail instead of asking for a password.
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ATTR_NOSYSTEM": "1", "LC_ALL": "C"}
     try:
         done = subprocess.run(
             [program, *arguments],
@@ -243,8 +283,8 @@ def _git(*arguments: str, check: bool = True) -> bytes:
     except subprocess.TimeoutExpired:
         raise VendorError(f"git did not answer within {_SECONDS} s") from None
     if done.returncode and check:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise VendorError(said[-1] if said else f"git {arguments[0]} ended with {done.returncode}")
+        said = without_secrets(done.stderr.decode(errors="replace").strip())
+        raise VendorError(said or f"git {arguments[0]} ended with {done.returncode}")
     return b"" if done.returncode else done.stdout
 
 

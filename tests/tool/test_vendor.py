@@ -161,8 +161,14 @@ def test_check_reports_what_is_outdated(call, remote, vendored):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--remote", REMOTE, "--ref", "v9.9.9"), 3, "can't fetch v9.9.9 from"),
-        (("--remote", "https://git.example.com/x/y.git", "--ref", "main"), 3, "can't fetch main from"),
+        (("--remote", REMOTE, "--ref", "v9.9.9"), 1, "has no tag, branch or commit v9.9.9: its tags are v0.1.0"),
+        (("--remote", REMOTE, "--ref", "0123456"), 1, "has no tag, branch or commit 0123456"),
+        (
+            ("--remote", "https://git.example.com/x/y.git", "--ref", "main"),
+            3,
+            "Please make sure you have",
+        ),
+        (("--remote", f"{REMOTE}?token=s3cr3t", "--ref", "main"), 1, "must be an address without ? and #"),
         (("--remote", "no address", "--ref", "main"), 1, "is not an address such as"),
         (("--remote", "https://git.example.com/kronos.git", "--ref", "main"), 1, "must name an organisation"),
         (("--remote", REMOTE, "--ref", "--upload-pack=x"), 1, "is not the name of a tag"),
@@ -197,6 +203,43 @@ def test_invalid_jsonnetfiles_are_refused(call, remote, consumer):
 )
 def test_addresses(url, folder):
     assert vendor.Source(url).folder == folder
+
+
+def test_passwords_stay_out_of_files_and_messages(call, remote, consumer, monkeypatch):
+    secret = REMOTE.replace("https://", "https://u:s3cr3t@")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{remote}.insteadOf")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", secret)
+    done = call("vendor", consumer, "--remote", secret, "--ref", "v0.1.0")
+    files = [path.read_text() for path in consumer.glob("jsonnetfile*.json")]
+    assert all(REMOTE in text for text in files)
+    done = call("vendor", consumer, "--remote", secret, "--check")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{remote}/none.insteadOf")
+    done = call("vendor", consumer, "--remote", secret, "--ref", "main", code=3)
+    assert "s3cr3t" not in "".join([*files, done.stdout, done.stderr])
+
+
+@pytest.mark.parametrize("setting", [("core.autocrlf", "true"), ("core.attributesFile", "attributes")])
+def test_the_sum_does_not_depend_on_the_machine(call, remote, consumer, monkeypatch, tmp_path, setting):
+    (tmp_path / "attributes").write_text("* text eol=crlf\n")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "2")
+    monkeypatch.setenv("GIT_CONFIG_KEY_1", setting[0])
+    monkeypatch.setenv("GIT_CONFIG_VALUE_1", setting[1].replace("attributes", str(tmp_path / "attributes")))
+    call("vendor", consumer, "--remote", REMOTE, "--ref", "v0.1.0")
+    (lock,) = json.loads((consumer / "jsonnetfile.lock.json").read_text())["dependencies"]
+    assert lock["sum"] == vendor.checksum(remote / "mixin")
+
+
+@pytest.mark.parametrize("written", ["file://{}", "{}", "../remote"])
+def test_a_repository_on_this_machine(call, remote, consumer, tmp_path, monkeypatch, written):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    commit = git(remote, "rev-parse", "HEAD")
+    for ref in ("v0.1.0", commit, commit[:9]):
+        call("vendor", consumer, "--remote", written.format(remote), "--ref", ref)
+        (lock,) = json.loads((consumer / "jsonnetfile.lock.json").read_text())["dependencies"]
+        assert (lock["source"]["git"]["remote"], lock["version"]) == (f"file://{remote}", commit)
+    assert (consumer / f"vendor/localhost{remote}/mixin/mixin.libsonnet").is_file()
+    call("vendor", consumer, "--check")
 
 
 def test_our_own_layout_is_that_of_jb_for_a_local_dependency():
