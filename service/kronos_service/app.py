@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from kronos_mixin import __version__
 from kronos_mixin.contract import ContractError, load_contract
+from kronos_service import cgroups
 from kronos_service.api.paths import API_PATHS, METRICS_PATH, OPENAPI_PATH
 from kronos_service.api.schemas import BatchRequest, SingleRequest
 from kronos_service.api.schemas import Problem as ProblemSchema
@@ -40,6 +41,9 @@ from kronos_service.telemetry.recorder import Recorder
 from kronos_service.telemetry.tracing import tracing_from_environment
 
 _STOP_SECONDS = 1.0
+
+_MOST_THREADS = 8
+"""More hardly speed up a call of the model: base takes as long with 15 as with 8."""
 """Longest wait, at the end, for the running step of the model, and for the last spans to be taken."""
 
 
@@ -69,7 +73,7 @@ def create_app(
         seconds=settings.max_model_seconds or settings.time_limit_seconds,
         hop=settings.context_hop,
     )
-    forecaster = forecaster or Forecaster(limits, threads=settings.torch_threads, observer=metrics)
+    forecaster = forecaster or Forecaster(limits, threads=settings.torch_threads or _threads(), observer=metrics)
     metrics.gauge("kronos_queue_depth").set_function(lambda: forecaster.depth)
     metrics.gauge("kronos_queue_capacity").set_function(lambda: forecaster.capacity)
     metrics.gauge("kronos_running_series").set_function(lambda: forecaster.running)
@@ -148,6 +152,11 @@ def create_app(
     )
     app.openapi = functools.partial(_openapi, app)  # type: ignore[method-assign]
     return app
+
+
+def _threads() -> int:
+    """Threads of the model: the CPUs that this process may use, less one for the event loop."""
+    return max(1, min(_MOST_THREADS, int(cgroups.cpus()) - 1))
 
 
 async def _handle(request: Request, error: Exception) -> Response:

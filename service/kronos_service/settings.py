@@ -148,15 +148,15 @@ class Settings(BaseSettings):
         ),
     ] = "float32"
     torch_threads: Annotated[
-        int,
+        int | None,
         Field(
             ge=1,
             le=256,
-            description="CPU threads of one model call. Scale with replicas rather than threads, and leave a core "
-            "for the event loop.",
+            description="CPU threads of one model call. Default: the CPUs that the process may use, less one for the "
+            "event loop, at most 8. Small models gain little from more than one: scale with replicas.",
             examples=["1"],
         ),
-    ] = 1
+    ] = None
     load_retry_seconds: Annotated[
         float,
         Field(

@@ -23,7 +23,7 @@ SERVICE = Layers(
         ("forecaster",),
         ("settings",),
         ("keys",),
-        ("environment", "signals"),
+        ("environment", "signals", "cgroups"),
         ("__init__",),
     ),
 )

@@ -139,6 +139,9 @@ def load_checkpoint(
                 f"model {model} has {bits} {ours}, but tokenizer {tokenizer} has {theirs};"
                 " use the tokenizer that the model was trained with"
             )
+    if place.type == "cuda":
+        # It prepares a plan for every length of the cache, which takes a tenth of a second each.
+        torch.backends.cuda.enable_cudnn_sdp(enabled=False)
     folder = Folder(DTYPES[dtype], place)
     return Checkpoint(
         tokenizer=folder.tokenizer(loaded_tokenizer),

@@ -31,10 +31,10 @@ from prometheus_client.registry import Collector as PrometheusCollector
 
 from kronos_mixin import __version__
 from kronos_mixin.contract import Condition, Contract, ContractError, Metric
+from kronos_service import cgroups
 from kronos_service.forecaster import ModelInfo, Stage
 from kronos_service.keys import MAX_CLIENTS, RESERVED_CLIENTS
 from kronos_service.telemetry.exchange import ANONYMOUS, Exchange
-from kronos_service.telemetry.memory import memory_limit_bytes
 
 Collector = Counter | Gauge | Histogram
 C = TypeVar("C", Counter, Gauge, Histogram)
@@ -68,7 +68,7 @@ class Metrics:
         self.add_clients((ANONYMOUS, OTHER))
         self.add_clients(clients)
         self.gauge("kronos_build_info", __version__, platform.python_version(), torch.__version__).set(1)
-        self.gauge("kronos_memory_limit_bytes").set_function(memory_limit_bytes)
+        self.gauge("kronos_memory_limit_bytes").set_function(cgroups.memory_bytes)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
