@@ -283,14 +283,22 @@ def _describe(exchange: Exchange, prepared: Sequence[Prepared], refused: int) ->
 
 
 def _trace(exchange: Exchange, job: Job, submitted: float) -> None:
-    """Note the parts of a job for the trace. The job knows their sums only: they are laid end to end."""
+    """Note the parts of a job for the trace.
+
+    The job knows how long its series were in each stage, summed over those that are side by side in the model: the
+    parts show the shares of the stages, end to end.
+    """
     reached = submitted + job.queue_seconds
     exchange.part("queue", submitted, reached)
-    if job.stage == "inference":
-        exchange.part("inference", reached, reached + job.inference_seconds)
-        for stage, seconds in job.stage_seconds.items():
-            exchange.part(stage, reached, reached + seconds, within="inference")
-            reached += seconds
+    if job.stage == "queue":
+        return
+    inference, stages = job.inference_seconds, job.stage_seconds
+    exchange.part("inference", reached, reached + inference)
+    share = min(1.0, inference / (sum(stages.values()) or 1.0))
+    for stage, seconds in stages.items():
+        ended = reached + share * seconds
+        exchange.part(stage, reached, ended, "inference", **{"kronos.seconds": seconds})
+        reached = ended
 
 
 async def _client_left(request: Request) -> None:
