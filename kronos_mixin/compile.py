@@ -32,6 +32,8 @@ _MANIFEST_HEADER = (
     "# What `kronos-mixin compile` wrote here. It removes these when they are left over, and nothing else.\n"
 )
 
+_EXAMPLE = re.compile(r"://([\w.-]*\bexample\.com)\b")
+
 _LARGEST = 1 << 20
 """Bytes of data that a ConfigMap may hold."""
 
@@ -57,6 +59,15 @@ def render(
     if Target.kubernetes in targets:
         files |= _kubernetes(mixin, labels or {}, namespace)
     return files
+
+
+def example_links(mixin: Mixin) -> str:
+    """A warning if links in the alerts still lead to the hosts of the defaults; empty if none does."""
+    knobs = [knob for knob in ("runbookURL", "dashboardURL") if _EXAMPLE.search(str(mixin.config.get(knob, "")))]
+    if not knobs or not mixin.alerts:
+        return ""
+    hosts = " and ".join(_EXAMPLE.findall(mixin.config[knob])[0] for knob in knobs)
+    return f"Links in alerts lead to {hosts}, which are examples: set {' and '.join(knobs)} with --config."
 
 
 def header(name: str) -> str:

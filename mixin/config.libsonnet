@@ -323,6 +323,8 @@
       dashboards: {
         // The data source that is chosen at first.
         datasource: 'default',
+        // Type of the data source: the id of its plugin, such as victoriametrics-metrics-datasource.
+        datasourceType: 'prometheus',
         // Offer only data sources whose name matches; empty: all.
         datasourceRegex: '',
         // Tags of all dashboards. The menu of links lists the dashboards that have them.

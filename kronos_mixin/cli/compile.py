@@ -9,7 +9,7 @@ import typer
 from kronos_mixin.cli.console import Console, fail
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import DEFAULT_OUTPUT, Metadata, OutputOption, Source
-from kronos_mixin.compile import Target, leftovers, render, targets_in, write
+from kronos_mixin.compile import Target, example_links, leftovers, render, targets_in, write
 from kronos_mixin.jsonnet import CompileError
 
 
@@ -65,6 +65,8 @@ def compile(  # noqa: A001 - As the command is called.
         fail(f"{error.filename or output}: {error.strerror}; nothing was changed")
     for file in files:
         console.done(str(output / file))
+    if warning := example_links(data):
+        console.note(warning)
     for path in stale:
         if path in kept:
             console.note(f"{path}: left over from an earlier run, but edited since: kept")

@@ -153,7 +153,7 @@ local annotations(config) =
           name: 'datasource',
           label: 'Data source',
           type: 'datasource',
-          query: 'prometheus',
+          query: config.dashboards.datasourceType,
           regex: config.dashboards.datasourceRegex,
           current: { text: config.dashboards.datasource, value: config.dashboards.datasource },
           refresh: 1,

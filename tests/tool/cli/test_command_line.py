@@ -206,3 +206,17 @@ def test_ctrl_c_ends_a_long_compilation_at_once(tmp_path):
     os.close(ours)
     os.close(theirs)
     assert not (tmp_path / "monitoring").exists()
+
+
+def test_links_to_example_hosts_are_told_once(call, tmp_path):
+    config = tmp_path / "prometheus.yml"
+    config.write_text("global: {}\n")
+    hosts = "runbooks.example.com and grafana.example.com, which are examples: set runbookURL and dashboardURL"
+    for command in (("compile",), ("merge", config, "--target", "a:1", "--yes")):
+        assert call(*command).stderr.count(hosts) == 1
+    # Not each time that it is brought up to date.
+    assert "examples" not in call("merge", config, "--target", "b:1", "--yes").stderr
+    (tmp_path / "mine.yml").write_text(
+        "kronos: {runbookURL: 'https://wiki/{alert}', dashboardURL: 'https://g/{uid}'}"
+    )
+    assert "examples" not in call("compile", "--config", "mine.yml").stderr
