@@ -43,6 +43,7 @@ local query = import 'lib/query.libsonnet';
     'KronosHighLatency',
     'KronosHighTimeoutRate',
     'KronosLatencyBudgetBurn',
+    'KronosNothingSucceeds',
     'KronosSlowInference',
     'KronosTrafficDropped',
   ],

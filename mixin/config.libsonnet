@@ -26,14 +26,20 @@
       // that no series has does no harm. [label names]
       aggregationLabels: ['cluster', 'namespace'],
 
-      // Jobs that must exist. KronosTargetMissing watches them by name: once service discovery loses a job, there is no
-      // series left for any other alert to see. [labels]
+      // Jobs that must exist. KronosTargetMissing watches them by name, even before they had a target; what has had
+      // targets and loses all of them, such as a cluster, it notices by itself. [labels]
       expectedTargets: [{ job: kronos.job }],
 
       // How histograms are stored. Prometheus 3.5 and newer can convert the service's classic histograms to native ones
       // with custom buckets (`convert_classic_histograms_to_nhcb`); then their `_bucket` series are gone. `both` is for
       // servers and jobs of either kind, and slower. [classic, native or both]
       histograms: 'classic',
+
+      targets: {
+        // A target counts once it has been up, as long as service discovery lists it: new ones may take their time to
+        // start. The rules remember who was up; after Prometheus itself was down, they look back this far.
+        memory: '1h',
+      },
 
       // Window of the recorded rates, and part of their names. Use at least four scrape intervals, or a failed scrape
       // leaves a gap.
@@ -87,7 +93,8 @@
         // Statuses that count as failed: faults of the service, not of the caller. [values of status]
         failedStatuses: ['error', 'overloaded', 'timeout'],
         // If no request ended within the rate window, alerts read ratios over this longer one. Otherwise an outage at
-        // one request every five minutes would keep resetting the `for` of its alert.
+        // one request every five minutes would keep resetting the `for` of its alert. Holds for traffic that pauses and
+        // goes on within guardWindow; once steady traffic has ended, its alerts end.
         sparseWindow: '30m',
         // An alert on a ratio also needs this many bad requests within guardWindow, so that a single one never pages.
         // 2.5 means three: `increase` extrapolates, and may be off by a little.
@@ -138,21 +145,23 @@
           enabled: true,
           severity: 'critical',
           'for': '1m',
-          keepFiringFor: '0s',
-          // Share of the job's targets that must be up, averaged over `window`. A restart of one target in two does not
-          // fall below it, nor does a single target that is back within two minutes. [0 to 1]
-          threshold: '0.5',
+          keepFiringFor: '5m',
+          // Share of the job's targets that must be up, averaged over `window`. One target of two does not fall below
+          // it, nor does a single one that is back within two minutes or fails every second scrape. [0 to 1]
+          threshold: '0.45',
           window: '5m',
         },
         KronosTargetDown: {
           enabled: true,
           severity: 'warning',
           'for': '5m',
-          keepFiringFor: '0s',
-          // Share of one target's scrapes within `window` that must succeed, while the service as a whole is up.
-          // [0 to 1]
-          threshold: '0.5',
+          keepFiringFor: '5m',
+          // Share of one target's scrapes within `window` that must succeed, while the service as a whole is up. If every
+          // second one fails, the target falls below it. [0 to 1]
+          threshold: '0.6',
           window: '5m',
+          // How long a new target may take until it is up for the first time.
+          start: '15m',
         },
         KronosTargetMissing: {
           enabled: true,
@@ -160,6 +169,9 @@
           // Longer than a deployment that replaces every target.
           'for': '10m',
           keepFiringFor: '0s',
+          // How long an installation that had targets and has lost all of them is missed, unless it is in
+          // expectedTargets, which are missed for ever.
+          window: '6h',
         },
         KronosModelNotReady: {
           enabled: true,
@@ -180,9 +192,22 @@
           enabled: true,
           severity: 'critical',
           'for': '5m',
-          keepFiringFor: '5m',
+          // A short overload every quarter of an hour is one page, not four an hour.
+          keepFiringFor: '8m',
           // Share of failed requests. [0 to 1]
           threshold: '0.01',
+        },
+        KronosNothingSucceeds: {
+          enabled: true,
+          severity: 'critical',
+          'for': '5m',
+          keepFiringFor: '5m',
+          // At least this many requests to a route within `window`, failed ones not counted, and none succeeded. 4.5
+          // means five: `increase` extrapolates, and may be off by a little.
+          minimum: '4.5',
+          window: '10m',
+          // Only routes that had success within this time: others may never have been in use.
+          memory: '1d',
         },
         KronosHighLatency: {
           enabled: true,
@@ -213,10 +238,10 @@
         },
 
         // Will the objectives be met? Windows, factors, `for` and severities are in objectives.burn.
-        KronosErrorBudgetBurn: { enabled: true, keepFiringFor: '5m' },
+        KronosErrorBudgetBurn: { enabled: true, keepFiringFor: '10m' },
         KronosLatencyBudgetBurn: {
           enabled: true,
-          keepFiringFor: '5m',
+          keepFiringFor: '10m',
           // Slow forecasts are still forecasts, and nothing to wake someone for.
           severity: 'warning',
         },
@@ -225,9 +250,18 @@
         KronosHighMemoryUsage: {
           enabled: true,
           severity: 'warning',
-          'for': '15m',
+          // Short: a leak that is killed every half hour is above the threshold for a few minutes only.
+          'for': '3m',
           keepFiringFor: '5m',
           // Share of the memory limit. [0 to 1]
+          threshold: '0.9',
+        },
+        KronosHighGpuMemoryUsage: {
+          enabled: true,
+          severity: 'warning',
+          'for': '15m',
+          keepFiringFor: '5m',
+          // Share of the GPU's memory that the process holds. PyTorch keeps what it once needed. [0 to 1]
           threshold: '0.9',
         },
         KronosQueueSaturated: {
@@ -252,17 +286,20 @@
           severity: 'warning',
           'for': '0s',
           keepFiringFor: '15m',
-          // Starts of one instance within `window`. A rollout and its rollback are two.
+          // Starts of one instance within `window`. A rollout and its rollback are two. An instance that is killed every
+          // half hour, as by a leak, starts four times in two hours.
           threshold: '3',
-          window: '1h',
+          window: '2h',
         },
         KronosRestartingEverywhere: {
           enabled: true,
           severity: 'critical',
           'for': '0s',
           keepFiringFor: '15m',
-          // Share of a job's instances that restart as often as in KronosRestarting. [0 to 1]
+          // Share of a job's instances that start as KronosRestarting.threshold within `window`, which is
+          // shorter, because three rollouts in an afternoon are nothing to wake someone for. [0 to 1]
           threshold: '0.5',
+          window: '1h',
         },
 
         // Who is refused?

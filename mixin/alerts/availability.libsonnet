@@ -7,11 +7,15 @@ function(config, rules) {
   local at = text(config),
   local alerts = config.alerts,
 
-  local upOver(window) = 'avg_over_time(' + q.raw('up') + '[' + window + '])',
+  // Shares of scrapes that succeeded, of the targets that exist; those that were never up count only if no other does.
+  local upOver(window) = 'avg_over_time(' + q.raw('up') + '[' + window + ']) and ' + q.raw('up'),
+  local seen = q.on(['instance']) + ' ' + q.read(rules.seen),
+  local serviceUp(window) =
+    '(' + q.avg([], upOver(window) + ' and ' + seen) + ' or ' + q.avg([], upOver(window)) + ')',
 
   KronosServiceDown: {
     local knobs = alerts.KronosServiceDown,
-    expr: q.avg([], upOver(knobs.window)) + ' < ' + knobs.threshold,
+    expr: serviceUp(knobs.window) + ' < ' + knobs.threshold,
     summary: 'Kronos is down.',
     description: 'Prometheus could reach only {{ $value | humanizePercentage }} of the targets of ' + at.job +
                  ' over the last ' + knobs.window + '.',
@@ -23,29 +27,34 @@ function(config, rules) {
   KronosTargetDown: {
     local knobs = alerts.KronosTargetDown,
     local service = alerts.KronosServiceDown,
-    expr: upOver(knobs.window) + ' < ' + knobs.threshold +
-          ' and ' + q.on([]) + ' ' + q.avg([], upOver(service.window)) + ' >= ' + service.threshold,
+    // One that was never up had its time to start.
+    local started = q.raw('up') + ' and ' + seen + ' or ' + q.raw('up') + ' offset ' + knobs.start,
+    expr: '(' + upOver(knobs.window) + ') < ' + knobs.threshold + ' and (' + started + ')' +
+          ' and ' + q.on([]) + ' ' + serviceUp(service.window) + ' >= ' + service.threshold,
     summary: 'A Kronos instance is down.',
     description: 'Prometheus cannot reach ' + at.instance + '. The other instances carry its load.',
     dashboard: 'instances',
     variables: q.targetLabels + ['instance'],
   },
 
-  // One `absent` per job: over a regular expression it stays silent as long as one of the jobs exists.
-  [if config.expectedTargets != [] then 'KronosTargetMissing']: {
-    local equal(target) = [label + '="' + target[label] + '"' for label in std.objectFields(target)],
-    expr: std.join(' or ', [
-      'absent(up{' + std.join(', ', equal(target)) + '})'
-      for target in config.expectedTargets
-    ]),
+  // An installation that had targets and has none; and, from the start, one `absent` per job that must exist: over a
+  // regular expression it would stay silent as long as one of the jobs exists.
+  KronosTargetMissing: {
+    local lost = 'last_over_time(' + q.read(rules.targets) + '[' + alerts.KronosTargetMissing.window + ']) unless ' +
+                 q.read(rules.targets),
+    local absent(target) =
+      local labels = std.objectFields(target);
+      'absent(up{' + std.join(', ', [label + '="' + target[label] + '"' for label in labels]) + '}) unless on (' +
+      std.join(', ', labels) + ') (' + lost + ')',
+    expr: std.join(' or ', [lost] + [absent(target) for target in config.expectedTargets]),
     summary: 'Kronos has no targets in Prometheus.',
-    description: 'Service discovery finds no target for job {{ $labels.job }}, so no other alert can notice an outage.',
+    description: 'Service discovery finds no target for ' + at.job + ', so no other alert can notice an outage.',
     dashboard: 'overview',
-    variables: ['job'],
+    variables: q.targetLabels,
   },
 
   KronosModelNotReady: {
-    expr: q.max([], q.raw('kronos_model_ready')) + ' == 0',
+    expr: q.read(rules.ready) + ' == 0',
     summary: 'No Kronos instance is ready.',
     description: 'No instance of ' + at.job + ' has a working model. Every forecast is refused.',
     dashboard: 'instances',
@@ -54,7 +63,7 @@ function(config, rules) {
 
   KronosInstanceNotReady: {
     expr: q.raw('kronos_model_ready') + ' == 0 and ' + q.raw('kronos_draining') + ' == 0 and ' + q.on([]) + ' ' +
-          q.max([], q.raw('kronos_model_ready')) + ' == 1',
+          q.read(rules.ready) + ' == 1',
     summary: 'A Kronos instance is not ready.',
     description: 'There is no working model on ' + at.instance + '. The other instances carry its load.',
     dashboard: 'instances',

@@ -9,6 +9,15 @@ function(config, rules) {
   local objectives = config.objectives,
   local sparse = config.requests.sparseWindow,
 
+  // A model load refuses every request. As long as KronosModelNotReady waits for it, it must not page as a burn either.
+  // Loads that add up to more than that within the long window do.
+  local loading(burn) =
+    local wait = q.seconds(config.alerts.KronosModelNotReady['for']);
+    local recently = q.seconds(burn.short) + q.seconds(config.rateWindow);
+    ' unless ' + q.on([]) + ' (min_over_time(' + q.read(rules.ready) + '[' + recently + 's]) == 0 and ' +
+    'sum_over_time(' + q.over('(' + q.read(rules.ready) + ' == bool 0)', burn.long) + ') * ' +
+    q.seconds(config.evaluationInterval) + ' <= ' + wait + ')',
+
   local burns(objective, what, severity) = [
     assert std.parseJson(burn.factor) * (1 - std.parseJson(objective.target)) < 1 :
            'objectives.burn: ' + burn.factor + ' times the error budget of ' + objective.target +
@@ -19,11 +28,14 @@ function(config, rules) {
     then '(' + q.read(objective.ratios[burn.short]) + ' or ' + q.read(objective.ratios[sparse]) + ')'
     else q.read(objective.ratios[burn.short]);
     // Not avg_over_time times the window: in the first minutes of a fresh service that turns one request into five.
-    local count = 'sum_over_time(' + q.read(objective.bad) + '[' + burn.long + ']) * ' +
+    local count = 'sum_over_time(' + q.over(q.read(objective.bad), burn.long) + ') * ' +
                   q.seconds(config.evaluationInterval);
+    // What reacts at once must end at once, when the traffic has ended.
+    local prompt = q.seconds(burn.short) <= q.seconds(sparse);
     {
       expr: q.read(objective.ratios[burn.long]) + threshold + ' and ' + short + threshold +
-            ' and ' + count + ' >= ' + config.requests.guardCount,
+            ' and ' + count + ' >= ' + config.requests.guardCount +
+            (if prompt then ' and ' + q.read(objective.ongoing) + loading(burn) else ''),
       summary: 'Kronos is burning its ' + what + ' error budget too fast.',
       description: '{{ $value | humanizePercentage }} of the requests to ' + at.job + ' missed the ' + what +
                    ' objective over the last ' + burn.long + ': at least ' + burn.factor + ' times as many as it allows.',

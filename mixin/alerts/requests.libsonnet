@@ -10,13 +10,31 @@ function(config, rules) {
   // The share of one kind of bad request is above its threshold, and more than a single odd request is behind it.
   local guarded(kind, threshold) =
     '(' + q.read(kind.ratio) + ' or ' + q.read(kind.sparseRatio) + ') > ' + threshold +
-    ' and ' + q.read(kind.count) + ' >= ' + config.requests.guardCount,
+    // The largest of a while, because at one request in 25 minutes the count goes up and down.
+    ' and max_over_time(' + q.read(kind.count) + '[' + config.requests.sparseWindow + ']) >= ' +
+    config.requests.guardCount + ' and ' + q.read(kind.ongoing),
 
   KronosHighErrorRate: {
     expr: guarded(rules.failed, alerts.KronosHighErrorRate.threshold),
     summary: 'Too many Kronos requests fail.',
     description: '{{ $value | humanizePercentage }} of the requests to ' + at.route + ' fail (' +
                  std.join(', ', config.requests.failedStatuses) + ').',
+    dashboard: 'overview',
+    variables: q.targetLabels + ['route'],
+  },
+
+  // Whatever the reason: callers who give up early, a key that is refused, a client that sends rubbish. Failed requests
+  // are left to KronosHighErrorRate, and a route that never had success to those who set it up.
+  KronosNothingSucceeds: {
+    local knobs = alerts.KronosNothingSucceeds,
+    local ended(matchers) =
+      q.sum(['route'], q.increase(q.raw('kronos_requests_total', matchers), knobs.window)),
+    expr: ended({ status: { not: config.requests.failedStatuses } }) + ' >= ' + knobs.minimum +
+          ' unless ' + ended({ status: 'success' }) + ' > 0 and ' + q.on(['route']) + ' max_over_time(' +
+          q.read(rules.kronos_requests_total, { status: 'success' }) + '[' + knobs.memory + ']) > 0',
+    summary: 'No Kronos request succeeds any more.',
+    description: 'None of the last {{ $value | humanize }} requests to ' + at.route + ' succeeded, over ' + knobs.window +
+                 ': they were refused, or their callers gave up.',
     dashboard: 'overview',
     variables: q.targetLabels + ['route'],
   },

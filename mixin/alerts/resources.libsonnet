@@ -16,6 +16,15 @@ function(config, rules) {
     variables: q.targetLabels + ['instance'],
   },
 
+  KronosHighGpuMemoryUsage: {
+    expr: q.ratio(q.raw('kronos_device_memory_used_bytes'), q.raw('kronos_device_memory_limit_bytes')) +
+          ' > ' + alerts.KronosHighGpuMemoryUsage.threshold,
+    summary: 'Kronos has almost all of the GPU memory.',
+    description: 'The process of ' + at.instance + ' holds {{ $value | humanizePercentage }} of the memory of its GPU.',
+    dashboard: 'instances',
+    variables: q.targetLabels + ['instance'],
+  },
+
   KronosQueueSaturated: {
     local knobs = alerts.KronosQueueSaturated,
     expr: q.ratio('avg_over_time(' + q.raw('kronos_queue_depth') + '[' + knobs.window + '])', q.raw('kronos_queue_capacity')) +
@@ -36,11 +45,11 @@ function(config, rules) {
     variables: q.targetLabels + ['instance'],
   },
 
-  local knobs = alerts.KronosRestarting,
-  local starts = 'changes(' + q.raw('process_start_time_seconds') + '[' + knobs.window + '])',
+  local starts(window) = 'changes(' + q.raw('process_start_time_seconds') + '[' + window + '])',
 
   KronosRestarting: {
-    expr: starts + ' >= ' + knobs.threshold,
+    local knobs = alerts.KronosRestarting,
+    expr: starts(knobs.window) + ' >= ' + knobs.threshold,
     summary: 'A Kronos instance keeps restarting.',
     description: 'The process of ' + at.instance + ' restarted {{ $value }} times within ' + knobs.window + '.',
     dashboard: 'instances',
@@ -48,10 +57,12 @@ function(config, rules) {
   },
 
   KronosRestartingEverywhere: {
-    expr: q.avg([], starts + ' >= bool ' + knobs.threshold) + ' > ' + alerts.KronosRestartingEverywhere.threshold,
+    local knobs = alerts.KronosRestartingEverywhere,
+    local often = alerts.KronosRestarting.threshold,
+    expr: q.avg([], '(' + starts(knobs.window) + ' and ' + q.raw('up') + ') >= bool ' + often) + ' > ' + knobs.threshold,
     summary: 'Most Kronos instances keep restarting.',
     description: '{{ $value | humanizePercentage }} of the instances of ' + at.job + ' restarted ' +
-                 knobs.threshold + ' times or more within ' + knobs.window + '.',
+                 often + ' times or more within ' + knobs.window + '.',
     dashboard: 'instances',
     variables: q.targetLabels,
   },

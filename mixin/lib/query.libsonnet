@@ -76,6 +76,7 @@ function(config) {
   min(labels, expr): 'min by ' + q.by(labels) + ' (' + expr + ')',
   avg(labels, expr): 'avg by ' + q.by(labels) + ' (' + expr + ')',
   count(labels, expr): 'count by ' + q.by(labels) + ' (' + expr + ')',
+  group(labels, expr): 'group by ' + q.by(labels) + ' (' + expr + ')',
   on(labels): 'on ' + q.by(labels),
 
   // A ratio that is absent, not NaN, while nothing happens: a single NaN would make every average over it NaN.
@@ -125,6 +126,9 @@ function(config) {
     { name:: name, labelNames:: labels, sources:: [], record: name, expr: expr },
   read(rule, matchers={}):
     rule.name + braces(selected + checked(rule.name, targetLabels + rule.labelNames, matchers)),
+  // The values of an expression over a window, one per evaluation. A range of a recorded series would hold more of them
+  // where two servers record it, and fewer where one was late: a sum over that counts samples, not time.
+  over(expr, window): expr + '[' + window + ':' + config.evaluationInterval + ']',
   readOver(rule, window, matchers={}): 'avg_over_time(' + q.read(rule, matchers) + '[' + window + '])',
 
   // The most common rule: the rate of a counter or of a histogram's buckets, by all labels, summed over instances.

@@ -14,19 +14,45 @@ function(config)
   local knobs = config.requests;
   local objectives = config.objectives;
   local rate = 'rate' + config.rateWindow;
+  local sparse = knobs.sparseWindow;
   assert q.seconds(knobs.sparseWindow) > q.seconds(config.rateWindow) : 'requests.sparseWindow must be longer than rateWindow';
+
+  // What a target needs to count: it was up at some time, and service discovery still lists it. So those that are still
+  // starting do not look like an outage, nor do the last samples of those that were taken away. The rule reads its own
+  // last value, and a longer window of `up` in case this Prometheus was down.
+  local here = q.raw('up');
+  local seen = q.record(
+    ['instance'],
+    'kronos_targets',
+    'seen',
+    q.group(['instance'], here + ' and max_over_time(' + here + '[' + config.targets.memory + ']) == 1') +
+    ' or ' + q.group(['instance'], here + ' and ' + q.on(['instance']) + ' ' + q.read(seen))
+  );
+  local targets = q.record([], 'kronos_targets', 'count', q.count([], here));
+  local ready = q.record([], 'kronos_model_ready', 'max', q.max([], q.raw('kronos_model_ready')));
+
+  // Present while requests of a kind still come in. Traffic that has stopped and begun again within the guard window
+  // comes and goes, and may pause as long as the sparse window; all other traffic has ended once the rate is 0. A page
+  // would otherwise outlive the traffic that it is about.
+  local ongoing(labels, metric, whole) = q.record(
+    labels,
+    metric,
+    'ongoing',
+    q.read(whole) + ' > 0 or (max_over_time(' + q.read(whole) + '[' + sparse + ']) > 0 and changes(' +
+    q.over('(' + q.read(whole) + ' > bool 0)', knobs.guardWindow) + ') >= 3)'
+  );
 
   // One kind of bad request: its rate, its share of `whole`, and the number within the guard window. The share is
   // recorded over the rate window, and over the longer window for sparse traffic, where it is computed from recorded
   // rates: reading the raw counters would cost much more.
-  local bad(metric, badRate, whole, badCount) =
+  local bad(metric, badRate, whole, badCount, going) =
     local recorded = q.record(['route'], metric, rate, badRate);
     local ratio = q.record(['route'], metric, 'ratio_' + rate, q.ratio(q.read(recorded), q.read(whole)));
     local sparseRatio = q.record(
       ['route'],
       metric,
-      'ratio_rate' + knobs.sparseWindow,
-      q.ratio(q.readOver(recorded, knobs.sparseWindow), q.readOver(whole, knobs.sparseWindow))
+      'ratio_rate' + sparse,
+      q.ratio(q.readOver(recorded, sparse), q.readOver(whole, sparse))
     );
     local count = q.record(['route'], metric, 'increase' + knobs.guardWindow, badCount);
     {
@@ -35,6 +61,7 @@ function(config)
       ratio: ratio,
       sparseRatio: sparseRatio,
       count: count,
+      ongoing: going,
     };
 
   // Requests by how they ended.
@@ -46,9 +73,16 @@ function(config)
   // The denominator of ratios: success and failure. Refused and cancelled requests are neither.
   local eligible =
     q.record(['route'], 'kronos_requests_eligible', rate, ended(['success'] + knobs.failedStatuses));
-  local failed =
-    bad('kronos_requests_failed', ended(knobs.failedStatuses), eligible, endedCount(knobs.failedStatuses));
-  local timedOut = bad('kronos_requests_timed_out', ended('timeout'), eligible, endedCount('timeout'));
+  local eligibleOngoing = ongoing(['route'], 'kronos_requests_eligible', eligible);
+  local failed = bad(
+    'kronos_requests_failed',
+    ended(knobs.failedStatuses),
+    eligible,
+    endedCount(knobs.failedStatuses),
+    eligibleOngoing
+  );
+  local timedOut =
+    bad('kronos_requests_timed_out', ended('timeout'), eligible, endedCount('timeout'), eligibleOngoing);
 
   // Admitted requests by how long they took.
   local seconds = 'kronos_request_duration_seconds';
@@ -72,7 +106,8 @@ function(config)
   local slowOf(buckets) = 'clamp_min(' + timedWithout(buckets, ['cancelled', 'success']) + ', 0)';
 
   local timed = q.record(['route'], 'kronos_requests_timed', rate, timedWithout(timedRate, 'cancelled'));
-  local slow = bad('kronos_requests_slow', slowOf(timedRate), timed, slowOf(timedCount));
+  local timedOngoing = ongoing(['route'], 'kronos_requests_timed', timed);
+  local slow = bad('kronos_requests_slow', slowOf(timedRate), timed, slowOf(timedCount), timedOngoing);
 
   // Model time, and the share of requests for which it alone exceeds the objective.
   local modelSeconds = 'kronos_model_inference_seconds';
@@ -86,17 +121,19 @@ function(config)
   ) + ', 0)';
   local inferences =
     q.record(['route'], 'kronos_model_inferences', rate, q.sum(['route'], q.read(inference, { le: '+Inf' })));
+  local inferencesOngoing = ongoing(['route'], 'kronos_model_inferences', inferences);
   local slowInference = bad(
     'kronos_model_inferences_slow',
     slowInferences(function(matchers) q.read(inference, matchers)),
     inferences,
-    slowInferences(function(matchers) q.bucketIncrease(modelSeconds, matchers, knobs.guardWindow))
+    slowInferences(function(matchers) q.bucketIncrease(modelSeconds, matchers, knobs.guardWindow)),
+    inferencesOngoing
   );
 
   // Every window that a burn alert reads. At sparse traffic a short one may be empty: then the sparse window is read.
   local windows = std.set(std.flattenArrays([
     [burn.long, burn.short] +
-    (if q.seconds(burn.short) < q.seconds(knobs.sparseWindow) then [knobs.sparseWindow] else [])
+    (if q.seconds(burn.short) < q.seconds(sparse) then [sparse] else [])
     for burn in objectives.burn
   ]));
 
@@ -108,6 +145,7 @@ function(config)
     local metric = 'kronos_' + name;
     local broken = q.record([], metric + '_bad', rate, badRate);
     local valid = q.record([], metric + '_valid', rate, validRate);
+    local going = ongoing([], metric + '_valid', valid);
     local share(window) =
       if window == config.rateWindow then q.ratio(q.read(broken), q.read(valid))
       else q.ratio(q.readOver(broken, window), q.readOver(valid, window));
@@ -124,7 +162,8 @@ function(config)
     local budget = q.record([], metric + '_budget_left', 'ratio', '1 - ' + share(span) + ' / ' + q.read(allowed));
     local isSlow(window) = q.seconds(window) >= secondsPerDay;
     {
-      rules: [broken, valid, promise, allowed, period] + [ratios[window] for window in windows if !isSlow(window)],
+      rules: [broken, valid, going, promise, allowed, period] +
+             [ratios[window] for window in windows if !isSlow(window)],
       slow: [ratios[window] for window in windows if isSlow(window)] + [budget],
       target: target,
       promise: promise,
@@ -133,6 +172,7 @@ function(config)
       days: days,
       bad: broken,
       valid: valid,
+      ongoing: going,
       ratios: ratios,
       budget: budget,
       span: span,
@@ -161,13 +201,22 @@ function(config)
   // Rules of one group are evaluated in order: first the rates of metrics, then these. A record comes before those
   // that read it.
   local groups = [
-    { name: 'kronos-requests', records: [{ eligible: eligible }, { failed: failed }, { timedOut: timedOut }] },
-    { name: 'kronos-latency', records: [{ timed: timed }, { slow: slow }] },
+    { name: 'kronos-availability', records: [{ seen: seen }, { targets: targets }, { ready: ready }] },
+    {
+      name: 'kronos-requests',
+      records: [
+        { eligible: eligible },
+        { eligibleOngoing: eligibleOngoing },
+        { failed: failed },
+        { timedOut: timedOut },
+      ],
+    },
+    { name: 'kronos-latency', records: [{ timed: timed }, { timedOngoing: timedOngoing }, { slow: slow }] },
     { name: 'kronos-availability-objective', records: [{ availability: availability }] },
     { name: 'kronos-latency-objective', records: [{ latency: latency }] },
     {
       name: 'kronos-model',
-      records: [{ inferences: inferences }, { slowInference: slowInference }, { queueUtilisation: queueUtilisation }],
+      records: [{ inferences: inferences }, { inferencesOngoing: inferencesOngoing }, { slowInference: slowInference }, { queueUtilisation: queueUtilisation }],
     },
     { name: 'kronos-work', records: [{ concurrent: concurrent }] },
     { name: 'kronos-causes', records: [] },

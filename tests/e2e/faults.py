@@ -172,6 +172,19 @@ def hasty(job: Job) -> Iterator[None]:
         yield
 
 
+@fault(KronosNothingSucceeds={"window": "15s"})
+def misunderstood(job: Job) -> Iterator[None]:
+    service = job.service()
+    yield
+    # A counter that began before the first scrape has not increased.
+    with load(service, QUICK, 1, 0.5):
+        time.sleep(5)
+    with load(service, {"a": "release that does not fit"}, 1, 0.2):
+        yield
+    with load(service, QUICK, 1, 0.5):
+        time.sleep(2)
+
+
 @fault(KronosExcessiveRateLimiting={"threshold": "0.1"})
 def greedy(job: Job) -> Iterator[None]:
     service = job.service(rate_limit="1/hour")
@@ -193,7 +206,7 @@ def frozen(job: Job) -> Iterator[None]:
     yield
 
 
-@fault(KronosRestarting={"window": "1m", "threshold": "2"}, KronosRestartingEverywhere={})
+@fault(KronosRestarting={"window": "1m", "threshold": "2"}, KronosRestartingEverywhere={"window": "1m"})
 def crash_loop(job: Job) -> Iterator[None]:
     service = job.service()
     yield

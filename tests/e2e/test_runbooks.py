@@ -17,8 +17,17 @@ BLOCKS = [block for page in sorted((mixin_path() / "runbooks").glob("K*.md")) fo
 COMMANDS = [block for block in BLOCKS if block.language == "sh"]
 QUERIES = [block for block in BLOCKS if block.language == "promql"]
 
-# What only a fault that this service does not have would give.
-FAULTS_ONLY = ("== 0", "offset 1w", "unless", "exported_", '{__name__="kronos_', "prometheus_")
+# What only a GPU, or a fault that this service does not have, would give.
+FAULTS_ONLY = (
+    "kronos_device_",
+    "out_of_memory",
+    "== 0",
+    "offset 1w",
+    "unless",
+    "exported_",
+    '{__name__="kronos_',
+    "prometheus_",
+)
 
 
 @pytest.fixture(scope="module")

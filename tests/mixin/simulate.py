@@ -99,6 +99,8 @@ class Instance:
     labels: Mapping[str, str] = field(default_factory=dict)
     # While down it is still a target: `up` is 0, and there is nothing else. Each end is a start of the process.
     down: tuple[tuple[float, float], ...] = ()
+    # Whether the scrape of a second fails although the process is well.
+    missed: Callable[[float], bool] = lambda _time: False
     gauges: Mapping[str, Value] = field(default_factory=dict)
     # By metric, for those that requests do not determine: events, or just their times.
     events: Mapping[str, Iterable[Event | float]] = field(default_factory=dict)
@@ -123,20 +125,26 @@ class Instance:
             here and not any(begin <= time < stop for begin, stop in self.down)
             for here, time in zip(known, times, strict=True)
         ]
-        yield "up", {}, [float(up) if here else None for here, up in zip(known, alive, strict=True)]
+        missed = [self.missed(time) for time in times]
+        yield (
+            "up",
+            {},
+            [float(up and not lost) if here else None for here, up, lost in zip(known, alive, missed, strict=True)],
+        )
         if self.foreign:
             return
         for name, labels, events in self._counters():
-            lost = self.lost.get(name.removesuffix("_bucket"), float("inf"))
-            here = [up and time < lost for up, time in zip(alive, times, strict=True)]
-            yield name, labels, self._count(times, here, sorted(events))
+            gone = self.lost.get(name.removesuffix("_bucket"), float("inf"))
+            here = [up and time < gone for up, time in zip(alive, times, strict=True)]
+            counted = self._count(times, here, sorted(events))
+            yield name, labels, [None if lost else value for value, lost in zip(counted, missed, strict=True)]
         for name, labels, value in self._gauges():
             yield (
                 name,
                 labels,
                 [
-                    (value(time) if callable(value) else value) if up else None
-                    for up, time in zip(alive, times, strict=True)
+                    (value(time) if callable(value) else value) if up and not lost else None
+                    for up, lost, time in zip(alive, missed, times, strict=True)
                 ],
             )
 

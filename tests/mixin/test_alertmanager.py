@@ -29,6 +29,7 @@ RATIOS = [
     ("KronosHighLatency", {"route": SINGLE}),
     ("KronosHighTimeoutRate", {"route": BATCH}),
     ("KronosSlowInference", {"route": BATCH}),
+    ("KronosNothingSucceeds", {"route": BATCH}),
     ("KronosErrorBudgetBurn", {"long": "1h", "severity": PAGE}),
     ("KronosErrorBudgetBurn", {"long": "3d", "severity": TICKET}),
     ("KronosLatencyBudgetBurn", {"long": "1h"}),
@@ -103,7 +104,7 @@ def test_amtool(installed, tmp_path):
 
 def test_receivers(running, receivers):
     expected = {"critical": {"kronos-page"}, "warning": {"kronos-ticket"}, "info": {"kronos-info"}}
-    alerts = [alert(name, {"job": name}, {}) for name in SEVERITIES if name != "KronosTargetMissing"]
+    alerts = [alert(name, {"job": name}, {}) for name in SEVERITIES]
     foreign = {"alertname": "DiskFull", "severity": "critical"}
     running.fire([*alerts, foreign])
     receivers.wait_for([*alerts, foreign])

@@ -68,6 +68,8 @@ SLOW = {"KronosHighLatency": 1}
 MODEL = {"KronosSlowInference": 1}
 TIMEOUTS = {"KronosHighTimeoutRate": 1}
 DOWN = {"KronosServiceDown": 1}
+MISSING = {"KronosTargetMissing": 1}
+NOTHING = {"KronosNothingSucceeds": 1}
 HALF_HOURS = (20, 50, 80, 110)
 
 AT_REST = [
@@ -117,6 +119,30 @@ ERROR_RATE = [
         {9: {}, 25: ERRORS, 30: ERRORS, 45: {}},
     ),
     Scenario(
+        "it ends, and the traffic with it",
+        one(every(1, stop=HOUR), every(4, start=OUTAGE, stop=HOUR, status="error")),
+        {29: {}, 59: ERRORS, 76: {}, 90: {}},
+    ),
+    Scenario(
+        "it ends because the job is taken away",
+        one(every(1), every(4, start=OUTAGE, status="error"), stop=HOUR),
+        {59: ERRORS, 76: MISSING, 90: MISSING},
+    ),
+    Scenario(
+        "all of them, one in 25 minutes, are one page",
+        one(every(1500, start=60, stop=4 * HOUR, status="error")),
+        always(ERRORS, *range(130, 240, 7)),
+        step=30,
+    ),
+    Scenario(
+        "three minutes of overload every quarter of an hour are one page",
+        one(
+            every(1),
+            *(every(1, start=start, stop=start + 180, status="overloaded") for start in range(600, 2 * HOUR, 900)),
+        ),
+        always(ERRORS, *range(17, 120, 2)),
+    ),
+    Scenario(
         "an instance is born into the outage",
         [*one(every(60, stop=600), stop=600), Instance("b", every(60, start=615, status="error"), start=600)],
         {9: {}, 30: ERRORS},
@@ -129,6 +155,43 @@ ERROR_RATE = [
         ],
         {20: ERRORS},
         where={20: ["cluster=y"]},
+    ),
+]
+
+BEFORE = every(10, stop=OUTAGE)
+GIVING_UP = {"start": OUTAGE, "status": "cancelled", "model": 0.1}
+SUCCESS = [
+    Scenario("callers give up after 4 s", one(BEFORE, every(5, seconds=4, **GIVING_UP)), {29: {}, 50: NOTHING}),
+    Scenario(
+        "callers of the other route give up after 10 s",
+        one(every(10), every(10, route=BATCH, stop=OUTAGE), every(20, route=BATCH, seconds=10, **GIVING_UP)),
+        {29: {}, 50: NOTHING},
+        where={50: [f"route={BATCH}"]},
+    ),
+    Scenario(
+        "callers give up after 30 s",
+        one(BEFORE, every(5, seconds=30, **GIVING_UP)),
+        {29: {}, 50: NOTHING | SLOW, 90: NOTHING | SLOW},
+    ),
+    *(
+        Scenario(
+            f"all requests are {status}", one(BEFORE, every(5, start=OUTAGE, status=status)), {29: {}, 50: NOTHING}
+        )
+        for status in ("invalid", "unauthorized", "rate_limited")
+    ),
+    Scenario("all of them fail", one(BEFORE, every(5, start=OUTAGE, status="error")), {50: ERRORS}),
+    Scenario(
+        "one of a hundred has success",
+        one(BEFORE, every(5, start=OUTAGE, status="invalid"), every(500, start=OUTAGE + 60)),
+        silent(*range(29, 120, 3)),
+    ),
+    Scenario("five in ten minutes", one(BEFORE, every(120, start=OUTAGE, status="invalid")), {29: {}, 60: NOTHING}),
+    Scenario("four in ten minutes", one(BEFORE, every(150, start=OUTAGE, status="invalid")), silent(29, 60, 119)),
+    Scenario("there was never any", one(every(5, status="unauthorized")), silent(30, 60, 119)),
+    Scenario(
+        "it is back",
+        one(BEFORE, every(5, start=OUTAGE, stop=HOUR, status="invalid"), every(10, start=HOUR)),
+        {59: NOTHING, 68: {}},
     ),
 ]
 
@@ -240,6 +303,62 @@ AVAILABILITY = [
         [*one(every(10), stop=600), Instance("b", start=2400)],
         {30: {"KronosTargetMissing": 1}, 45: {}},
     ),
+    Scenario(
+        "one of two clusters is gone from discovery",
+        [
+            Instance("a", every(10), labels={"cluster": "x"}, stop=600),
+            Instance("a", every(10), labels={"cluster": "y"}),
+        ],
+        {18: {}, 22: MISSING, 300: MISSING},
+        where={300: ["cluster=x"]},
+        step=60,
+    ),
+    Scenario("never up at all", one(down=((0, 2 * HOUR),)), {4: DOWN, 60: DOWN}),
+    Scenario(
+        "from two to six instances that take four minutes to start",
+        many(6, *(Instance(f"i{n}", every(10), start=1800, down=((1800, 2055),)) for n in range(2, 6))),
+        silent(*range(29, 60)),
+    ),
+    Scenario(
+        "one of the new instances never starts",
+        many(6, *(Instance(f"i{n}", start=600, down=((600, 2 * HOUR),)) for n in range(5, 6))),
+        {20: {}, 24: {}, 34: {"KronosTargetDown": 1}},
+    ),
+    Scenario(
+        "from eight instances to one",
+        many(8, *(Instance(f"i{n}", every(10), down=((1725, 1800),), stop=1800) for n in range(1, 8))),
+        silent(*range(28, 60)),
+    ),
+    Scenario(
+        "the one that stays is the one that is down",
+        many(
+            8,
+            Instance("i0", every(10), down=((1700, 3600),)),
+            *(Instance(f"i{n}", every(10), stop=1800) for n in range(1, 8)),
+        ),
+        {28: {}, 40: DOWN, 75: {}},
+    ),
+    Scenario(
+        "six of ten are down for hours",
+        many(10, *(Instance(f"i{n}", every(10), down=((600, 4 * HOUR),)) for n in range(6))),
+        always(DOWN, 60, 120, 180),
+        step=60,
+    ),
+    Scenario(
+        "every second scrape of one of three fails",
+        many(3, Instance("i1", every(10), missed=lambda t: t % 30 < 15)),
+        always({"KronosTargetDown": 1}, 20, 50, 80),
+    ),
+    Scenario(
+        "every third scrape fails",
+        many(3, Instance("i1", every(10), missed=lambda t: t % 45 < 15)),
+        silent(20, 50, 80),
+    ),
+    Scenario(
+        "the only instance is away for half of every six minutes",
+        one(every(10), missed=lambda t: t > 600 and t % 360 < 210),
+        always(DOWN, *range(25, 100)),
+    ),
     # The model.
     Scenario("a long load", one(gauges={"kronos_model_ready": lambda t: t > 500}), silent(*range(1, 30))),
     Scenario(
@@ -274,7 +393,7 @@ RESOURCES = [
     Scenario(
         "91 % of the memory",
         one(gauges={"process_resident_memory_bytes": 910}),
-        {10: {}, 30: {"KronosHighMemoryUsage": 1}},
+        {2: {}, 30: {"KronosHighMemoryUsage": 1}},
     ),
     Scenario(
         "no limit", one(gauges={"process_resident_memory_bytes": 910, "kronos_memory_limit_bytes": 0}), {30: {}}
@@ -304,7 +423,7 @@ RESOURCES = [
     Scenario(
         "one of three starts three times in an hour",
         many(3, Instance("i1", every(10), down=((600, 660), (1200, 1260), (1800, 1860)))),
-        {30: {}, 33: {"KronosRestarting": 1}, 65: {"KronosRestarting": 1}, 115: {}},
+        {30: {}, 33: {"KronosRestarting": 1}, 115: {"KronosRestarting": 1}, 170: {}},
     ),
     Scenario(
         "one of three starts twice",
@@ -314,7 +433,26 @@ RESOURCES = [
     Scenario(
         "two of three start three times",
         many(3, *(Instance(f"i{n}", every(10), down=((600, 660), (1200, 1260), (1800, 1860))) for n in range(2))),
-        {33: {"KronosRestarting": 2, "KronosRestartingEverywhere": 1}, 115: {}},
+        {33: {"KronosRestarting": 2, "KronosRestartingEverywhere": 1}, 115: {"KronosRestarting": 2}},
+    ),
+    Scenario(
+        "killed for its memory every half hour",
+        one(
+            every(10),
+            down=tuple((start, start + 30) for start in range(1800, 4 * HOUR, 1800)),
+            gauges={"process_resident_memory_bytes": lambda t: 500 + 500 * (t % 1800) / 1800},
+        ),
+        {25: {}, 29: {"KronosHighMemoryUsage": 1}, 110: {"KronosRestarting": 1}, 140: {"KronosRestarting": 1}},
+    ),
+    Scenario(
+        "89 % of the GPU's memory",
+        one(gauges={"kronos_device_memory_used_bytes": 890, "kronos_device_memory_limit_bytes": 1000}),
+        {30: {}},
+    ),
+    Scenario(
+        "91 % of the GPU's memory",
+        one(gauges={"kronos_device_memory_used_bytes": 910, "kronos_device_memory_limit_bytes": 1000}),
+        {10: {}, 30: {"KronosHighGpuMemoryUsage": 1}},
     ),
 ]
 
@@ -434,6 +572,49 @@ BUDGETS = [
         burning={240: []},
         step=60,
     ),
+    *(
+        Scenario(
+            f"eight minutes of {status} after six good hours",
+            one(
+                every(4, stop=6 * HOUR),
+                every(4, start=6 * HOUR, stop=6 * HOUR + 480, status=status),
+                every(4, start=6 * HOUR + 480, stop=6.5 * HOUR),
+                gauges={"kronos_model_ready": lambda t, ready=ready: ready or not 6 * HOUR <= t < 6 * HOUR + 480},
+            ),
+            {},
+            burning=dict.fromkeys(range(370, 374), burns),
+            step=60,
+        )
+        # A load of the model is nothing to wake someone for.
+        for status, ready, burns in (("error", True, ["KronosErrorBudgetBurn 1h"]), ("unavailable", False, []))
+    ),
+    Scenario(
+        "a load under load at birth",
+        one(
+            every(1, status="unavailable", stop=500),
+            every(1, start=501),
+            gauges={"kronos_model_ready": lambda t: t > 500},
+        ),
+        {},
+        burning={m: [] for m in range(2, 60)},
+    ),
+    Scenario(
+        "loads of two minutes, three an hour",
+        one(
+            every(4, stop=4 * HOUR),
+            *(every(1, start=start, stop=start + 120, status="unavailable") for start in range(0, 4 * HOUR, 1200)),
+            gauges={"kronos_model_ready": lambda t: t % 1200 >= 120},
+        ),
+        {},
+        burning={200: ["KronosErrorBudgetBurn 6h", "KronosErrorBudgetBurn 1d", "KronosErrorBudgetBurn 3d"]},
+        step=60,
+    ),
+    Scenario(
+        "the traffic ends during the burn",
+        one(every(1, stop=HOUR), every(11.4, stop=HOUR, status="error")),
+        {},
+        burning={59: BOTH_PAGES, 76: ["KronosErrorBudgetBurn 1d"]},
+    ),
     # Latency: 14.4 times 5 % is 72 %, 6 times is 30 %.
     Scenario(
         "80 % are slow",
@@ -448,6 +629,7 @@ BUDGETS = [
 GROUPS = {
     "rest": AT_REST,
     "errors": ERROR_RATE,
+    "success": SUCCESS,
     "latency": LATENCY,
     "time limit": TIME_LIMIT,
     "availability": AVAILABILITY,
@@ -489,8 +671,9 @@ def checks(scenario: Scenario, number: int) -> list[dict[str, object]]:
 
 # Scenarios in one promtool test, each an installation of its own. This halves the time.
 TOGETHER = 8
-# Prometheus 2.42's promtool refuses to read more than 10,000 samples at once.
+# promtool refuses to read more than 10,000 samples at once: of raw series in 2.42, of recorded ones in all versions.
 MOST_INSTANCES = 20
+MOST_SECONDS = 18 * HOUR
 
 
 def batches(scenarios: list[Scenario]) -> list[list[Scenario]]:
@@ -499,7 +682,8 @@ def batches(scenarios: list[Scenario]) -> list[list[Scenario]]:
     for scenario in sorted(scenarios, key=lambda s: (s.step, s.end)):
         last = found[-1] if found else []
         instances = sum(len(one.instances) for one in [*last, scenario])
-        if not last or last[0].step != scenario.step or len(last) == TOGETHER or instances > MOST_INSTANCES:
+        full = len(last) == TOGETHER or instances > MOST_INSTANCES or (len(last) + 1) * scenario.end > MOST_SECONDS
+        if not last or last[0].step != scenario.step or full:
             found.append([])
         found[-1].append(scenario)
     return found

@@ -140,6 +140,16 @@ RECORDS: dict[str, Record] = {
     "job_route:kronos_model_inferences_slow:ratio_rate5m": (MODEL, [(ROUTE, 0.25)]),
     "job_route:kronos_model_inferences_slow:ratio_rate30m": (MODEL, [(ROUTE, 0.25)]),
     "job_route:kronos_model_inferences_slow:increase1h": (MODEL, [(ROUTE, 2400)]),
+    # A process that was up at some time is one of two that exist.
+    "job_instance:kronos_targets:seen": (gauge("up", 1, 0), [({"instance": "a"}, 1)]),
+    "job:kronos_targets:count": (gauge("up", 1, 0), [({}, 2)]),
+    "job:kronos_model_ready:max": (gauge("kronos_model_ready", 0, 1), [({}, 1)]),
+    # Their value is the rate.
+    "job_route:kronos_requests_eligible:ongoing": (ENDED, [(ROUTE, 8)]),
+    "job_route:kronos_requests_timed:ongoing": (DURATIONS, [(ROUTE, 9)]),
+    "job_route:kronos_model_inferences:ongoing": (MODEL, [(ROUTE, 4)]),
+    "job:kronos_availability_valid:ongoing": (ENDED, [({}, 10)]),
+    "job:kronos_latency_valid:ongoing": (BOTH, [({}, 13)]),
     # The fuller of two queues; one without capacity does not count.
     "job:kronos_queue_utilisation:max": (
         gauge("kronos_queue_depth", 10, 30) | gauge("kronos_queue_capacity", 100, 60),

@@ -73,6 +73,15 @@ def test_files_that_are_named_are_there():
         assert name in files
 
 
+def test_finished_pods_are_no_targets():
+    jobs = [job for scrape in SCRAPES for job in yaml.safe_load(scrape)["scrape_configs"]]
+    (pods,) = [job for job in jobs if "kubernetes_sd_configs" in job]
+    dropped = [rule for rule in pods["relabel_configs"] if rule.get("action") == "drop"]
+    assert [rule["source_labels"] for rule in dropped] == [["__meta_kubernetes_pod_phase"]]
+    finished = [re.fullmatch(dropped[0]["regex"], phase) for phase in ("Succeeded", "Failed", "Running", "Pending")]
+    assert [bool(match) for match in finished] == [True, True, False, False]
+
+
 def test_commands_exist_with_their_options():
     lines = [line.strip() for kind, code in CODE if kind == "sh" for line in code.splitlines()]
     lines += re.findall(r"`(kronos-mixin [^`]+)`", TEXT)
