@@ -15,6 +15,7 @@ from kronos_service.forecaster import DEMO_MODEL, DEMO_TOKENIZER, load_checkpoin
 
 from . import held_out
 from .demo import Plan, train, write
+from .picture import draw
 
 _EVERY = 50
 """Steps between two lines."""
@@ -24,7 +25,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train; returns the exit code."""
     parser = argparse.ArgumentParser(prog="nox -s train_demo --", description=__doc__)
     parser.add_argument("--output", type=Path, help="folder to write to (default: into the service)")
-    output: Path | None = parser.parse_args(argv).output
+    parser.add_argument("--draw", action="store_true", help="train nothing: draw the picture for the README")
+    options = parser.parse_args(argv)
+    if options.draw:
+        draw(load_checkpoint(str(DEMO_MODEL), str(DEMO_TOKENIZER)))
+        return 0
+    output: Path | None = options.output
     model_folder = output / DEMO_MODEL.name if output else DEMO_MODEL
     tokenizer_folder = output / DEMO_TOKENIZER.name if output else DEMO_TOKENIZER
     console = Console(highlight=False, width=110)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kronos_service.forecaster import Checkpoint, Sampling, Series, forecast
 
@@ -15,7 +17,28 @@ SEED = 7
 
 HISTORY, HORIZON = 240, 24
 _CLOSE = 3
-_SHARE = 0.8
+BOUNDS = (0.1, 0.9)
+"""Quantiles of the closes that bound 80 % of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """One series, in the units of its prices.
+
+    Attributes:
+        history: [T] closes that were known.
+        truth: [H] closes that came.
+        paths: [samples, H, 6] candles.
+    """
+
+    history: NDArray[np.float64]
+    truth: NDArray[np.float64]
+    paths: NDArray[np.float64]
+
+    @property
+    def closes(self) -> NDArray[np.float64]:
+        """[samples, H]."""
+        return self.paths[..., _CLOSE]
 
 
 @dataclass(frozen=True)
@@ -26,7 +49,7 @@ class Figures:
         model: of the mean of the samples.
         last: of repeating the last candle.
         day_before: of repeating the candle 24 hours before.
-        coverage: share of closes within the interval that should hold 80 % of them.
+        coverage: share of closes within ``BOUNDS``.
         inconsistent: share of candles whose high is not highest, or whose low is not lowest.
     """
 
@@ -37,21 +60,26 @@ class Figures:
     inconsistent: float
 
 
-def measure(checkpoint: Checkpoint, *, series: int = 24, samples: int = 40) -> Figures:
+def forecasts(checkpoint: Checkpoint, series: int, samples: int) -> Iterator[Forecast]:
     """Forecast a day for each of several series."""
     made = synthetic.make(np.random.default_rng(SEED), series, HISTORY + HORIZON)
-    model, last, day_before, inside, broken = [], [], [], [], []
     for number, (candles, stamps) in enumerate(zip(made.candles, made.stamps, strict=True)):
-        history, truth = candles[:HISTORY], candles[HISTORY:, _CLOSE]
-        drawn = Sampling(samples=samples, seed=number)
-        paths = forecast(checkpoint, Series(history, stamps[:HISTORY], stamps[HISTORY:], drawn)).paths
-        closes = paths[..., _CLOSE]
-        deviation = history[:, _CLOSE].std()
-        model.append(abs(closes.mean(axis=0) - truth) / deviation)
-        last.append(abs(history[-1, _CLOSE] - truth) / deviation)
-        day_before.append(abs(history[-synthetic.DAY :, _CLOSE] - truth) / deviation)
-        low, high = np.quantile(closes, [(1 - _SHARE) / 2, (1 + _SHARE) / 2], axis=0)
-        inside.append((low <= truth) & (truth <= high))
-        prices = paths[..., :4]
+        sampling = Sampling(samples=samples, seed=number)
+        asked = Series(candles[:HISTORY], stamps[:HISTORY], stamps[HISTORY:], sampling)
+        closes = candles[:, _CLOSE]
+        yield Forecast(closes[:HISTORY], closes[HISTORY:], forecast(checkpoint, asked).paths)
+
+
+def measure(checkpoint: Checkpoint, *, series: int = 24, samples: int = 40) -> Figures:
+    """Compare forecasts with what came."""
+    model, last, day_before, inside, broken = [], [], [], [], []
+    for one in forecasts(checkpoint, series, samples):
+        deviation = one.history.std()
+        model.append(abs(one.closes.mean(axis=0) - one.truth) / deviation)
+        last.append(abs(one.history[-1] - one.truth) / deviation)
+        day_before.append(abs(one.history[-synthetic.DAY :] - one.truth) / deviation)
+        low, high = np.quantile(one.closes, BOUNDS, axis=0)
+        inside.append((low <= one.truth) & (one.truth <= high))
+        prices = one.paths[..., :4]
         broken.append((prices[..., 1] < prices.max(axis=-1)) | (prices[..., 2] > prices.min(axis=-1)))
     return Figures(*(float(np.mean(values)) for values in (model, last, day_before, inside, broken)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ from .checkpoints import CONTEXT, Reference
 
 _KEYS = {name: f"{name}-0123456789abcdef" for name in ("short", "long")}
 _FEWEST = 12
+_GLANCE_SECONDS = 0.05
 _MIB = 2**20
 
 
@@ -31,7 +32,7 @@ class Load:
     Attributes:
         per_cpu_second: series forecast per second of the service's CPU time.
         p50, p95: latency in seconds.
-        memory: MiB that the service holds at the end, beyond what it held before the first request.
+        memory: most MiB that the service held, beyond what it held before the first request.
     """
 
     per_cpu_second: float
@@ -54,16 +55,25 @@ def measure(service: Service, case: Case, clients: int) -> Load:
     asyncio.run(_send(service, case, 1, 2, "short"))
     memory, before = process.memory_info().rss, process.cpu_times()
     count = max(2 * clients, _FEWEST)
-    latencies = asyncio.run(_send(service, case, clients, count, "short"))
+    latencies, most = asyncio.run(_watched(process, _send(service, case, clients, count, "short")))
     after = process.cpu_times()
     used = after.user + after.system - before.user - before.system
     p50, p95 = np.quantile(latencies, [0.5, 0.95])
-    return Load(count / used, float(p50), float(p95), (process.memory_info().rss - memory) / _MIB)
+    return Load(count / used, float(p50), float(p95), (most - memory) / _MIB)
 
 
 def beside(service: Service, short: Case, long: Case, clients: int) -> Beside:
     """Latency of ``short`` alone, and while ``clients`` others ask for ``long`` all the time."""
     return asyncio.run(_beside(service, short, long, clients))
+
+
+async def _watched(process: psutil.Process, work: Coroutine[None, None, list[float]]) -> tuple[list[float], int]:
+    """The result of ``work``, and the most bytes that the process held meanwhile."""
+    task, most = asyncio.create_task(work), 0
+    while not task.done():
+        most = max(most, int(process.memory_info().rss))
+        await asyncio.wait([task], timeout=_GLANCE_SECONDS)
+    return await task, most
 
 
 async def _beside(service: Service, short: Case, long: Case, clients: int) -> Beside:
