@@ -85,7 +85,7 @@ def read(expression: str, known: Mapping[str, Labels | None]) -> Reading:
     try:
         tree = _parse(_INTERVALS.sub("5m", expression))
     except ValueError as error:
-        reading.problems.append(f"is not PromQL: {error}")
+        reading.problems.append(f"this program can't read it ({error})")
         reading.parsed = False
         return reading
     reading.labels = _Walk(known, reading).labels(tree)

@@ -2,15 +2,55 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
 
 _SECONDS = 300
+_FEATURES = (
+    "promql-experimental-functions",
+    "promql-duration-expr",
+    "promql-extended-range-selectors",
+    "promql-binop-fill-modifiers",
+)
+"""What promtool takes as PromQL if told to; it passes over what it does not know."""
 
 
 def available() -> bool:
     """Whether promtool is on PATH."""
     return shutil.which("promtool") is not None
+
+
+class Verdict(NamedTuple):
+    """What promtool says against rules; empty if it is content."""
+
+    said: str
+    experimental: bool = False
+    """It only asks for a feature that a Prometheus has to be started with."""
+
+
+def check_rules(*paths: Path) -> Verdict:
+    """What promtool says of rule files."""
+    said = complaint("check", "rules", *map(str, paths))
+    if said and "experimental" in said:
+        # Newer features than promtool can switch on are experimental, too.
+        again = complaint(f"--enable-feature={','.join(_FEATURES)}", "check", "rules", *map(str, paths))
+        return Verdict(said, experimental=not again or "experimental" in again)
+    return Verdict(said)
+
+
+def check_expression(expression: str) -> Verdict:
+    """What promtool says of an expression, put into a rule."""
+    with tempfile.TemporaryDirectory(prefix="kronos-mixin-") as folder:
+        path = Path(folder) / "rules.yml"
+        rules = [{"record": "x", "expr": expression}]
+        path.write_text(json.dumps({"groups": [{"name": "x", "rules": rules}]}), encoding="utf-8")
+        verdict = check_rules(path)
+    # The last words are about the expression, those before about the file.
+    return verdict._replace(said=verdict.said.rpartition("could not parse expression: ")[2])
 
 
 def complaint(*arguments: str) -> str:

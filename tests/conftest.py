@@ -4,12 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from proof.servers import binaries
+from proof.servers import alertmanager, binaries
 from tests.service.server import Server
 
 
-def pytest_report_header() -> str:
-    return "Prometheus: " + ", ".join(tools.version for tools in binaries.every())
+def pytest_report_header() -> list[str]:
+    return [
+        f"{name}: {', '.join(tools.version for tools in kind.every())}"
+        for name, kind in (("Prometheus", binaries), ("Alertmanager", alertmanager))
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -33,5 +33,6 @@ def refused_rules(mixin: Mixin) -> Iterator[Finding]:
         for name, text in rule_files(mixin).items():
             path = Path(folder) / name
             path.write_text(text, encoding="utf-8")
-            if said := promtool.complaint("check", "rules", str(path)):
-                yield Finding(f"prometheus/{name}", "promtool", said.replace(str(path), name))
+            said, experimental = promtool.check_rules(path)
+            if said:
+                yield Finding(f"prometheus/{name}", "promtool", said.replace(str(path), name), warning=experimental)

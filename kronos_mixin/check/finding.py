@@ -12,6 +12,9 @@ class Finding:
     file: str
     place: str
     message: str
+    warning: bool = False
+    """It need not be wrong, and does not fail the check."""
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.place}: {self.message}" if self.place else f"{self.file}: {self.message}"
+        where = f"{self.file}: {self.place}" if self.place else self.file
+        return f"{where}: {'warning: ' if self.warning else ''}{self.message}"

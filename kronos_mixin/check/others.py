@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kronos_mixin import promql
+from kronos_mixin import promql, promtool
 from kronos_mixin.check.compiled import drift, refused_rules
 from kronos_mixin.check.finding import Finding
 from kronos_mixin.compile import manifest
@@ -39,20 +39,40 @@ class _Anything(dict[str, promql.Labels | None]):
 def check(mixin: Mixin, files: Mapping[str, str], output: Path, compile_command: str) -> list[Finding]:
     """Check ``mixin``, which ``compile_command`` compiles to ``files``.
 
-    Expressions must parse. A series with a colon in its name must be recorded by a rule of the mixin. promtool must
-    accept the rules, if it is on PATH. Files already in ``output`` must be up to date.
+    Expressions must parse, or promtool must accept them. A series with a colon in its name must be recorded by a rule
+    of the mixin. promtool must accept the rules, if it is on PATH. Files already in ``output`` must be up to date.
     """
     findings = list(drift(files, output, mixin.name, compile_command)) if manifest(output, mixin.name) else []
     recorded = {rule["record"] for group in mixin.rules + mixin.alerts for rule in _rules(group) if "record" in rule}
     for file, place, expression in _expressions(mixin):
         reading = _read(expression)
-        findings += [Finding(file, place, problem) for problem in reading.problems]
+        if reading.parsed:
+            findings += [Finding(file, place, problem) for problem in reading.problems]
+        else:
+            findings.append(_judged(file, place, expression, reading.problems[-1]))
         findings += [
             Finding(file, place, f"reads {name}, which no rule of the mixin records")
             for name in sorted(reading.series - recorded)
             if ":" in name
         ]
     return list(dict.fromkeys([*findings, *refused_rules(mixin)]))
+
+
+def _judged(file: str, place: str, expression: str, problem: str) -> Finding:
+    """What to say of an expression that this program can't read: newer PromQL, if promtool can."""
+    if not promtool.available():
+        return Finding(
+            file, place, f"{problem}; put the promtool of your Prometheus on PATH, to check it", warning=True
+        )
+    parts, variables = _parts(expression)
+    said = ""
+    for values in itertools.product(_STANDS_FOR, repeat=min(len(variables), 1)):
+        text = _with(parts, dict.fromkeys(variables, *values) if variables else {})
+        said, experimental = promtool.check_expression(text)
+        if not said or experimental:
+            asks = f", and asks for a feature of Prometheus ({said})" if said else ""
+            return Finding(file, place, f"{problem}; promtool can{asks}: its series were not checked", warning=True)
+    return Finding(file, place, f"promtool refuses it: {said}")
 
 
 def _expressions(mixin: Mixin) -> Iterator[tuple[str, str, str]]:
@@ -91,11 +111,7 @@ def _variables(variables: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 
 def _read(expression: str) -> promql.Reading:
     """Read an expression whose variables may stand for anything."""
-    parts = _QUOTED.split(expression)
-    # In quotes a variable is text, in brackets a duration. Any will do.
-    parts[1::2] = [_VARIABLE.sub("x", part) for part in parts[1::2]]
-    parts[::2] = [_DURATION.sub("5m", part) for part in parts[::2]]
-    variables = sorted({found[0] for part in parts[::2] for found in _VARIABLE.finditer(part)})
+    parts, variables = _parts(expression)
     if len(variables) > _MOST_VARIABLES:
         return promql.Reading()  # Too many combinations to try.
     for values in itertools.product(_STANDS_FOR, repeat=len(variables)):
@@ -107,6 +123,15 @@ def _read(expression: str) -> promql.Reading:
         # `job:x:$window` is a name that only Grafana can complete.
         reading.series = {name for name in reading.series if name in expression}
     return reading
+
+
+def _parts(expression: str) -> tuple[list[str], list[str]]:
+    """An expression by what is outside quotes and what is in them, in turn, and its variables outside quotes."""
+    parts = _QUOTED.split(expression)
+    # In quotes a variable is text, in brackets a duration. Any will do.
+    parts[1::2] = [_VARIABLE.sub("x", part) for part in parts[1::2]]
+    parts[::2] = [_DURATION.sub("5m", part) for part in parts[::2]]
+    return parts, sorted({found[0] for part in parts[::2] for found in _VARIABLE.finditer(part)})
 
 
 def _with(parts: list[str], values: Mapping[str, str]) -> str:

@@ -40,7 +40,8 @@ def check(
     In the Kronos mixin, expressions may only read series and labels that the service exposes or a rule records,
     every recorded series must be used, and the compiled files must be up to date.
 
-    In any other mixin, expressions must parse, and a series with a colon in its name must be recorded by a rule.
+    In any other mixin, expressions must parse (newer PromQL than this program knows is a warning if promtool takes
+    it), and a series with a colon in its name must be recorded by a rule.
     Compiled files are compared if there are any.
 
     If promtool is on PATH, it checks the rules as well.
@@ -51,7 +52,7 @@ def check(
       kronos-mixin check --config mine.yml --format json
       kronos-mixin check --mixin vendor/kubernetes-mixin
 
-    Exit code 0: nothing found; 1: findings, or the mixin doesn't compile; 2: bad command line.
+    Exit code 0: nothing found but warnings; 1: findings, or the mixin doesn't compile; 2: bad command line.
     """
     data = source.evaluate(console)
     again = command("compile", *source.arguments, *output_arguments(output), *metadata.arguments)
@@ -80,8 +81,9 @@ def check(
     else:
         for finding in findings:
             console.result(str(finding))
-    if findings:
+    if not all(finding.warning for finding in findings):
         raise typer.Exit(FAILED)
     if form is Format.text:
         rules, alerts, dashboards = counts.values()
-        console.done(f"{rules} recording rules, {alerts} alerts, {dashboards} dashboards: nothing found")
+        found_what = "nothing but warnings" if findings else "nothing found"
+        console.done(f"{rules} recording rules, {alerts} alerts, {dashboards} dashboards: {found_what}")

@@ -29,18 +29,22 @@ def validate(plan: Plan) -> list[str]:
         staged = {path: Path(folder) / path.name for path in plan.rule_files}
         for path, temporary in staged.items():
             temporary.write_text(plan.rule_files[path], encoding="utf-8")
-        if staged and (said := promtool.complaint("check", "rules", *map(str, staged.values()))):
-            raise MergeError(f"promtool refuses the rules:\n{said}")
+        notes: list[str] = []
+        if staged and (verdict := promtool.check_rules(*staged.values())).said:
+            if not verdict.experimental:
+                raise MergeError(f"promtool refuses the rules:\n{verdict.said}")
+            notes = [f"The rules need a feature that your Prometheus must be started with:\n{verdict.said}"]
         new = plan.new
         if plan.rule_files:
-            # The rule files are not where they will be, and promtool looks into them.
-            entries = {**plan.entries, "rule_files": [str(temporary) for temporary in staged.values()]}
+            # The rule files are not where they will be, and promtool looks into them; it has no features there.
+            names = [] if notes else [str(temporary) for temporary in staged.values()]
+            entries = {**plan.entries, "rule_files": names}
             new = splice.merge(plan.old, plan.name, entries)
         check = ["check", "config", *(["--agent"] if is_agents(plan.after) else [])]
         with scratch(plan.config.absolute().parent, new) as path:
             said = promtool.complaint(*check, str(path))
             if not said:
-                return []
+                return notes
             with scratch(plan.config.absolute().parent, plan.old) as before:
                 if not promtool.complaint(*check, str(before)):
                     raise MergeError(f"promtool refuses it with these changes:\n{said}")
@@ -49,4 +53,7 @@ def validate(plan: Plan) -> list[str]:
                     "promtool refuses it, with and without these changes (if it belongs to another Prometheus than "
                     f"yours, take it off PATH):\n{said}"
                 )
-    return ["promtool refuses this configuration for what it names, before these changes and with them:\n" + said]
+    return [
+        *notes,
+        f"promtool refuses this configuration for what it names, before these changes and with them:\n{said}",
+    ]

@@ -20,11 +20,14 @@ import httpx
 import yaml
 
 from proof.servers.binaries import version_of
-from proof.servers.debian import Say, debian
+from proof.servers.debian import Missing, Say, debian, unavailable
 from proof.servers.process import Process, ProcessError, free_port
 
-SUITES = ("bookworm", "forky")
+SUITES = ("bookworm", "sid")
 """Debian suites: the oldest Alertmanager, 0.25, and the newest."""
+
+_NAMES = ("alertmanager", "prometheus-alertmanager")
+"""As it is called by itself, and by Debian."""
 
 _ATTEMPTS = 5
 
@@ -44,13 +47,27 @@ class Tools:
 
 
 def every(*, say: Say | None = None) -> list[Tools]:
-    """Return one of each version to test with, the oldest first. Raises Missing."""
-    found = []
-    for suite in SUITES:
-        folder = debian(suite, ("prometheus-alertmanager",), say=say) / "usr/bin"
-        program = folder / "prometheus-alertmanager"
-        found.append(Tools(version_of(program), program, folder / "amtool"))
-    return found
+    """Return one of each version to test with, the oldest first: Debian's, and PATH's if it is another.
+
+    Only a system that is not Debian makes do with PATH's. Raises Missing.
+    """
+    own = [_tools(Path(program)) for name in _NAMES if (program := shutil.which(name))][:1]
+    if reason := unavailable():
+        if not own:
+            raise Missing(
+                f"There is no Alertmanager: PATH has none, and {reason}. Put alertmanager and amtool there."
+            )
+        return own
+    found = [
+        _tools(debian(suite, ("prometheus-alertmanager",), say=say) / "usr/bin/prometheus-alertmanager")
+        for suite in SUITES
+    ]
+    versions = {tools.version: tools for tools in [*found, *own]}
+    return sorted(versions.values(), key=lambda tools: tuple(map(int, tools.version.split("."))))
+
+
+def _tools(program: Path) -> Tools:
+    return Tools(version_of(program), program, program.parent / "amtool")
 
 
 def check_config(tools: Tools, path: Path) -> str:

@@ -12,8 +12,8 @@ from proof.servers.debian import Missing, Say, debian, unavailable
 
 __all__ = ["OLDEST", "SUITES", "Missing", "Tools", "every", "newest", "version_of"]
 
-SUITES = ("bookworm", "trixie", "forky")
-"""Debian suites, the oldest Prometheus first: 2.42, 2.53 LTS, and 3.5 or what has replaced it."""
+SUITES = ("bookworm", "trixie", "forky", "sid")
+"""Debian suites, the oldest Prometheus first: 2.42, 2.53 LTS, 3.5 or what has replaced it, and what will."""
 
 OLDEST = (2, 42)
 """The oldest Prometheus that is supported."""
@@ -67,9 +67,9 @@ def every(*, say: Say | None = None) -> list[Tools]:
             raise Missing(f"There is no Prometheus: PATH has none, and {reason}. {_REMEDY}")
         return [own]
     found = [_from_debian(suite, say) for suite in SUITES]
-    if own is not None and own.version not in {tools.version for tools in found}:
-        found.append(own)
-    return sorted(found, key=lambda tools: tools.release)
+    # Suites may have the same version, and PATH one of theirs: one of each is enough.
+    versions = {tools.version: tools for tools in [*found, *([own] if own else [])]}
+    return sorted(versions.values(), key=lambda tools: tools.release)
 
 
 def _on_path() -> Tools | None:
