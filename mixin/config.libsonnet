@@ -186,6 +186,14 @@
           'for': '15m',
           keepFiringFor: '0s',
         },
+        KronosModelStuck: {
+          enabled: true,
+          severity: 'warning',
+          'for': '2m',
+          keepFiringFor: '0s',
+          // Seconds in one call of the model, which takes a second or two at most. Like KRONOS_STUCK_SECONDS.
+          threshold: '60',
+        },
 
         // Do requests end as they should, in time?
         KronosHighErrorRate: {

@@ -61,6 +61,15 @@ function(config, rules) {
     variables: q.targetLabels,
   },
 
+  KronosModelStuck: {
+    expr: q.raw('kronos_model_call_seconds') + ' > ' + alerts.KronosModelStuck.threshold,
+    summary: 'The model of a Kronos instance is stuck.',
+    description: 'The model on ' + at.instance + ' has been in one call for {{ $value | humanizeDuration }}. ' +
+                 'Only a restart of the instance helps.',
+    dashboard: 'instances',
+    variables: q.targetLabels + ['instance'],
+  },
+
   KronosInstanceNotReady: {
     expr: q.raw('kronos_model_ready') + ' == 0 and ' + q.raw('kronos_draining') + ' == 0 and ' + q.on([]) + ' ' +
           q.read(rules.ready) + ' == 1',

@@ -66,6 +66,9 @@ function(config, rules)
       whole: true,
       stack: true,
     }),
+    call: gauge('kronos_model_call_seconds', {
+      limits: { 'alert threshold': config.alerts.KronosModelStuck.threshold },
+    }),
     concurrent: lines(contract.signal('kronos_concurrent_requests') {
       title+: ' by instance',
       whole: true,
@@ -174,7 +177,7 @@ function(config, rules)
       ['ready', 'concurrent'],
       ['memoryShare', 'memory'],
       ['cpu', 'loopLag'],
-      ['starts', 'loadTime'],
+      ['starts', 'loadTime', 'call'],
       ['garbage', 'files'],
       ['failedLoads', 'lostLines'],
       ['series'],

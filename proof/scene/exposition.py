@@ -211,6 +211,7 @@ class Day:
             "kronos_cached_positions_limit": lambda: ones * CACHED_POSITIONS,
             "kronos_model_ready": lambda: ones,
             "kronos_draining": lambda: 0 * ones,
+            "kronos_model_call_seconds": lambda: np.where(self._running(mine) > 0, 0.03 * own * _wobble(times), 0),
             "kronos_model_load_seconds": lambda: ones * 2.4 * own,
             "kronos_memory_limit_bytes": lambda: ones * MEMORY_LIMIT,
             "kronos_event_loop_lag_seconds": lambda: np.where(SLOW.holds(times), 0.22, 0.006) * own * _wobble(times),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,7 +19,8 @@ class Service:
     `settings` are KRONOS_ variables without the prefix, in lower case: {"queue_capacity": 4}. Those of our own
     environment are not handed on. `port` is the one to listen on (None: a free one). `timeout` is how many seconds
     the model may take to load. `ready` is whether entering waits for that; a model that is to fail never gets ready.
-    Entering raises ProcessError, with the service's last lines, when the service does not get as far.
+    `program` is what Python runs. Entering raises ProcessError, with the service's last lines, when the service does
+    not get as far.
     """
 
     def __init__(
@@ -29,8 +30,10 @@ class Service:
         port: int | None = None,
         timeout: float = 120,
         ready: bool = True,
+        program: Sequence[str] = ("-m", "kronos_service"),
     ) -> None:
         self.ready = ready
+        self._program = program
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.timeout = timeout
@@ -52,7 +55,7 @@ class Service:
         self._work = tempfile.TemporaryDirectory(prefix="kronos-service-")
         folder = Path(self._work.name)
         self._process = Process(
-            [sys.executable, "-m", "kronos_service"],
+            [sys.executable, *self._program],
             env=self._environment,
             cwd=folder,
             log=folder / "service.log",

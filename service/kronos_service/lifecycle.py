@@ -15,6 +15,7 @@ from kronos_service.forecaster import (
     CheckpointInvalid,
     CheckpointNotFound,
     Forecaster,
+    ForecasterError,
     Stopped,
 )
 from kronos_service.telemetry import logs
@@ -52,6 +53,7 @@ class Lifecycle:
         self._next_load = 0.0
         self._loading = False
         metrics.gauge("kronos_model_ready").set_function(lambda: float(self._ready))
+        metrics.gauge("kronos_model_call_seconds").set_function(lambda: forecaster.call_seconds)
         metrics.gauge("kronos_draining").set_function(lambda: float(self.draining))
 
     def start(self) -> None:
@@ -61,6 +63,11 @@ class Lifecycle:
         self._loading = True
         # A daemon, because nothing can interrupt PyTorch while it reads a file, and a stop must not wait for it.
         threading.Thread(target=self._load_until_ready, name="kronos-loader", daemon=True).start()
+
+    def check_healthy(self) -> None:
+        """Raise the Problem if only a restart can help: the model does not come back from a call."""
+        if self._stuck:
+            raise Problem(Kinds.stuck, self._stuck_detail)
 
     def drain(self) -> None:
         """Stop being ready."""
@@ -125,12 +132,36 @@ class Lifecycle:
 
     @property
     def _ready(self) -> bool:
+        return self._loaded_and_told and not self._stuck and not self._sick
+
+    @property
+    def _loaded_and_told(self) -> bool:
         # Only once the metrics say what was loaded: they may be read as soon as the probe succeeds.
         return self._forecaster.ready and not self._loading
+
+    @property
+    def _stuck(self) -> bool:
+        return self._forecaster.call_seconds >= self._settings.stuck_seconds
+
+    @property
+    def _sick(self) -> bool:
+        return self._forecaster.failures >= self._settings.sick_failures
+
+    @property
+    def _stuck_detail(self) -> str:
+        return f"the model has been in one call for {self._forecaster.call_seconds:.0f} s: restart this instance"
 
     def _check_loaded(self) -> None:
         if self._ready:
             return
+        if self._stuck:
+            raise Problem(Kinds.not_ready, self._stuck_detail, retry_after_seconds=LOADING_RETRY_SECONDS)
+        if self._sick:
+            detail = (
+                f"the model failed {self._forecaster.failures} times in a row; it is tried again every "
+                f"{self._settings.load_retry_seconds:g} s, and the log has the details"
+            )
+            raise Problem(Kinds.not_ready, detail, retry_after_seconds=retry_after(self._settings.load_retry_seconds))
         detail = "the model is loading: try again later"
         if self._failure is not None:
             detail = f"the model could not be loaded: {self._failure}; it is tried again, the log has the details"
@@ -152,7 +183,28 @@ class Lifecycle:
                 pause = min(2 * pause, _LONGEST_BACKOFF * self._settings.load_retry_seconds)
             else:
                 self._loaded(time.perf_counter() - started)
+                self._watch()
                 return
+
+    def _watch(self) -> None:
+        """Try a sick model until it works again. Whoever calls meanwhile is refused, so nothing else would tell."""
+        was_well = True
+        while not self._stopped.wait(self._settings.load_retry_seconds):
+            well = not (self._sick or self._stuck)
+            if was_well and not well:
+                failures, seconds = self._forecaster.failures, round(self._forecaster.call_seconds, 3)
+                _log.error("model not working", failures=failures, call_seconds=seconds)
+            elif well and not was_well:
+                _log.info("model works again")
+            was_well = well
+            if self._sick and not self._stuck:
+                self._try_model()
+
+    def _try_model(self) -> None:
+        try:
+            self._forecaster.probe().future.result(self._settings.stuck_seconds)
+        except (ForecasterError, TimeoutError):
+            return
 
     def _load(self) -> None:
         settings = self._settings

@@ -197,6 +197,27 @@ class Settings(BaseSettings):
         ),
     ] = 1
 
+    sick_failures: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="Series that must fail in a row, through no fault of theirs, for the instance to be not "
+            "ready; the model is then tried with a series of our own until it works again.",
+            examples=["5"],
+        ),
+    ] = 5
+    stuck_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=86_400,
+            description="Time in one call of the model after which the instance is stuck: neither ready nor healthy. "
+            "A call is a chunk of a history or one step, and takes a second or two at most.",
+            examples=["60"],
+        ),
+    ] = 60.0
+
     queue_capacity: Annotated[
         int,
         Field(

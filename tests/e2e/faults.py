@@ -12,7 +12,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,6 +26,7 @@ from proof.scene.story import SINGLE
 from proof.servers.background import background
 from proof.servers.service import Service
 
+PROGRAM = ("-m", "kronos_service")
 QUICK, LONG = series(20, 1), series(200, 40)
 
 
@@ -54,9 +55,10 @@ class Job:
     targets: list[str] = field(default_factory=list)
     running: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
-    def service(self, *, ready: bool = True, **settings: object) -> Service:
+    def service(self, *, ready: bool = True, program: Sequence[str] = PROGRAM, **settings: object) -> Service:
         """Start a service of this job."""
-        service = self.running.enter_context(Service({"drain_seconds": 0} | settings, ready=ready))
+        given = {"drain_seconds": 0} | settings
+        service = self.running.enter_context(Service(given, ready=ready, program=program))
         self.find(service.port)
         return service
 
@@ -143,6 +145,18 @@ def one_of_two_without_model(job: Job) -> Iterator[None]:
     yield
     yield
     shutil.copytree(DEMO_MODEL, later)
+
+
+@fault(KronosModelStuck={"threshold": "2"})
+def stuck_model(job: Job) -> Iterator[None]:
+    sick = job.stage.folder / "sick"
+    service = job.service(program=(str(Path(__file__).with_name("sick.py")), str(sick)), stuck_seconds=2)
+    yield
+    sick.write_text("hang")
+    with contextlib.suppress(httpx.ReadTimeout):
+        httpx.post(f"{service.url}{SINGLE}", json=QUICK, trust_env=False, timeout=1)
+    yield
+    sick.unlink()
 
 
 # Do requests end as they should, in time, and who is turned away?

@@ -43,6 +43,7 @@ OPEN = {"client": ("anonymous", "greedy")}
 WELL = {
     "kronos_model_ready": 1,
     "kronos_draining": 0,
+    "kronos_model_call_seconds": 0.1,
     "kronos_queue_depth": 0,
     "kronos_queue_capacity": 100,
     "kronos_event_loop_lag_seconds": 0.01,

@@ -382,6 +382,22 @@ AVAILABILITY = [
         where={20: ["instance=i1"]},
     ),
     Scenario(
+        "the model of one instance of three is stuck",
+        many(
+            3,
+            Instance(
+                "i1",
+                gauges={
+                    "kronos_model_call_seconds": lambda t: max(0, t - 600) if t < 2400 else 0,
+                    "kronos_model_ready": lambda t: 0 if 660 < t < 2400 else 1,
+                },
+            ),
+        ),
+        {11: {}, 15: {"KronosModelStuck": 1}, 35: {"KronosModelStuck": 1, "KronosInstanceNotReady": 1}, 45: {}},
+        where={15: ["instance=i1"]},
+    ),
+    Scenario("calls of a slow model", one(gauges={"kronos_model_call_seconds": 50}), silent(5, 20, 60)),
+    Scenario(
         "it is draining",
         many(3, Instance("i1", gauges={"kronos_model_ready": 0, "kronos_draining": 1})),
         silent(20, 60),

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +39,7 @@ class Server:
         wait: str = "/v1/readyz",
         url: str = "",
         variables: Mapping[str, str] | None = None,
+        program: Sequence[str] = ("-m", "kronos_service"),
         **settings: object,
     ) -> None:
         """Without ``url`` the service takes any free port and says in its log which."""
@@ -47,12 +48,13 @@ class Server:
         self._wait = wait
         self._url = url
         self._variables = variables or {}
+        self._program = program
         self._settings = {"port": 0, "drain_seconds": 0} | settings
 
     def __enter__(self) -> Self:
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "kronos_service"],
+                [sys.executable, *self._program],
                 cwd=self.folder,
                 env={**environment(**self._settings), **self._variables},
                 stdout=log,

@@ -182,6 +182,13 @@ class Kinds:
         outcome="unavailable",
         rejection="not_ready",
     )
+    stuck = Kind(
+        "stuck",
+        503,
+        "The model is stuck",
+        "the model has been in one call for 75 s: restart this instance",
+        outcome="unavailable",
+    )
     draining = Kind(
         "draining",
         503,

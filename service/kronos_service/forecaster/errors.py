@@ -82,15 +82,19 @@ class Stopped(ForecasterError):
         super().__init__(f"stopped: {cause}")
 
 
-class InferenceError(ForecasterError):
+class ModelFailed(ForecasterError):
+    """Base class of errors that are not the series' fault."""
+
+
+class InferenceError(ModelFailed):
     """The model failed unexpectedly; see ``__cause__``."""
 
 
-class OutOfMemory(ForecasterError):
+class OutOfMemory(ModelFailed):
     """The host's or the device's memory ran out."""
 
 
-class InvalidOutput(ForecasterError):
+class InvalidOutput(ModelFailed):
     """The model returned numbers that are not finite."""
 
 

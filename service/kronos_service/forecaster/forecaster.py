@@ -80,6 +80,18 @@ class Forecaster:
         return 0 if worker is None else worker.depth
 
     @property
+    def failures(self) -> int:
+        """Series that failed one after another, through no fault of theirs, since the last that succeeded."""
+        worker = self._worker
+        return 0 if worker is None else worker.failures
+
+    @property
+    def call_seconds(self) -> float:
+        """How long the model has been in its running call; 0 while it is idle."""
+        worker = self._worker
+        return 0.0 if worker is None else worker.call_seconds
+
+    @property
     def running(self) -> int:
         """Series in the model."""
         worker = self._worker
@@ -168,6 +180,10 @@ class Forecaster:
         """Raise the NotReady or QueueFull that ``submit`` would raise now for ``asked`` series of ``caller``."""
         self._ready_worker().check_room(asked, caller)
 
+    def probe(self) -> Job:
+        """Submit the series of the warm-up, to see whether the model works; raises as ``submit`` does."""
+        return self.submit([_warm_up_series()])
+
     def close(self, cause: str) -> None:
         """Stop a load in progress and all jobs for ``cause``, and accept no more. Waits for the running step.
 
@@ -207,9 +223,12 @@ def _describe(checkpoint: Checkpoint) -> ModelInfo:
 
 def _warm_up(checkpoint: Checkpoint, stop: StopToken) -> None:
     """Forecast made-up candles: proves that the weights work, and pays the cost of the first call."""
+    forecast(checkpoint, _warm_up_series(), stop=stop)
+
+
+def _warm_up_series() -> Series:
     length = 32
     wave = 100 + np.sin(np.arange(length, dtype=np.float64))
     candles = with_amount(np.column_stack((wave, wave + 1, wave - 1, wave)), np.full(length, 1000.0))
     midnight = np.array([[0, 0, 0, 1, 1]], dtype=np.int64)
-    series = Series(candles, midnight.repeat(length, axis=0), midnight.repeat(2, axis=0), Sampling(seed=0))
-    forecast(checkpoint, series, stop=stop)
+    return Series(candles, midnight.repeat(length, axis=0), midnight.repeat(2, axis=0), Sampling(seed=0))

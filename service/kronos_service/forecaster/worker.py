@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from .checkpoint import Checkpoint
-from .errors import ForecasterError, ForecastInvalid, NotReady, QueueFull, Stopped, TooMuchWork, classify
+from .errors import ForecasterError, ForecastInvalid, ModelFailed, NotReady, QueueFull, Stopped, TooMuchWork, classify
 from .job import Job
 from .observer import NullObserver, Observer
 from .pace import Pace, Work
@@ -63,6 +63,9 @@ class Worker:
         self._done = self._busy = 0.0
         """Cost of the series that have ended, and the seconds they took; older ones count less."""
         self._busy_since: float | None = None
+        self._called: float | None = None
+        """When the model was called, while it runs."""
+        self._failures = 0
         # Only used by the thread.
         self._scheduler = Scheduler(checkpoint)
         self._pieces: dict[Progress, _Piece] = {}
@@ -88,6 +91,17 @@ class Worker:
     def position_limit(self) -> int:
         """Positions for which there is memory."""
         return self._room.position_limit
+
+    @property
+    def call_seconds(self) -> float:
+        """How long the model has been in its running call; 0 while it is idle. Takes no lock."""
+        called = self._called
+        return 0.0 if called is None else perf_counter() - called
+
+    @property
+    def failures(self) -> int:
+        """Series that failed one after another, through no fault of theirs, since the last that succeeded."""
+        return self._failures
 
     def submit(self, series: Sequence[Series], caller: str = "") -> Job:
         """Admit all of ``series`` as one job, or none. Does not wait.
@@ -180,7 +194,9 @@ class Worker:
                 self._busy_since = perf_counter()
         for piece in joining:
             piece.job.context.run(self._join, piece)
+        self._called = perf_counter()
         turn = self._scheduler.turn()
+        self._called = None
         self._measure(turn.calls)
         for progress in turn.ended:
             piece = self._pieces.pop(progress)
@@ -243,6 +259,10 @@ class Worker:
             self._in_model.remove(piece)
             self._room.leave(job.caller, piece.series)
             self._count_done(piece.work)
+            if isinstance(outcome, Forecast):
+                self._failures = 0
+            elif isinstance(outcome, ModelFailed):
+                self._failures += 1
             over = job.leave(piece.place, outcome, stages)
             if over:
                 self._turns.drop(job)

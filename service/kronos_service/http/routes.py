@@ -110,8 +110,14 @@ def build_router(service: Service) -> APIRouter:
         return _info(service)
 
     @router.head(HEALTH_PATH, include_in_schema=False)
-    @router.get(HEALTH_PATH, summary="Whether the process answers", response_model=HealthAnswer)
+    @router.get(
+        HEALTH_PATH,
+        summary="Whether the process works, or needs a restart",
+        response_model=HealthAnswer,
+        responses=openapi_responses(Kinds.stuck),
+    )
     async def healthz() -> HealthAnswer:
+        service.lifecycle.check_healthy()
         return HealthAnswer()
 
     @router.head(READY_PATH, include_in_schema=False)
