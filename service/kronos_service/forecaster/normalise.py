@@ -1,5 +1,6 @@
 """Candles to standard deviations from the mean and back, column by column."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -18,7 +19,10 @@ EPSILON = 1e-5
 """The reference adds this to every standard deviation, to avoid a division by zero for constant columns."""
 
 ORDINARY_DEVIATION = 0.01
-"""Columns that vary by less are normalised in a smaller unit: here ``EPSILON`` would be a thousandth of it."""
+"""What varies by less is normalised in a smaller unit. Here ``EPSILON`` is a thousandth of the deviation."""
+
+_ORDINARY_LEVEL = 10.0
+"""A smaller unit makes prices 10 to 100, unless they then still vary by less than ``ORDINARY_DEVIATION``."""
 
 _ROUNDING = 1e-12
 """Of a mean: a column that varies by less is constant, and its deviation is what rounding left."""
@@ -33,10 +37,10 @@ Precision = Literal["float64", "float32"]
 class Scale:
     """Mean and spread of each column of a window, [6] each, in the units of the candles.
 
-    In float64, forecasts do not depend on the unit of price. Where the standard deviation of a column is
-    ``ORDINARY_DEVIATION`` or more, the spread is that of the reference. Below, it is what the reference would use if
-    the column were multiplied by the power of ten that brings its deviation to 0.01 or more. The reference mistakes
-    prices of 0.00001 for constant ones.
+    In float64, forecasts do not depend on the unit of price. Where the standard deviation of prices is
+    ``ORDINARY_DEVIATION`` or more, spreads are those of the reference. Below, they are what the reference would use
+    for prices a power of ten higher, which are ordinary: it mistakes prices of 0.00001 for constant ones. The same
+    goes for volumes; amounts follow prices and volumes.
 
     In float32, everything is as in the reference, rounding included.
     """
@@ -84,12 +88,24 @@ def _reading(candles: NDArray[np.float64], precision: Precision) -> NDArray[np.f
 
 
 def _units(mean: NDArray[np.floating[Any]], deviation: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """The power of ten, at most 1, in which each column is normalised.
-
-    For a constant column, it brings the mean to 10 or more.
-    """
+    """The power of ten, at most 1, in which each column is normalised."""
     level = np.abs(mean)
-    constant = deviation <= _ROUNDING * level
-    size = np.where(constant, level / 10, deviation / ORDINARY_DEVIATION)
-    usable = (size > 0) & (size < 1)
-    return np.power(10.0, np.floor(np.log10(np.where(usable, size, 1.0)))).clip(min=_SMALLEST_UNIT)
+    price = _unit(level[:4].max(), deviation[:4].max())
+    volume = _unit(level[4], deviation[4])
+    amount = max(price * volume, _SMALLEST_UNIT)
+    if deviation[5] < ORDINARY_DEVIATION * amount:
+        amount = min(amount, _unit(level[5], deviation[5]))
+    return np.array([price, price, price, price, volume, amount])
+
+
+def _unit(level: float, deviation: float) -> float:
+    if deviation >= ORDINARY_DEVIATION:
+        return 1.0
+    by_level = _decade(level / _ORDINARY_LEVEL)
+    if deviation <= _ROUNDING * level or deviation >= ORDINARY_DEVIATION * by_level:
+        return by_level
+    return _decade(deviation / ORDINARY_DEVIATION)
+
+
+def _decade(size: float) -> float:
+    return min(1.0, max(_SMALLEST_UNIT, 10.0 ** math.floor(math.log10(size)))) if size > 0 else 1.0

@@ -55,16 +55,15 @@ def wander(length: int = 300, level: float = 12.1, volatility: float = 0.001, se
     return np.column_stack((close * 0.999, close * 1.001, close * 0.998, close, *random.lognormal(7, 1, (2, length))))
 
 
-@pytest.mark.parametrize("power", range(-12, 1))
-def test_below_the_ordinary_deviation_powers_of_ten_make_no_difference(power):
-    ordinary = wander()
-    ordinary *= 3 * ORDINARY_DEVIATION / ordinary.std(axis=0)
-    small = ordinary * 10.0**power
+@pytest.mark.parametrize("volatility", [1e-6, 1e-4, 0.001, 0.01])
+@pytest.mark.parametrize("power", range(-12, -3))
+def test_powers_of_ten_below_ordinary_prices_make_no_difference(power, volatility):
+    ordinary = wander(volatility=volatility)
+    small = ordinary * 10.0 ** np.array([power, power, power, power, 0, power])
     scale, small_scale = Scale.of(ordinary), Scale.of(small)
 
     np.testing.assert_allclose(small_scale.normalise(small), scale.normalise(ordinary), rtol=2e-6, atol=1e-9)
-    z = np.full((1, 6), 1.5, dtype=np.float32)
-    np.testing.assert_allclose(small_scale.denormalise(z), scale.denormalise(z) * 10.0**power, rtol=1e-12)
+    np.testing.assert_allclose(small_scale.spread / scale.spread, small[0] / ordinary[0], rtol=1e-9)
 
 
 @pytest.mark.parametrize("factor", [1e-9, 3.7e-6, 0.02, 7.3, 150, 1e9])
@@ -80,17 +79,26 @@ def test_any_unit_makes_a_thousandth_of_difference_at_most(factor):
 def test_the_scale_of_a_constant_price_follows_its_unit(price):
     scale = Scale.of(np.full((50, 6), price))
 
-    np.testing.assert_allclose(scale.spread / price, EPSILON / 12.1, rtol=1e-6)
+    np.testing.assert_allclose(scale.spread[:5] / price, EPSILON / 12.1, rtol=1e-6)
 
 
-def test_from_the_ordinary_deviation_on_the_spread_is_that_of_the_reference():
-    candles = np.array([[1.0], [-1.0]]) * [ORDINARY_DEVIATION * 1.001, 0.1, 1, 99, 1e6, ORDINARY_DEVIATION * 0.999]
+@pytest.mark.parametrize("deviation", [ORDINARY_DEVIATION * 1.001, 0.1, 1, 99, 1e6])
+def test_from_the_ordinary_deviation_on_the_spread_is_that_of_the_reference(deviation):
+    candles = 5 + np.array([[1.0], [-1.0]]) * [deviation] * np.ones(6)
 
-    spread = Scale.of(candles).spread
+    assert np.array_equal(Scale.of(candles).spread, candles.std(axis=0) + EPSILON)
 
-    reference = candles.std(axis=0) + EPSILON
-    assert np.array_equal(spread[:5], reference[:5])
-    assert spread[5] < reference[5]
+
+def test_below_the_ordinary_deviation_the_spread_is_smaller_than_that_of_the_reference():
+    candles = 5 + np.array([[1.0], [-1.0]]) * np.full(6, ORDINARY_DEVIATION * 0.999)
+
+    assert (Scale.of(candles).spread < candles.std(axis=0) + EPSILON).all()
+
+
+def test_tiny_volumes_do_not_look_constant():
+    candles = wander() * [1, 1, 1, 1, 1e-9, 1]
+
+    assert Scale.of(candles).normalise(candles)[:, 4].std() == pytest.approx(1, rel=0.01)
 
 
 def test_outliers_are_cut_off():
