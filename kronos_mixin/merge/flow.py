@@ -9,10 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from kronos_mixin.merge.blocks import Block, is_ours
-from kronos_mixin.merge.prometheusyml import LOADER, Layout, TopLevel, layout, to_data, tree
+from kronos_mixin.merge.prometheusyml import Layout, TopLevel, layout, to_data, tree
 from kronos_mixin.yamltext import one_line
 
 
@@ -25,7 +23,7 @@ def insert(text: str, key: str, mark: str, items: Sequence[Any], newline: str) -
     """``text`` with ``items`` behind the last one of the list, and with ``mark`` above its key."""
     where = layout(text)
     top = where.keys[key]
-    end = _spans(text, key)[-1][1] if top.items else text.index("[", top.value) + 1
+    end = top.ends[-1] if top.items else text.index("[", top.value) + 1
     added = ", ".join(map(one_line, items))
     line = _line_of(where, top)
     margin = " " * where.column
@@ -34,9 +32,9 @@ def insert(text: str, key: str, mark: str, items: Sequence[Any], newline: str) -
 
 def remove(text: str, block: Block) -> str:
     """``text`` without our items and without their mark."""
-    items = tree(text)[block.key][2] if block.key in layout(text).keys else []
-    spans = _spans(text, block.key) if items else []
-    for item, (start, end) in reversed(list(zip(items, spans, strict=True))):
+    top = layout(text).keys.get(block.key)
+    items = zip(tree(text)[block.key][2], top.items, top.ends, strict=True) if top is not None and top.items else ()
+    for item, start, end in reversed(list(items)):
         if not is_ours(to_data(item), block):
             continue
         before, after = text[:start].rstrip(" \t"), text[end:]
@@ -49,14 +47,6 @@ def remove(text: str, block: Block) -> str:
             after = re.sub(r"^[ \t]*\r?\n", "", after)
         text = before + after
     return text[: block.start] + text[block.end :]
-
-
-def _spans(text: str, key: str) -> list[tuple[int, int]]:
-    """Where the items of a list start and end."""
-    skipped = 1 if text.startswith("\ufeff") else 0
-    root: Any = yaml.compose(text[skipped:], Loader=LOADER)
-    value = next(value for name, value in root.value if name.value == key)
-    return [(item.start_mark.index + skipped, item.end_mark.index + skipped) for item in value.value]
 
 
 def _line_of(where: Layout, top: TopLevel) -> int:

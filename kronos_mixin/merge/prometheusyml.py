@@ -65,6 +65,8 @@ class TopLevel:
     marked: bool = False
     """It has an anchor or a tag."""
     items: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    """Where the items of a list end; in block style, maybe far behind their last line."""
     dash: int | None = None
     """Column of the dashes of a block list."""
 
@@ -223,6 +225,8 @@ class _Reader:
             current.marked = bool(event.anchor or getattr(event, "tag", None))
         elif self._open[1:] == ["list"]:
             current.items.append(start)
+            if not isinstance(event, yaml.CollectionStartEvent):
+                current.ends.append(end)
         if isinstance(event, yaml.CollectionStartEvent):
             self._open.append("list" if isinstance(event, yaml.SequenceStartEvent) else "map")
             return
@@ -233,6 +237,8 @@ class _Reader:
     def _close(self, start: int, end: int) -> None:
         self._open.pop()
         if self._current is not None:
+            if self._open[1:] == ["list"]:
+                self._current.ends.append(end)
             # The end of a collection in block style takes no room, and may lie far behind its last line.
             self._current.end = max(self._current.end, end if end > start else 0)
             if len(self._open) == 1:

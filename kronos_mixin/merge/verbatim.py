@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
 from kronos_mixin.merge.prometheusyml import Tree, from_node
 from kronos_mixin.yamltext import Source
+
+_ALIAS = re.compile(r"\s*:\s*(\*[^\s,\[\]{}]+)")
 
 
 class Verbatim(Source):
@@ -16,10 +19,18 @@ class Verbatim(Source):
     def __init__(self, text: str, key: Any, value: Any, skipped: int) -> None:
         """``skipped`` characters at the start of the text are not counted in the nodes' positions."""
         self._text, self._node, self._skipped = text, value, skipped
-        start, end = key.start_mark.index + skipped, _end(value) + skipped
+        start, named = key.start_mark.index + skipped, key.end_mark.index + skipped
+        here, end = value.start_mark.index + skipped, value.end_mark.index + skipped
+        # An alias has the place of what it stands for, which is above.
+        if here < named and (alias := _ALIAS.match(text, named)):
+            self.inline, end = alias[1], alias.end()
+        else:
+            self.inline = text[here:end].strip()
+            if isinstance(value, yaml.CollectionNode) and not value.flow_style:
+                # Its end lies behind the comments that follow it.
+                end = named
         self.tree: Tree = from_node(value)
-        self.inline = text[value.start_mark.index + skipped : end].strip()
-        self.lines = self._lines(start, start + len(text[start:end].rstrip()), key.start_mark.column)
+        self.lines = _lines(text, start, end, key.start_mark.column)
 
     @classmethod
     def mapping(cls, text: str, node: Any, skipped: int) -> dict[str, Verbatim]:
@@ -38,24 +49,18 @@ class Verbatim(Source):
         items = [item for item in self._node.value if isinstance(item, yaml.MappingNode)]
         return [self.mapping(self._text, item, self._skipped) for item in items]
 
-    def _lines(self, start: int, end: int, column: int) -> tuple[str, ...]:
-        """The lines of the key, without its margin, with the comments behind it and below it."""
-        while end < len(self._text):
-            stop = self._text.find("\n", end)
-            stop = len(self._text) if stop < 0 else stop
-            following = self._text[stop + 1 :].split("\n", 1)[0]
-            end = stop
-            if not following.lstrip(" ").startswith("#") or len(following) - len(following.lstrip(" ")) < column:
-                break
-            end = stop + 1 + len(following)
-        first, *others = self._text[start:end].replace("\r\n", "\n").rstrip("\r\n").split("\n")
-        return (first, *(line[min(column, len(line) - len(line.lstrip(" "))) :] for line in others))
 
-
-def _end(node: Any) -> int:
-    """Where a node ends. The end that a collection in block style says lies behind the comments that follow it."""
-    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-        last = node.value[-1]
-        return _end(last[1] if isinstance(last, tuple) else last)
-    end: int = node.end_mark.index
-    return end
+def _lines(text: str, start: int, end: int, column: int) -> tuple[str, ...]:
+    """The lines of the key at ``start`` in ``column``, without that margin: to ``end``, and all that is below it."""
+    whole = text[start:end] + text[end:].split("\n", 1)[0]
+    below: list[str] = []
+    for line in text[start + len(whole) + 1 :].split("\n"):
+        content = line.lstrip(" ")
+        depth = len(line) - len(content)
+        if content.strip() and depth <= column and not (depth == column and re.match(r"#|-(\s|$)", content)):
+            break
+        below.append(line)
+    while below and not below[-1].strip():
+        below.pop()
+    first, *others = (line.rstrip("\r") for line in "\n".join([whole, *below]).split("\n"))
+    return (first.rstrip(), *(line[min(column, len(line) - len(line.lstrip(" "))) :] for line in others))

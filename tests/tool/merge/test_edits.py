@@ -159,3 +159,43 @@ def test_the_same_key_changed_by_both(call, tmp_path):
     call("merge", config, "--target", "b:1", "--yes")
     assert "scheme: https" in config.read_text()
     assert "- b:1" in config.read_text()
+
+
+def test_what_is_written_in_unusual_ways(call, tmp_path):
+    """Aliases, merge keys, texts over lines, and lists as deep as their key."""
+    config = tmp_path / "prometheus.yml"
+    config.write_text("scrape_configs:\n  - &first {job_name: a, tls_config: &tls {ca_file: x}}\n")
+    call("merge", config, *BOX, *SCRAPE, "--yes")
+    theirs = (
+        "    tls_config: *tls\n    params:\n      match[]:\n      - |\n        text\n\n        more\n      # why\n"
+        "    relabel_configs:\n    - target_label: x\n      replacement: >-\n        folded\n        text\n"
+        "    # end\n"
+    )
+    config.write_text(config.read_text().replace("- job_name: lamp\n", f"- job_name: lamp\n{theirs}"))
+    before = yaml.safe_load(config.read_text())["scrape_configs"][1]
+    assert "nothing to do" in call("merge", config, *BOX).stdout
+    call("merge", config, *BOX, "--target", "b:1", "--yes")
+    assert yaml.safe_load(config.read_text())["scrape_configs"][1] == {
+        **before,
+        "static_configs": [{"targets": ["b:1"]}],
+    }
+    assert theirs in config.read_text()
+    call("unmerge", config, "--name", "lamp", "--yes")
+    assert config.read_text() == "scrape_configs:\n  - &first {job_name: a, tls_config: &tls {ca_file: x}}\n"
+
+
+def test_aliases_in_brackets(call, tmp_path):
+    config = tmp_path / "prometheus.yml"
+    text = (
+        "global: {external_labels: &a {x: y}}\nscrape_configs: [{job_name: a, params: {b: [c]}}, &d {job_name: d}]\n"
+    )
+    config.write_text(text)
+    call("merge", config, *BOX, *SCRAPE, "--yes")
+    edited = config.read_text().replace("{job_name: lamp,", "{job_name: lamp, params: *a,")
+    config.write_text(edited)
+    call("merge", config, *BOX, "--target", "b:1", "--yes")
+    assert "{job_name: lamp, params: *a, static_configs: [{targets: ['b:1']}]}" in config.read_text().replace(
+        '"', "'"
+    ).replace("[b:1]", "['b:1']")
+    call("unmerge", config, "--name", "lamp", "--yes")
+    assert config.read_text() == text
