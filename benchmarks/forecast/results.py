@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -15,6 +15,9 @@ from rich.table import Table
 
 _DOCS = Path(__file__).parents[2] / "docs"
 PAGE, DATA, CHART = _DOCS / "performance.md", _DOCS / "performance.json", _DOCS / "pictures" / "performance.svg"
+
+_DRAWN = {"speed", "cost"}
+"""Parts that the chart shows."""
 
 Row = Mapping[str, str | float | bool | None]
 """The cells of a row by column; None where there is nothing to say."""
@@ -45,29 +48,31 @@ def show(console: Console, part: Part) -> None:
     console.print(table)
 
 
-def save(parts: Iterable[Part], machine: Mapping[str, str | float], path: Path) -> None:
-    """Write everything as JSON, floats to four digits."""
-    tables = {
-        part.name: [{name: _short(value) for name, value in row.items()} for row in part.rows] for part in parts
-    }
-    path.write_text(json.dumps({"machine": machine, **tables}, indent=1) + "\n", encoding="utf-8")
+def save(parts: Iterable[Part], machine: Mapping[str, str | float], path: Path) -> dict[str, Any]:
+    """Put the results into a file of JSON, beside the parts that it has already; returns its content."""
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for part in parts:
+        rows = [{name: _short(value) for name, value in row.items()} for row in part.rows]
+        kept[part.name] = {"machine": machine, "rows": rows}
+    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    return kept
 
 
 def document(parts: Sequence[Part], machine: Mapping[str, str | float]) -> None:
-    """Put the tables, the machine and the chart into the documentation."""
+    """Put the tables and the chart into the documentation; parts that were not measured stay as they are."""
     page = PAGE.read_text(encoding="utf-8")
-    sections = {part.name: _markdown(part) for part in parts}
-    sections["machine"] = ", ".join(f"{name} {value}" for name, value in machine.items()) + "."
-    for name, text in sections.items():
-        pattern = re.compile(rf"(<!-- measured: {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-        if not (found := pattern.search(page)):
-            raise ValueError(
-                f"{PAGE} has no section {name}: add <!-- measured: {name} --> and <!-- end of {name} -->"
-            )
-        page = f"{page[: found.end(1)]}\n{text}\n\n{page[found.start(2) :]}"
+    for part in parts:
+        begin, end = f"<!-- measured: {part.name} -->\n", f"<!-- end of {part.name} -->"
+        before, found, rest = page.partition(begin)
+        _, ended, after = rest.partition(end)
+        if not (found and ended):
+            raise ValueError(f"{PAGE} has no section for {part.name}: add the lines {begin.strip()} and {end}")
+        said = ", ".join(f"{name} {value}" for name, value in machine.items())
+        page = f"{before}{begin}\n{_markdown(part)}\n\nMeasured on: {said}.\n\n{end}{after}"
     PAGE.write_text(page, encoding="utf-8")
-    save(parts, machine, DATA)
-    _draw({part.name: part.rows for part in parts})
+    kept = save(parts, machine, DATA)
+    if kept.keys() >= _DRAWN:
+        _draw({name: kept[name]["rows"] for name in _DRAWN})
 
 
 def _markdown(part: Part) -> str:
