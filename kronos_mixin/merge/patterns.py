@@ -37,7 +37,7 @@ class Patterns:
     def see(self, folder: Path, names: tuple[str, ...]) -> bool:
         """Whether one of them finds the entry ``names`` below ``folder``, whichever name it has for the folder.
 
-        A pattern whose folder is not on this machine, but on a server's, is judged by that folder's last name.
+        The server may have other folders than this machine, as in a container: a folder of the same last name counts.
         """
         for pattern in self.patterns:
             head, tails = self._absolute(pattern), list[str]()
@@ -47,7 +47,7 @@ class Patterns:
             if all(map(_matches, names, tails)):
                 if folder.resolve() in _resolved(head):
                     return True
-                if not _is_here(head) and _matches(folder.name, os.path.basename(head)):  # noqa: PTH119
+                if os.path.basename(head) == folder.name:  # noqa: PTH119
                     return True
         return False
 
@@ -60,13 +60,6 @@ def _finds(pattern: str, path: Path) -> bool:
         return path.resolve() in _resolved(pattern)
     head, tail = os.path.split(pattern)
     return _matches(path.name, tail) and _finds(head, path.parent)
-
-
-def _is_here(pattern: str) -> bool:
-    """Whether the folder that a pattern starts from is on this machine."""
-    while glob.has_magic(pattern):
-        pattern = os.path.dirname(pattern)  # noqa: PTH120
-    return Path(pattern).exists()
 
 
 def _found(pattern: str) -> Iterable[str]:

@@ -39,13 +39,15 @@ def test_a_file_that_they_find(base, pattern, there):
         ("*/*/*", False, True),
         # On a server that has the folder elsewhere.
         ("/etc/prometheus/rules/*", True, False),
+        ("{}/elsewhere/rules/*", True, False),
         ("/etc/prometheus/alerts/*", False, False),
     ],
 )
 def test_what_else_they_would_see(base, pattern, folder, entry):
-    patterns = Patterns(base, [pattern])
+    (base / "elsewhere/rules").mkdir(parents=True)
+    patterns = Patterns(base, [pattern.format(base)])
     for known_as in ("rules", "link"):
-        if pattern.startswith("/etc") and known_as == "link":
+        if pattern.startswith(("/etc", "{}")) and known_as == "link":
             continue
         assert patterns.see(base / known_as, (".hidden.tmp",)) is folder
         assert patterns.see(base / known_as, (".hidden.tmp", "x")) is entry
