@@ -51,6 +51,7 @@ def knobs(jobs):
         "selector": 'job!=""',
         "expectedTargets": [{"job": job.name} for job in jobs],
         "rateWindow": "15s",
+        "scrape": {"interval": "1s", "timeout": "1s"},
         "evaluationInterval": "1s",
         "slowEvaluationInterval": "1s",
         "requests": {"sparseWindow": "30s", "guardWindow": "1m"},
