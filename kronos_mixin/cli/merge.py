@@ -286,7 +286,7 @@ def _refusing(plan: Plan) -> Iterator[None]:
     except MergeError as error:
         fail(f"{plan.config}: {error}\nNothing was changed.")
     except ReloadError as error:
-        fail(str(error))
+        fail("\n".join([str(error), *loaded.unreadable(plan)]))
     except UndoError as error:
         fail(f"{error.__cause__ or plan.config}\nThis could not be put back:\n{error}")
     except OSError as error:

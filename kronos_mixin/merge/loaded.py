@@ -125,15 +125,25 @@ def _group(group: Mapping[str, Any], path: Path, here: list[Any], loaded: list[A
             yield f"its rule {rule['name']} fails: {rule.get('lastError', 'without a reason')}"
 
 
+def unreadable(plan: Plan) -> list[str]:
+    """What keeps other users than their owner, and so maybe the server, from reading the rule files of the plan."""
+    found = (_unreadable(path, plan.config) for path in plan.rule_files)
+    return [sentence for sentence in dict.fromkeys(found) if sentence]
+
+
 def _hidden(path: Path, config: Path) -> str:
     """Why a server does not find a file that its configuration names."""
+    return _unreadable(path, config) or f"if it runs in a container, mount {path.parent} there, too"
+
+
+def _unreadable(path: Path, config: Path) -> str:
+    """What keeps other users than its owner from reading a file; empty if nothing does."""
     base = without_dots(config.parent)
     above = [folder for folder in path.parents if folder.is_relative_to(base) and folder != base] or [path.parent]
     for place, needed in [*((folder, 0o001) for folder in reversed(above)), (path, 0o004)]:
-        mode = place.stat().st_mode
-        if not mode & needed:
+        if place.exists() and not (mode := place.stat().st_mode) & needed:
             return f"{place} has the mode {mode & 0o777:04o}: the user that the server runs as can't read it"
-    return f"if it runs in a container, mount {path.parent} there, too"
+    return ""
 
 
 def _same_rules(written: Mapping[str, Any], loaded: Mapping[str, Any]) -> bool:

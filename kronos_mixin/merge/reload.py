@@ -54,6 +54,8 @@ class Reload:
         except urllib.error.HTTPError as error:
             said = error.read().decode(errors="replace").strip() or error.reason
             hint = " (start it with --web.enable-lifecycle)" if error.code in {403, 405} else ""
+            if "one or more errors" in said:
+                hint = " (its log has them)"
             raise ReloadError(f"Prometheus at {self._base} refuses: {said}{hint}") from None
         except OSError as error:  # URLError and time limits are among them.
             reason = getattr(error, "reason", error)

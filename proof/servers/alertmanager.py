@@ -212,7 +212,7 @@ class Alertmanager:
 
 
 def _movable(program: Path, work: Path) -> tuple[Path, Path]:
-    """A copy of one of Debian's programs that runs anywhere, and the folder to run it in.
+    """A copy of one of Debian's programs that runs anywhere, and the folder to run it in; others run as they are.
 
     The place of the templates is compiled in, and only root could put them there. So the copy has, in as many
     bytes, the folder that it is run in.
@@ -220,4 +220,5 @@ def _movable(program: Path, work: Path) -> tuple[Path, Path]:
     copy, fixed = work / "alertmanager", f"/{_SHARE}".encode()
     copy.write_bytes(program.read_bytes().replace(fixed, b"./" * (len(fixed) // 2)))
     copy.chmod(0o700)
-    return copy, program.parents[2] / _SHARE
+    share = program.parents[2] / _SHARE
+    return copy, share if share.is_dir() else work

@@ -68,6 +68,16 @@ def test_what_a_container_does_not_see(call, tmp_path, mount):
         assert "its scrape job lamp has another static_configs" in failing()
 
 
+def test_a_refusal_of_files_that_only_their_owner_can_read(call, tmp_path):
+    config = tmp_path / "prometheus.yml"
+    config.write_text("global: {}\n")
+    call("merge", config, *BOX, "--yes")
+    (tmp_path / "kronos-mixin").chmod(0o755)
+    (tmp_path / "kronos-mixin/lamp-rules.yml").chmod(0o600)
+    done = call("merge", config, *BOX, "--reload", "localhost:1", code=1)
+    assert "lamp-rules.yml has the mode 0600: the user that the server runs as can't read it" in done.stderr
+
+
 class Anything(BaseHTTPRequestHandler):
     """A program that takes every request, and is no Prometheus."""
 
