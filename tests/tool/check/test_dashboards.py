@@ -57,7 +57,7 @@ GREEN = {"value": None, "color": "green"}
         (lambda panel: panel["targets"].append(dict(panel["targets"][0])), "has two queries with the same refId"),
         (
             lambda panel: panel["targets"].append({**panel["targets"][0], "refId": "B"}),
-            "lines of A and B would both be called 'cancelled'",
+            "lines of A and B would both be called 'cancelled {{cluster}}",
         ),
         (link("/d/kronos-nowhere?${job:queryparam}"), "leads to kronos-nowhere, which is not a dashboard"),
         (link("/d/kronos-slo?${route:queryparam}"), "passes the variable route, which kronos-slo does not have"),
@@ -81,16 +81,17 @@ def test_a_fault_in_a_panel(mixin, findings, fault, finding):
 def test_lines_that_share_a_name_by_a_value(mixin, findings):
     # `inference` is a type of error and a stage of timeouts.
     timeouts, errors = panel(mixin, "Timeout rate"), panel(mixin, "Error rate and types")
-    timeouts["targets"].append({**errors["targets"][0], "legendFormat": "in {{type}}", "refId": "Z"})
+    legend = timeouts["targets"][0]["legendFormat"].replace("{{stage}}", "{{type}}")
+    timeouts["targets"].append({**errors["targets"][0], "legendFormat": legend, "refId": "Z"})
     (finding,) = findings(mixin)
     assert finding.startswith("grafana/kronos-dashboard.json: panel 'Timeout rate")
-    assert finding.endswith("lines of A and Z would both be called 'in inference'")
+    assert "lines of A and Z would both be called 'in inference {{cluster}}" in finding
 
 
 def test_a_value_that_the_query_fixes_needs_no_legend(mixin, findings):
     one = panel(mixin, "Request rate")["targets"][0]
     one["expr"] = one["expr"].replace('status=~"$status"', 'status="success", status=~"$status"')
-    one["legendFormat"] = "all"
+    one["legendFormat"] = "all {{cluster}} {{namespace}}"
     assert findings(mixin) == []
 
 
