@@ -289,6 +289,15 @@
           // Seconds. Not much above it, probes time out and the orchestrator kills a process that is merely busy.
           threshold: '1',
         },
+        KronosLogLinesLost: {
+          enabled: true,
+          severity: 'warning',
+          'for': '0s',
+          keepFiringFor: '15m',
+          // Lines of one instance within `window`. Any gap can hide what somebody looks for.
+          threshold: '0',
+          window: '15m',
+        },
         KronosRestarting: {
           enabled: true,
           severity: 'warning',

@@ -45,6 +45,16 @@ function(config, rules) {
     variables: q.targetLabels + ['instance'],
   },
 
+  KronosLogLinesLost: {
+    local knobs = alerts.KronosLogLinesLost,
+    expr: 'increase(' + q.raw('kronos_log_lines_lost_total') + '[' + knobs.window + ']) > ' + knobs.threshold,
+    summary: 'Kronos loses log lines.',
+    description: '{{ $value | humanize }} log lines of ' + at.instance + ' were lost within ' + knobs.window +
+                 ', because nobody took them.',
+    dashboard: 'instances',
+    variables: q.targetLabels + ['instance'],
+  },
+
   local starts(window) = 'changes(' + q.raw('process_start_time_seconds') + '[' + window + '])',
 
   KronosRestarting: {

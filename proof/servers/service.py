@@ -19,8 +19,8 @@ class Service:
     `settings` are KRONOS_ variables without the prefix, in lower case: {"queue_capacity": 4}. Those of our own
     environment are not handed on. `port` is the one to listen on (None: a free one). `timeout` is how many seconds
     the model may take to load. `ready` is whether entering waits for that; a model that is to fail never gets ready.
-    `program` is what Python runs. Entering raises ProcessError, with the service's last lines, when the service does
-    not get as far.
+    `program` is what Python runs, `log` where its log goes (None: a file in its folder). Entering raises ProcessError,
+    with the service's last lines, when the service does not get as far.
     """
 
     def __init__(
@@ -31,9 +31,11 @@ class Service:
         timeout: float = 120,
         ready: bool = True,
         program: Sequence[str] = ("-m", "kronos_service"),
+        log: Path | None = None,
     ) -> None:
         self.ready = ready
         self._program = program
+        self._log = log
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.timeout = timeout
@@ -58,7 +60,7 @@ class Service:
             [sys.executable, *self._program],
             env=self._environment,
             cwd=folder,
-            log=folder / "service.log",
+            log=self._log or folder / "service.log",
             name="The Kronos service",
         )
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import threading
@@ -55,10 +56,12 @@ class Job:
     targets: list[str] = field(default_factory=list)
     running: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
-    def service(self, *, ready: bool = True, program: Sequence[str] = PROGRAM, **settings: object) -> Service:
+    def service(
+        self, *, ready: bool = True, program: Sequence[str] = PROGRAM, log: Path | None = None, **settings: object
+    ) -> Service:
         """Start a service of this job."""
         given = {"drain_seconds": 0} | settings
-        service = self.running.enter_context(Service(given, ready=ready, program=program))
+        service = self.running.enter_context(Service(given, ready=ready, program=program, log=log))
         self.find(service.port)
         return service
 
@@ -218,6 +221,22 @@ def frozen(job: Job) -> Iterator[None]:
     time.sleep(2.5)
     service.process.send(signal.SIGCONT)
     yield
+
+
+@fault(KronosLogLinesLost={"window": "30s"})
+def unread(job: Job) -> Iterator[None]:
+    log = job.stage.folder / "unread-log"
+    os.mkfifo(log)
+    # Open for both, so that the service has a reader, which reads nothing.
+    with os.fdopen(os.open(log, os.O_RDWR | os.O_NONBLOCK), "rb", buffering=0) as reader:
+        service = job.service(log=log, log_rejections=1_000_000)
+        yield
+        with httpx.Client(base_url=service.url, trust_env=False) as client:
+            while "kronos_log_lines_lost_total 0.0" in client.get("/v1/metrics").text:
+                for _ in range(100):
+                    client.get("/" + 128 * "%F0%9F%98%80")  # 2 kB in the log
+        yield
+        reader.read(1 << 20)
 
 
 @fault(KronosRestarting={"window": "1m", "threshold": "2"}, KronosRestartingEverywhere={"window": "1m"})

@@ -437,6 +437,12 @@ RESOURCES = [
         silent(10, 11, 12, 20),
     ),
     Scenario(
+        "a single log line is lost",
+        one(every(10), events={"kronos_log_lines_lost_total": range(1800, 1801)}),
+        {29: {}, 31: {"KronosLogLinesLost": 1}, 70: {}},
+    ),
+    Scenario("none is", one(every(10), events={"kronos_log_lines_lost_total": ()}), {30: {}}),
+    Scenario(
         "one of three starts three times in an hour",
         many(3, Instance("i1", every(10), down=((600, 660), (1200, 1260), (1800, 1860)))),
         {30: {}, 33: {"KronosRestarting": 1}, 115: {"KronosRestarting": 1}, 170: {}},
