@@ -50,6 +50,7 @@ def knobs(jobs):
     return {
         "selector": 'job!=""',
         "expectedTargets": [{"job": job.name} for job in jobs],
+        "scrape": {"interval": "1s", "timeout": "1s"},
         "rateWindow": "15s",
         "scrape": {"interval": "1s", "timeout": "1s"},
         "evaluationInterval": "1s",
