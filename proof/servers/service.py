@@ -19,8 +19,8 @@ class Service:
     `settings` are KRONOS_ variables without the prefix, in lower case: {"queue_capacity": 4}. Those of our own
     environment are not handed on. `port` is the one to listen on (None: a free one). `timeout` is how many seconds
     the model may take to load. `ready` is whether entering waits for that; a model that is to fail never gets ready.
-    `program` is what Python runs, `log` where its log goes (None: a file in its folder). Entering raises ProcessError,
-    with the service's last lines, when the service does not get as far.
+    `program` is what Python runs, `log` where its log goes (None: a file in its folder). Entering raises
+    ProcessError, with the service's last lines, when the service does not get as far.
     """
 
     def __init__(
