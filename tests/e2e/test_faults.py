@@ -52,7 +52,6 @@ def knobs(jobs):
         "expectedTargets": [{"job": job.name} for job in jobs],
         "scrape": {"interval": "1s", "timeout": "1s"},
         "rateWindow": "15s",
-        "scrape": {"interval": "1s", "timeout": "1s"},
         "evaluationInterval": "1s",
         "slowEvaluationInterval": "1s",
         "requests": {"sparseWindow": "30s", "guardWindow": "1m"},
