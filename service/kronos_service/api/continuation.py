@@ -54,7 +54,7 @@ def continue_times(
     forward = np.diff(times)[np.diff(times) > 0]
     steps, counts = np.unique(forward if len(forward) else elapsed, return_counts=True)
     step = int(steps[counts.argmax()])
-    if step >= DAY:
+    if step % DAY == 0:
         times = np.append(times[:-1], _at_the_usual_hour(times))
     if step >= _SHORTEST_MONTH and (found := _by_month(times, count)) is not None:
         return found

@@ -154,7 +154,8 @@ class BatchRequest(StrictModel):
     items: list[SingleRequest] = Field(min_length=1)
     partial: bool = Field(
         default=False,
-        description="Forecast the valid series if others are invalid; those get a `problem` in the answer.",
+        description="Forecast the valid series if others are invalid; those get a `problem` in the answer. If all "
+        "are invalid, or the model fails, the batch fails as a whole.",
     )
 
 

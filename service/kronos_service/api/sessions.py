@@ -66,7 +66,7 @@ class Session:
         """The session as the answer shows it."""
         breaks = [{"after": clock(last), "next": clock(pause.resumes)} for last, pause in sorted(self.daily.items())]
         for (day, last), pause in sorted(self.weekly.items()):
-            if pause is not None and pause != self.daily.get(last):
+            if pause is not None:
                 following = self.after(_A_MONDAY + day * DAY + last, 0)
                 breaks.append(
                     {
@@ -109,7 +109,7 @@ def learn(times: NDArray[np.int64], elapsed: NDArray[np.int64], step: int) -> Se
     nightly = any(not pause.same_day for pause in daily.values())
     if nightly:
         closed |= unseen & {_SATURDAY, _SUNDAY}
-    return Session(closed, daily, seen.weekly(closed, nightly=nightly))
+    return Session(closed, daily, seen.weekly(daily, closed, nightly=nightly))
 
 
 def _closed_weekdays(days: NDArray[np.int64]) -> tuple[frozenset[int], frozenset[int]]:
@@ -168,8 +168,10 @@ class _Seen:
         longest = sorted((nights | lunches).items(), key=lambda item: (item[1].resumes - item[0]) % DAY)
         return dict(longest[-_MOST_BREAKS:])
 
-    def weekly(self, closed: frozenset[int], *, nightly: bool) -> dict[tuple[int, int], Break | None]:
-        """What differs on one weekday, by weekday and the time of the last candle.
+    def weekly(
+        self, daily: dict[int, Break], closed: frozenset[int], *, nightly: bool
+    ) -> dict[tuple[int, int], Break | None]:
+        """What differs from ``daily`` on one weekday, by weekday and the time of the last candle.
 
         Two weeks have to agree. Where trading stops for a weekend but not overnight, one is enough: no other day
         shows that end.
@@ -182,7 +184,7 @@ class _Seen:
                 found[key] = _most_common(breaks)
             elif self.plain[key] > max(1, len(breaks)):
                 found[key] = None
-        return found
+        return {key: pause for key, pause in found.items() if pause != daily.get(key[1])}
 
     def _is_closed(self, last: int, night: Break) -> bool:
         """Whether no candle of any day is between a day's last and the next day's first."""

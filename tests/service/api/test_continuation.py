@@ -157,6 +157,9 @@ DAYS = pd.date_range("2025-05-01", "2025-06-06")
         pytest.param([day for day in DAYS if day.day != 17], ["06-07", "06-08"], id="every day but one Saturday"),
         pytest.param(["2024-01-01", "2024-01-02", "2024-01-04", "2024-01-05"], ["01-06"], id="no weekend was seen"),
         pytest.param(pd.date_range("2025-06-01", periods=5, freq="3D"), ["06-16", "06-19"], id="every third day"),
+        pytest.param(
+            pd.date_range("2025-06-01", periods=6, freq="36h"), ["06-10", "06-11"], id="every day and a half"
+        ),
         pytest.param(pd.date_range("2025-06-01", periods=4, freq="7D"), ["06-29", "07-06"], id="weeks from Sunday"),
         pytest.param(
             ["2024-03-08", "2024-03-15", "2024-03-22", "2024-03-28"], ["04-05", "04-12"], id="Fridays and a holiday"
@@ -191,6 +194,13 @@ def test_days_weeks_and_months(past: list[object], expected: list[str]):
 def test_the_hour_of_a_month_is_kept():
     past = ["2025-03-31 22:00", "2025-04-30 22:00", "2025-05-31 22:00"]
     assert following(past, 2)[0] == ["Mon 06-30 22:00", "Thu 07-31 22:00"]
+
+
+def test_outages_of_a_market_that_never_closes_make_no_session():
+    every = pd.date_range("2025-06-02", periods=24 * 28, freq="1h")
+    missing = {(day, hour) for day in (3, 10, 14) for hour in (4, 5)} | {(20, 23), (21, 0)}
+    past = [time for time in every if (time.day, time.hour) not in missing]
+    assert following(past, 1)[1].document()["session"] is None
 
 
 @pytest.mark.parametrize(
