@@ -134,7 +134,7 @@ def _knobs(port: int) -> dict[str, Any]:
         "evaluationInterval": _EVALUATION,
         "slowEvaluationInterval": _EVALUATION,
         "scrape": {"targets": [f"127.0.0.1:{port}"], "interval": _SCRAPE, "timeout": _SCRAPE},
-        "alerts": {_ALERT: {"window": _WINDOW, "for": _FOR}},
+        "alerts": {_ALERT: {"window": _WINDOW, "for": _FOR, "keepFiringFor": "0s"}},
     }
 
 

@@ -33,7 +33,7 @@ def knobs(port: int) -> dict:
         "slowEvaluationInterval": "1s",
         "scrape": {"targets": [f"127.0.0.1:{port}"], "interval": "1s", "timeout": "1s"},
         "requests": {"sparseWindow": "1m", "guardWindow": "2m"},
-        "alerts": {"KronosServiceDown": {"for": "2s", "window": "10s"}},
+        "alerts": {"KronosServiceDown": {"for": "2s", "keepFiringFor": "0s", "window": "10s"}},
     }
 
 

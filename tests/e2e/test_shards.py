@@ -20,6 +20,7 @@ KNOBS = {
     "rateWindow": "15s",
     "evaluationInterval": "1s",
     "slowEvaluationInterval": "1s",
+    "scrape": {"interval": "1s", "timeout": "1s"},
     "requests": {"sparseWindow": "30s"},
     "alerts": {"KronosServiceDown": {"for": "0s", "window": "10s"}, "KronosTargetMissing": {"for": "0s"}},
 }
