@@ -54,7 +54,6 @@ def knobs(jobs):
         "rateWindow": "15s",
         "evaluationInterval": "1s",
         "slowEvaluationInterval": "1s",
-        "scrape": {"interval": "1s", "timeout": "1s"},
         "requests": {"sparseWindow": "30s", "guardWindow": "1m"},
         "objectives": {
             "latency": {"seconds": {SINGLE: "0.01"}},
