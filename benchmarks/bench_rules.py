@@ -36,7 +36,7 @@ from proof.servers.binaries import Tools
 from proof.servers.prometheus import Prometheus
 
 DAY = 86400
-TARGET = {"cluster": "frankfurt", "namespace": "forecasts", "job": "kronos-api"}
+TARGET = {"cluster": "eu", "namespace": "ml", "job": "kronos-api"}
 OPEN_VALUES = ("a", "b", "c", "d")
 
 # With many instances, raw queries over a day exceed the default limits.

@@ -49,7 +49,7 @@ function(config, rules)
         title: objective.title + ': budget lasts',
         description: 'Days until the error budget of ' + objective.rules.span + ' is used up at the pace of the last ' +
                      longest + '; at most ' + objective.rules.span + '.',
-        unit: 'd',
+        unit: 'suffix: days',
         decimals: 1,
         queries: [show.query(
           'clamp_max(clamp_min(' + show.now(objective.rules.budget) + ', 0) * ' + show.now(objective.rules.period) +

@@ -80,7 +80,8 @@ def levels(mixin: Mixin, contract: Contract) -> list[list[dict[str, Any]]]:
     rules = [rule for group in mixin.rules for rule in group["rules"]]
     known: dict[str, promql.Labels | None] = dict.fromkeys(contract.all_exposed_series())
     known |= {rule["record"]: None for rule in rules}
-    reads = {rule["record"]: promql.read(rule["expr"], known).series for rule in rules}
+    # A rule that reads its own past finds none: the history begins with it.
+    reads = {rule["record"]: promql.read(rule["expr"], known).series - {rule["record"]} for rule in rules}
     done: set[str] = set()
     ordered = []
     while len(done) < len(reads):

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from kronos_mixin.contract import Contract, Metric
 from proof.scene.story import CLIENTS, DAY, END, HOUR, INSTANCES, RELEASE, SLOW, Codes, Instance, Numbers, Requests
 
-TARGET = {"cluster": "frankfurt", "namespace": "forecasts"}
+TARGET = {"cluster": "eu", "namespace": "ml"}
 """Labels that a real installation would add to every target, in addition to job and instance."""
 
 MEMORY_LIMIT = 2.0 * 2**30

@@ -115,13 +115,13 @@ FAULTS = {
         "Latency p50",
         "p95 {{route}} ",
         "p95 ",
-        "2 lines are all named 'p95 frankfurt forecasts'",
+        "2 lines are all named 'p95 eu ml'",
     ),
     "two queries of one name": (
         "Latency p50",
         "p95 {{route}}",
         "p50 {{route}}",
-        "2 lines are all named 'p50 batch frankfurt",
+        "2 lines are all named 'p50 batch eu",
     ),
     "percentiles in the wrong order": (
         "Latency p50",
