@@ -208,7 +208,8 @@ class Kinds:
         "timeout",
         504,
         "Time limit exceeded",
-        "no forecast after 120 s: send fewer series, a shorter horizon or fewer samples",
+        "no forecast after 120 s, of which 2.1 s in the queue and 117.9 s in the model: send fewer series, a shorter "
+        "horizon or fewer samples",
         outcome="timeout",
     )
 

@@ -6,10 +6,10 @@ from .series import Stage
 
 
 class Observer(Protocol):
-    """Told what the worker does, on its thread. What a method raises is logged."""
+    """Told what the worker does, on any thread. What a method raises is logged."""
 
     def queue_wait(self, seconds: float) -> None:
-        """A series entered the model, ``seconds`` after its admission."""
+        """A series entered the model, or was stopped before that, ``seconds`` after its admission."""
 
     def stage(self, name: Stage, seconds: float) -> None:
         """A series left the model, perhaps stopped or failed, and had spent ``seconds`` in a stage."""

@@ -89,16 +89,17 @@ class Turns(Generic[J, W]):
         }
         return job, work
 
-    def drop(self, job: J) -> None:
-        """Remove what is left of ``job``, if anything."""
+    def drop(self, job: J) -> int:
+        """Remove what is left of ``job``, if anything; returns how many pieces that were."""
         caller = self._caller_of.pop(job, None)
         if caller is None:
-            return
+            return 0
         jobs = self._callers[caller]
         pieces = jobs.pop(job)
         if not jobs:
             del self._callers[caller]
         self._count(caller, -len(pieces), -sum(map(self._cost, pieces)))
+        return len(pieces)
 
     def _count(self, caller: str, change: int, cost: float) -> None:
         self._length += change

@@ -170,7 +170,8 @@ class Worker:
 
     def _take_out(self, job: Job) -> bool:
         """Take a stopped job out of the queue; returns whether that ends it."""
-        self._turns.drop(job)
+        for _ in range(self._turns.drop(job)):
+            self._tell(self._observer.queue_wait, perf_counter() - job.admitted)
         if any(piece.job is job for piece in self._in_model):
             return False
         job.end()

@@ -262,11 +262,7 @@ class _Predictor:
         if exchange.cancelled == "shutdown":
             raise Stopped("shutdown")
         exchange.timed_out = job.stage
-        detail = (
-            f"no forecast after {self._time_limit:g} s, spent in {job.stage}: send fewer series, a shorter horizon "
-            "or fewer samples"
-        )
-        raise Problem(Kinds.timeout, detail)
+        raise Problem(Kinds.timeout, _time_is_up(self._time_limit, job))
 
     def _settled(self, exchange: Exchange, result: asyncio.Future[list[Forecast]]) -> list[Forecast]:
         try:
@@ -275,6 +271,15 @@ class _Predictor:
             # The forecaster was closed, which only a shutdown does.
             exchange.cancelled = "shutdown"
             raise
+
+
+def _time_is_up(limit: float, job: Job) -> str:
+    """What a 504 says: where the time went, which may be elsewhere than where it ended."""
+    waited, worked = job.queue_seconds, job.inference_seconds
+    where = f"of which {waited:.1f} s in the queue and {worked:.1f} s in the model"
+    if waited > worked:
+        return f"no forecast after {limit:g} s, {where}: the service is busy, send the request again later"
+    return f"no forecast after {limit:g} s, {where}: send fewer series, a shorter horizon or fewer samples"
 
 
 def _describe(exchange: Exchange, prepared: Sequence[Prepared], refused: int) -> None:
