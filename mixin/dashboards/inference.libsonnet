@@ -52,7 +52,8 @@ function(config, rules)
     batch: show.mean('kronos_batch_rows', 'instance'),
     cache: show.instances('kronos_cached_positions', {
       whole: true,
-      queries+: [panel.query('min(' + show.raw('kronos_cached_positions_limit') + ')', 'limit')],
+      narrow: true,
+      queries+: [show.query(q.min([], show.raw('kronos_cached_positions_limit')), 'limit')],
       overrides: style.limits(['limit']),
     }),
     horizon: show.mean('kronos_prediction_horizon_candles', 'route'),

@@ -67,6 +67,7 @@ function(config, rules)
       stack: true,
     }),
     call: gauge('kronos_model_call_seconds', {
+      narrow: true,
       limits: { 'alert threshold': config.alerts.KronosModelStuck.threshold },
     }),
     concurrent: lines(contract.signal('kronos_concurrent_requests') {
