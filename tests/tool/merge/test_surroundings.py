@@ -60,7 +60,7 @@ def warnings(mixin, job, section="{}"):
         (
             "metric_relabel_configs: [{action: drop, source_labels: [__name__], regex: '.*_bucket'}]",
             "{}",
-            "loses kronos_batch_series_bucket, ",
+            "_bucket and ",
         ),
         (
             "metric_relabel_configs: [{action: keep, source_labels: [__name__], regex: 'kronos_errors_total'}]",
