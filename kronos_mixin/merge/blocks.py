@@ -11,8 +11,9 @@ from pathlib import PurePath
 from typing import Any
 
 from kronos_mixin.compile import rule_file_names
+from kronos_mixin.merge.layout import layout
 from kronos_mixin.merge.placed import said
-from kronos_mixin.merge.prometheusyml import LISTS, MergeError, layout, line_number, plain, to_data, tree
+from kronos_mixin.merge.prometheusyml import LISTS, MergeError, line_number, plain, to_data, tree
 
 _BEGIN = (
     "# BEGIN kronos-mixin {name} ({key}{listed}): put in by `kronos-mixin merge{options}`, "

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from kronos_mixin.merge.blocks import Block, is_ours
-from kronos_mixin.merge.prometheusyml import Layout, TopLevel, layout, to_data, tree
+from kronos_mixin.merge.layout import Layout, TopLevel, layout
+from kronos_mixin.merge.prometheusyml import to_data, tree
 from kronos_mixin.yamltext import one_line
 
 

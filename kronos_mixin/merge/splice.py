@@ -22,18 +22,8 @@ from kronos_mixin.merge.blocks import (
     marks,
     positions,
 )
-from kronos_mixin.merge.prometheusyml import (
-    LISTS,
-    NULLS,
-    Layout,
-    MergeError,
-    TopLevel,
-    layout,
-    line_number,
-    plain,
-    to_data,
-    tree,
-)
+from kronos_mixin.merge.layout import Layout, TopLevel, layout
+from kronos_mixin.merge.prometheusyml import LISTS, NULLS, MergeError, line_number, plain, to_data, tree
 from kronos_mixin.yamltext import item_lines
 
 _ADDED = "  # added by kronos-mixin"
