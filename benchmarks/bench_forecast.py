@@ -60,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json:
         results.save(measured, machine, options.json)
     if options.write:
-        results.document(measured, machine)
-        console.print(f"Wrote {results.PAGE}, {results.DATA} and {results.CHART}.")
+        for path in results.document(measured, machine):
+            console.print(f"Wrote {path}.")
     return 0
 
 

@@ -58,8 +58,11 @@ def save(parts: Iterable[Part], machine: Mapping[str, str | float], path: Path) 
     return kept
 
 
-def document(parts: Sequence[Part], machine: Mapping[str, str | float]) -> None:
-    """Put the tables and the chart into the documentation; parts that were not measured stay as they are."""
+def document(parts: Sequence[Part], machine: Mapping[str, str | float]) -> list[Path]:
+    """Put the tables and the chart into the documentation, and return the files written.
+
+    Parts that were not measured stay as they are.
+    """
     page = PAGE.read_text(encoding="utf-8")
     for part in parts:
         begin, end = f"<!-- measured: {part.name} -->\n", f"<!-- end of {part.name} -->"
@@ -71,8 +74,10 @@ def document(parts: Sequence[Part], machine: Mapping[str, str | float]) -> None:
         page = f"{before}{begin}\n{_markdown(part)}\n\nMeasured on: {said}.\n\n{end}{after}"
     PAGE.write_text(page, encoding="utf-8")
     kept = save(parts, machine, DATA)
-    if kept.keys() >= _DRAWN:
-        _draw({name: kept[name]["rows"] for name in _DRAWN})
+    if not kept.keys() >= _DRAWN:
+        return [PAGE, DATA]
+    _draw({name: kept[name]["rows"] for name in _DRAWN})
+    return [PAGE, DATA, CHART]
 
 
 def _markdown(part: Part) -> str:
