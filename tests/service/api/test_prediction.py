@@ -34,7 +34,7 @@ def test_a_forecast_has_all_that_was_promised(server: Server):
 
 
 def test_every_candle_is_consistent_and_the_corrected_ones_are_counted(server: Server):
-    # Prices that hardly differ: where the untrained model puts high and low is chance.
+    # Prices that hardly differ: where the demo model puts high and low is chance.
     flat = series(30, horizon=200, overrides=SEED | {"quantiles": [0.5]})
     for row, candle in enumerate(flat["candles"]):
         candle.update(open=100 + row % 3, high=102.1, low=99.9, close=102 - row % 3, volume=1)
@@ -228,7 +228,7 @@ def test_negative_prices_are_forecast(server: Server):
 def test_input_noise_and_forecasts_below_zero_are_counted(server: Server):
     names = ("kronos_mended_candles_total", "kronos_nonpositive_candles_total")
     mended, nonpositive = (server.value(name, route=SINGLE) for name in names)
-    # A crash by nine tenths: what the untrained model says around the mean is soon below 0.
+    # A crash by nine tenths: what the demo model says around the mean is soon below 0.
     body = series(20, 100, overrides=SEED)
     for row, candle in enumerate(body["candles"]):
         for price in ("open", "high", "low", "close"):
