@@ -247,12 +247,11 @@ def _panels(prometheus: Api, asked: Iterator[Query]) -> dict[str, list[tuple[str
     """The lines of each panel and their values now; those at zero are one line together."""
     found: dict[str, list[tuple[str, str]]] = {}
     zeros: dict[str, list[tuple[str, str]]] = {}
+    empty: dict[str, tuple[str, str]] = {}
     for query in asked:
         lines = found.setdefault(query.panel, [])
-        samples = prometheus.query(query.expr)
-        if not samples:
-            lines.append((query.name({}), query.empty))
-        for sample in samples:
+        empty[query.panel] = query.name({}), query.empty
+        for sample in prometheus.query(query.expr):
             name = query.name(sample.labels)
             line = name, formatted(sample.value, query.unit_of(name))
             (lines if sample.value else zeros.setdefault(query.panel, [])).append(line)
@@ -261,7 +260,8 @@ def _panels(prometheus: Api, asked: Iterator[Query]) -> dict[str, list[tuple[str
         found[panel].append(
             (name if len(lines) == 1 else f"{len(lines)} {'others' if found[panel] else 'lines'}", value)
         )
-    return found
+    # As in Grafana, a panel is empty only if all its queries are.
+    return {panel: lines or [empty[panel]] for panel, lines in found.items()}
 
 
 def _show_alerts(console: Console, prometheus: Api) -> None:
