@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Literal
 
 from .errors import ForecasterError, Stopped
-from .series import Forecast, Series, Stage
+from .series import Forecast, Series, Stage, StageTime
 from .stop import StopToken
 
 _Place = Literal["queue", "model", "ended"]
@@ -47,7 +47,7 @@ class Job:
         self._spent: dict[_Place, float] = {"queue": 0.0, "model": 0.0, "ended": 0.0}
         """Seconds in each place, up to the last move."""
         self._reached = False
-        self._stage_seconds: dict[Stage, float] = {}
+        self._stages: dict[Stage, StageTime] = {}
 
     def cancel(self, cause: str) -> None:
         """Stop all work on this job; no effect once it is done. Thread-safe, does not wait.
@@ -80,9 +80,9 @@ class Job:
         return self._seconds("model")
 
     @property
-    def stage_seconds(self) -> Mapping[Stage, float]:
-        """Time that its series spent in each stage, summed over those that have left the model."""
-        return dict(self._stage_seconds)
+    def stages(self) -> Mapping[Stage, StageTime]:
+        """The time in each stage of those of its series that have left the model."""
+        return dict(self._stages)
 
     # For the worker, under its lock:
 
@@ -98,11 +98,11 @@ class Job:
         if self._place == "queue":
             self._move("model")
 
-    def leave(self, index: int, outcome: Forecast | ForecasterError, stages: Mapping[Stage, float]) -> bool:
+    def leave(self, index: int, outcome: Forecast | ForecasterError, stages: Mapping[Stage, StageTime]) -> bool:
         """One of its series leaves the model with ``outcome``; returns whether that ends the job."""
         self._in_model -= 1
-        for stage, seconds in stages.items():
-            self._stage_seconds[stage] = self._stage_seconds.get(stage, 0.0) + seconds
+        for stage, time in stages.items():
+            self._stages[stage] = self._stages[stage] + time if stage in self._stages else time
         if self.ended:
             return False
         if isinstance(outcome, Forecast):

@@ -23,7 +23,7 @@ from .checkpoint import Checkpoint
 from .errors import ForecasterError, InvalidOutput
 from .normalise import Scale
 from .sampling import noise
-from .series import Forecast, Series, Stage, cached_positions
+from .series import Forecast, Series, Stage, StageTime, cached_positions
 from .stop import StopToken
 
 State = Literal["encode", "prefill", "draw", "replay", "detokenize"]
@@ -43,7 +43,8 @@ class Progress:
         read: [samples, D]: what the model says of the newest candle, while candles are drawn.
         unread: whether the newest candle has yet to be read by the model.
         drawn: candles drawn so far.
-        stage_seconds: time spent in each stage, with the steps of other series that ran meanwhile.
+        stages: its time in each stage that it has left.
+        calls: calls of the model in the present stage.
         first_candle: when the first candle was drawn, by ``perf_counter``.
     """
 
@@ -66,7 +67,8 @@ class Progress:
         self.unread = False
         self.drawn = 0
         self.first_candle: float | None = None
-        self.stage_seconds: dict[Stage, float] = {}
+        self.stages: dict[Stage, StageTime] = {}
+        self.calls = 0
         self._stage: Stage = "tokenize"
         self._since = perf_counter()
         self._checkpoint, self._hop = checkpoint, hop
@@ -161,7 +163,8 @@ class Progress:
 
     def end(self, outcome: Forecast | ForecasterError) -> None:
         """End with this outcome, and free what was computed."""
-        self._enter(self._stage)
+        if not isinstance(outcome, Forecast):
+            self._enter(self._stage)
         self.outcome, self.left = outcome, 0
         for held in ("cache", "read", "_ids", "_z", "_paths"):
             self.__dict__.pop(held, None)
@@ -171,8 +174,8 @@ class Progress:
 
     def _enter(self, stage: Stage) -> None:
         now = perf_counter()
-        self.stage_seconds[self._stage] = self.stage_seconds.get(self._stage, 0.0) + now - self._since
-        self._stage, self._since = stage, now
+        self.stages[self._stage] = StageTime(self._since, now, now - self._since, self.calls)
+        self._stage, self._since, self.calls = stage, now, 0
 
     def _read_history(self) -> None:
         self._enter("prefill")
@@ -202,4 +205,5 @@ class Progress:
         if not np.isfinite(paths).all():
             self.end(InvalidOutput("the forecast is not finite; the model's weights may be damaged"))
             return
-        self.end(Forecast(paths, self.stage_seconds))
+        self._enter(self._stage)
+        self.end(Forecast(paths, {stage: time.seconds for stage, time in self.stages.items()}))

@@ -118,6 +118,7 @@ class Scheduler:
 
     def _pass(self, shares: _Shares) -> None:
         started = perf_counter()
+        _count(shares)
         state = shares[0][0].state
         parts = [Part(one.cache, count) for one, count in shares]
         inputs = torch.cat([one.inputs(count) for one, count in shares])
@@ -142,6 +143,7 @@ class Scheduler:
 
     def _step(self, shares: _Shares) -> None:
         started = perf_counter()
+        _count(shares)
         drawing = [one for one, _ in shares]
         if unread := [one for one in drawing if one.unread]:
             parts = [Part(one.cache, 1) for one in unread]
@@ -167,6 +169,11 @@ class Scheduler:
     def _note(self, state: State, size: int, started: float) -> None:
         self._checkpoint.synchronize()
         self._calls.append(Call(state, size, perf_counter() - started))
+
+
+def _count(shares: _Shares) -> None:
+    for one, _ in shares:
+        one.calls += 1
 
 
 def _settle(one: Progress, take: Callable[[], None]) -> None:

@@ -1,7 +1,7 @@
 """The input and the output of a forecast."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,32 @@ class Series:
     def horizon(self) -> int:
         """Candles to forecast."""
         return len(self.horizon_stamps)
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """The time of one series, or of several, in a stage of the model.
+
+    Attributes:
+        started: when the first series entered it, by ``perf_counter``.
+        ended: when the last one left it.
+        seconds: summed over the series, with what the model did for others meanwhile.
+        calls: of the model, in which they took part.
+    """
+
+    started: float
+    ended: float
+    seconds: float
+    calls: int
+
+    def __add__(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(
+            min(self.started, other.started),
+            max(self.ended, other.ended),
+            self.seconds + other.seconds,
+            self.calls + other.calls,
+        )
 
 
 @dataclass(frozen=True, eq=False)

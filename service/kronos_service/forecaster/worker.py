@@ -17,7 +17,7 @@ from .pace import Pace, Work
 from .progress import Progress
 from .room import RESERVED_SHARE, Limits, Room
 from .scheduler import Call, Scheduler
-from .series import Forecast, Series, Stage
+from .series import Forecast, Series, Stage, StageTime
 from .turns import Turns
 
 _DECAY = 0.9
@@ -240,20 +240,20 @@ class Worker:
     def _leave(self, piece: _Piece, progress: Progress) -> None:
         outcome = progress.outcome
         assert outcome is not None  # noqa: S101 - it has left
-        for stage, seconds in progress.stage_seconds.items():
-            self._tell(self._observer.stage, stage, seconds)
+        for stage, time in progress.stages.items():
+            self._tell(self._observer.stage, stage, time.seconds)
         if progress.first_candle is not None:
             self._tell(self._observer.first_candle, progress.first_candle - piece.job.admitted)
         if progress.drawn > 1:
-            self._tell(self._observer.candle, progress.stage_seconds["decode"] / (progress.drawn - 1))
+            self._tell(self._observer.candle, progress.stages["decode"].seconds / (progress.drawn - 1))
         ended = {
-            "inference_ms": round(sum(progress.stage_seconds.values()) * 1000, 3),
+            "inference_ms": round(sum(time.seconds for time in progress.stages.values()) * 1000, 3),
             "reason": type(outcome).__name__ if isinstance(outcome, ForecasterError) else None,
         }
         _log.debug("series ended", extra=ended)
-        self._settle(piece, outcome, progress.stage_seconds)
+        self._settle(piece, outcome, progress.stages)
 
-    def _settle(self, piece: _Piece, outcome: Forecast | ForecasterError, stages: Mapping[Stage, float]) -> None:
+    def _settle(self, piece: _Piece, outcome: Forecast | ForecasterError, stages: Mapping[Stage, StageTime]) -> None:
         """Record the outcome of a series. The last series of a job ends it, and so does one that fails."""
         job = piece.job
         with self._changed:

@@ -232,8 +232,8 @@ class _Predictor:
             if job.stage == "inference":
                 self._metrics.inference(exchange, job.inference_seconds)
                 exchange.spent("inference", job.inference_seconds)
-            for stage, seconds in job.stage_seconds.items():
-                exchange.spent(stage, seconds)
+            for stage, spent in job.stages.items():
+                exchange.spent(stage, spent.seconds)
             _trace(exchange, job, submitted)
 
     async def _race(self, exchange: Exchange, job: Job, left: asyncio.Task[None]) -> list[Forecast]:
@@ -294,22 +294,15 @@ def _describe(exchange: Exchange, prepared: Sequence[Prepared], refused: int) ->
 
 
 def _trace(exchange: Exchange, job: Job, submitted: float) -> None:
-    """Note the parts of a job for the trace.
-
-    The job knows how long its series were in each stage, summed over those that are side by side in the model: the
-    parts show the shares of the stages, end to end.
-    """
+    """Note the parts of a job for the trace: each stage from its first series to its last."""
     reached = submitted + job.queue_seconds
     exchange.part("queue", submitted, reached)
     if job.stage == "queue":
         return
-    inference, stages = job.inference_seconds, job.stage_seconds
-    exchange.part("inference", reached, reached + inference)
-    share = min(1.0, inference / (sum(stages.values()) or 1.0))
-    for stage, seconds in stages.items():
-        ended = reached + share * seconds
-        exchange.part(stage, reached, ended, "inference", **{"kronos.seconds": seconds})
-        reached = ended
+    exchange.part("inference", reached, reached + job.inference_seconds)
+    for stage, spent in job.stages.items():
+        attributes = {"kronos.seconds": spent.seconds, "kronos.calls": spent.calls}
+        exchange.part(stage, spent.started, spent.ended, "inference", **attributes)
 
 
 async def _client_left(request: Request) -> None:

@@ -31,6 +31,7 @@ from kronos_service.forecaster import (
 from kronos_service.forecaster.errors import classify
 from kronos_service.forecaster.pace import Pace, Work
 from kronos_service.forecaster.scheduler import Call, Turn
+from kronos_service.forecaster.series import StageTime
 
 PATIENCE = 120.0
 REQUEST = contextvars.ContextVar("REQUEST", default="nobody")
@@ -42,7 +43,7 @@ class Ended:
     def __init__(self, _checkpoint, series, stop, _hop):
         self.series, self.stop = series, stop
         self.outcome = None
-        self.stage_seconds = {"decode": 0.5}
+        self.stages = {"decode": StageTime(10.0, 10.5, 0.5, 5)}
         self.first_candle = None
         self.drawn = 6
 
@@ -335,7 +336,7 @@ def test_the_observer_is_told_once_per_series(busy, model, seen, numbered):
     assert seen.steps == [1, 1]
     assert seen.candles == [0.1, 0.1]
     assert seen.stages == [("decode", 0.5)] * 2
-    assert job.stage_seconds == {"decode": 1.0}
+    assert job.stages == {"decode": StageTime(10.0, 10.5, 1.0, 10)}
 
 
 # Cancelling
