@@ -184,12 +184,13 @@ class _Traffic:
 
     def slow(self) -> None:
         """More work at once than the time limit and the queue allow, and callers that give up."""
-        heavy = {"items": [series(400, 60, 4)] * 16}
+        # Past the context, every candle of every sample reads the whole window anew: no machine does this in time.
+        heavy = {"items": [series(400, 512, 4)] * 16}
         with ThreadPoolExecutor(8) as callers:
             for _ in range(6):
                 callers.submit(self._send, BATCH, heavy, _KEY)
             for _ in range(2):
-                callers.submit(self._send, SINGLE, series(400, 60), _KEY, 0.5)
+                callers.submit(self._send, SINGLE, series(400, 512), _KEY, 0.5)
 
     def out_of_memory(self) -> None:
         """Limit the memory of the process until some requests have failed for lack of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 _LONGEST_BACKOFF = 10
 """Longest pause between two loads, in multiples of ``load_retry_seconds``."""
+
+_WATCH_SECONDS = 0.5
+"""How often it is looked whether the model still works."""
 
 _log = logs.get_logger("kronos.lifecycle")
 
@@ -52,6 +56,7 @@ class Lifecycle:
         self._failure: str | None = None
         self._next_load = 0.0
         self._loading = False
+        self._sick = False
         metrics.gauge("kronos_model_ready").set_function(lambda: float(self._ready))
         metrics.gauge("kronos_model_call_seconds").set_function(lambda: forecaster.call_seconds)
         metrics.gauge("kronos_draining").set_function(lambda: float(self.draining))
@@ -144,10 +149,6 @@ class Lifecycle:
         return self._forecaster.call_seconds >= self._settings.stuck_seconds
 
     @property
-    def _sick(self) -> bool:
-        return self._forecaster.failures >= self._settings.sick_failures
-
-    @property
     def _stuck_detail(self) -> str:
         return f"the model has been in one call for {self._forecaster.call_seconds:.0f} s: restart this instance"
 
@@ -187,24 +188,28 @@ class Lifecycle:
                 return
 
     def _watch(self) -> None:
-        """Try a sick model until it works again. Whoever calls meanwhile is refused, so nothing else would tell."""
-        was_well = True
-        while not self._stopped.wait(self._settings.load_retry_seconds):
-            well = not (self._sick or self._stuck)
-            if was_well and not well:
-                failures, seconds = self._forecaster.failures, round(self._forecaster.call_seconds, 3)
-                _log.error("model not working", failures=failures, call_seconds=seconds)
-            elif well and not was_well:
-                _log.info("model works again")
-            was_well = well
-            if self._sick and not self._stuck:
-                self._try_model()
+        """Try the model with a series of our own when callers' series fail one after another, until it works again.
 
-    def _try_model(self) -> None:
+        Theirs may fail because they are too large for the memory, and nobody else should be refused for that. Besides,
+        whoever calls a sick instance is refused, so nothing else would tell when its model works again.
+        """
+        while not self._stopped.wait(_WATCH_SECONDS):
+            if self._forecaster.failures < self._settings.sick_failures or self._stuck:
+                continue
+            works = self._model_works()
+            if works == self._sick:
+                self._sick = not works
+                event = "model works again" if works else "model not working"
+                _log.log(logging.INFO if works else logging.ERROR, event, failures=self._forecaster.failures)
+            if not works:
+                self._stopped.wait(self._settings.load_retry_seconds)
+
+    def _model_works(self) -> bool:
         try:
             self._forecaster.probe().future.result(self._settings.stuck_seconds)
         except (ForecasterError, TimeoutError):
-            return
+            return False
+        return True
 
     def _load(self) -> None:
         settings = self._settings

@@ -202,8 +202,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=1_000_000,
-            description="Series that must fail in a row, through no fault of theirs, for the instance to be not "
-            "ready; the model is then tried with a series of our own until it works again.",
+            description="Series that must fail in a row for the model to be tried with a series of our own. If that "
+            "fails as well, the instance is not ready until the model works again.",
             examples=["5"],
         ),
     ] = 5

@@ -35,7 +35,7 @@ def test_a_model_that_fails_is_not_ready_until_it_works_again(sick: Server, orde
         assert codes(sick) == (200, 200)
         assert sick.post(SINGLE, series()).status_code == 500
 
-    assert codes(sick) == (200, 503)
+    wait_until(lambda: codes(sick) == (200, 503))
     assert sick.value("kronos_model_ready") == 0
     refused = sick.post(SINGLE, series())
     assert (refused.status_code, refused.json()["type"]) == (503, "urn:kronos:problem:not-ready")
@@ -45,6 +45,16 @@ def test_a_model_that_fails_is_not_ready_until_it_works_again(sick: Server, orde
     wait_until(lambda: codes(sick) == (200, 200))
     assert sick.value("kronos_model_ready") == 1
     assert sick.post(SINGLE, series()).status_code == 200
+
+
+def test_a_model_that_works_for_others_stays_ready(sick: Server, orders: Path):
+    orders.write_text("fail 400")
+    for _ in range(6):
+        assert sick.post(SINGLE, series(400)).status_code == 500
+        assert codes(sick) == (200, 200)
+
+    assert sick.post(SINGLE, series()).status_code == 200
+    assert not sick.logged("model not working")
 
 
 def test_a_model_that_hangs_is_neither_ready_nor_healthy(sick: Server, orders: Path):
