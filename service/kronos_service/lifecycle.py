@@ -190,7 +190,7 @@ class Lifecycle:
     def _watch(self) -> None:
         """Try the model with a series of our own when callers' series fail one after another, until it works again.
 
-        Theirs may fail because they are too large for the memory, and nobody else should be refused for that. Besides,
+        Theirs may fail because they are too large for the memory, and nobody else should be refused for that. And
         whoever calls a sick instance is refused, so nothing else would tell when its model works again.
         """
         while not self._stopped.wait(_WATCH_SECONDS):

@@ -1,7 +1,7 @@
 """The service, with a model that fails or hangs for as long as a file says so: `python sick.py FILE`.
 
-The file holds `fail`, `hang`, or `fail N`, which is for histories of N candles or more. Nothing in a healthy PyTorch can
-be asked to do either.
+The file holds `fail`, `hang`, or `fail N`, which is for histories of N candles or more. Nothing in a healthy PyTorch
+can be asked to do either.
 """
 
 import sys
