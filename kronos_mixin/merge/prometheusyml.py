@@ -28,16 +28,6 @@ _MAP, _LIST = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 """How YAML writes nothing."""
 
-_MILLISECONDS = {
-    "ms": 1,
-    "s": 1000,
-    "m": 60_000,
-    "h": 3_600_000,
-    "d": 86_400_000,
-    "w": 604_800_000,
-    "y": 31_536_000_000,
-}
-
 Tree = tuple[Any, ...]
 """A document as comparable data: tags and scalars as written, so that nothing is lost."""
 
