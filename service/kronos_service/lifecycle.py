@@ -16,7 +16,9 @@ from kronos_service.forecaster import (
     CheckpointInvalid,
     CheckpointNotFound,
     Forecaster,
-    ForecasterError,
+    ModelFailed,
+    NotReady,
+    QueueFull,
     Stopped,
 )
 from kronos_service.telemetry import logs
@@ -194,22 +196,31 @@ class Lifecycle:
         whoever calls a sick instance is refused, so nothing else would tell when its model works again.
         """
         while not self._stopped.wait(_WATCH_SECONDS):
-            if self._forecaster.failures < self._settings.sick_failures or self._stuck:
+            suspect = self._sick or self._forecaster.failures >= self._settings.sick_failures
+            if not suspect or self._stuck:
                 continue
-            works = self._model_works()
-            if works == self._sick:
-                self._sick = not works
-                event = "model works again" if works else "model not working"
-                _log.log(logging.INFO if works else logging.ERROR, event, failures=self._forecaster.failures)
-            if not works:
+            failed = self._probe_fails()
+            if failed != self._sick:
+                self._sick = failed
+                event = "model not working" if failed else "model works again"
+                _log.log(logging.ERROR if failed else logging.INFO, event, failures=self._forecaster.failures)
+            if failed:
                 self._stopped.wait(self._settings.load_retry_seconds)
 
-    def _model_works(self) -> bool:
+    def _probe_fails(self) -> bool:
+        """Whether the model fails at a series of our own; as before, if it does not get to it."""
         try:
-            self._forecaster.probe().future.result(self._settings.stuck_seconds)
-        except (ForecasterError, TimeoutError):
-            return False
-        return True
+            job = self._forecaster.probe()
+        except (NotReady, QueueFull):
+            return self._sick
+        try:
+            job.future.result(self._settings.stuck_seconds)
+        except ModelFailed:
+            return True
+        except (Stopped, TimeoutError):
+            job.cancel("timeout")
+            return self._sick
+        return False
 
     def _load(self) -> None:
         settings = self._settings

@@ -4,10 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from kronos_mixin.contract import load_contract
+from kronos_service.api.errors import Problem
 from kronos_service.api.paths import HEALTH_PATH, READY_PATH
+from kronos_service.forecaster import Forecaster, Limits, ModelFailed, QueueFull, scheduler
+from kronos_service.lifecycle import Lifecycle
+from kronos_service.settings import Settings
+from kronos_service.telemetry.metrics import Metrics
 from proof.scene.story import SINGLE
-from tests.service.server import Server, series, wait_until
+from tests.service.server import HANGING_SECONDS, Server, series, wait_until
 
 SICK = Path(__file__).parents[1] / "e2e" / "sick.py"
 
@@ -71,3 +78,65 @@ def test_a_model_that_hangs_is_neither_ready_nor_healthy(sick: Server, orders: P
     wait_until(lambda: codes(sick) == (200, 200))
     assert sick.value("kronos_running_series") == 0
     assert sick.post(SINGLE, series()).status_code == 200
+
+
+@pytest.fixture
+def loaded() -> Iterator[tuple[Lifecycle, Forecaster]]:
+    """The demo model, which is tried after two failures in a row, without a server around it."""
+    settings = Settings(sick_failures=2, load_retry_seconds=1)
+    forecaster = Forecaster(Limits(), threads=1)
+    lifecycle = Lifecycle(settings, forecaster, Metrics(CollectorRegistry(), load_contract()))
+    lifecycle.start()
+    wait_until(lambda: not refused(lifecycle))
+    yield lifecycle, forecaster
+    lifecycle.stop()
+
+
+def refused(lifecycle: Lifecycle) -> str:
+    """Why the instance is not ready; empty if it is."""
+    try:
+        lifecycle.check_ready()
+    except Problem as problem:
+        return problem.detail
+    return ""
+
+
+def fail(*_):
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+def fail_twice(forecaster: Forecaster) -> None:
+    for _ in range(2):
+        assert isinstance(forecaster.probe().future.exception(HANGING_SECONDS), ModelFailed)
+
+
+def test_a_series_that_was_admitted_before_does_not_hide_the_recovery(loaded, monkeypatch):
+    lifecycle, forecaster = loaded
+    with monkeypatch.context() as broken:
+        broken.setattr(scheduler, "encode", fail)
+        fail_twice(forecaster)
+        wait_until(lambda: "failed" in refused(lifecycle))
+
+    # Its success ends the failures in a row, usually before the next try.
+    assert forecaster.probe().future.result(HANGING_SECONDS)
+
+    wait_until(lambda: not refused(lifecycle))
+
+
+def test_a_full_queue_is_no_sickness(loaded, monkeypatch):
+    lifecycle, forecaster = loaded
+    tries = []
+
+    def full():
+        tries.append(1)
+        raise QueueFull(4, 4, 1)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(scheduler, "encode", fail)
+        fail_soon = forecaster.probe
+        broken.setattr(forecaster, "probe", full)
+        for _ in range(2):
+            assert isinstance(fail_soon().future.exception(HANGING_SECONDS), ModelFailed)
+        wait_until(lambda: len(tries) > 1)
+
+    assert not refused(lifecycle)
