@@ -25,12 +25,12 @@ from rich.table import Table
 from kronos_mixin import promql
 from kronos_mixin.check import series
 from kronos_mixin.contract import Contract, load_contract
+from kronos_mixin.drill.exposition import Series
+from kronos_mixin.drill.story import END, Numbers
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.verify import panels
 from proof.scene import backfill
 from proof.scene.backfill import STEP
-from proof.scene.exposition import Series
-from proof.scene.story import END, Numbers
 from proof.servers import binaries
 from proof.servers.binaries import Tools
 from proof.servers.prometheus import Prometheus

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from kronos_mixin.drill.story import END
 from kronos_mixin.jsonnet import CompileError
 from kronos_mixin.verify.api import QueryError
 from proof.pictures import png
 from proof.pictures.browser import Browser, BrowserError, MissingProgram, require
 from proof.pictures.page_server import PageServer
 from proof.scene import backfill
-from proof.scene.story import END
 from proof.servers import binaries
 from proof.servers.process import ProcessError
 from proof.servers.promtool import CheckFailed

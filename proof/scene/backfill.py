@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from kronos_mixin import promql
 from kronos_mixin.contract import Contract, load_contract, mixin_path
+from kronos_mixin.drill import exposition
+from kronos_mixin.drill.story import DAY, END, Numbers, Requests, requests
 from kronos_mixin.jsonnet import Mixin, evaluate
 from kronos_mixin.verify.api import Api
-from proof.scene import exposition
-from proof.scene.story import DAY, END, Numbers, Requests, requests
 from proof.servers import promtool
 from proof.servers.binaries import Tools
 from proof.servers.prometheus import Prometheus

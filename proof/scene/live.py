@@ -20,10 +20,10 @@ from typing import Any, Self
 
 import httpx
 
+from kronos_mixin.drill.story import BATCH, SINGLE, UNMATCHED
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.verify.api import WaitError
 from kronos_mixin.verify.panel_check import Span
-from proof.scene.story import BATCH, SINGLE, UNMATCHED
 from proof.servers.binaries import Tools
 from proof.servers.central import compile_into
 from proof.servers.prometheus import Prometheus

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from kronos_mixin.contract import Contract
+from kronos_mixin.drill.story import BURST, DAY, END, ERRORS, GREEDY, SLOW, Requests, Spell
 from kronos_mixin.verify.api import Api, Series
 from kronos_mixin.verify.panel_check import Finding, Span
 from kronos_mixin.verify.panels import Query, queries
-from proof.scene.story import BURST, DAY, END, ERRORS, GREEDY, SLOW, Requests, Spell
 
 OVERVIEW = "kronos-dashboard.json"
 

@@ -21,9 +21,9 @@ from typing import Any
 
 import httpx
 
+from kronos_mixin.drill.story import BATCH, SINGLE
 from kronos_service.forecaster import DEMO_MODEL, DEMO_TOKENIZER
 from proof.scene.live import series
-from proof.scene.story import BATCH, SINGLE
 from proof.servers.background import background
 from proof.servers.service import Service
 

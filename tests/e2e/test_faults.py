@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from kronos_mixin.contract import load_contract, mixin_path
+from kronos_mixin.drill.story import SINGLE
 from kronos_mixin.jsonnet import evaluate
-from proof.scene.story import SINGLE
 from proof.servers import binaries
 from proof.servers.central import compile_into
 from proof.servers.prometheus import Prometheus

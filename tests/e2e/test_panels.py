@@ -12,11 +12,11 @@ from collections import Counter
 import pytest
 
 from kronos_mixin.contract import load_contract
+from kronos_mixin.drill.story import END, INSTANCES
 from kronos_mixin.verify.panel_check import Span, check, values
 from kronos_mixin.verify.panels import queries
 from proof.scene import backfill, truth
 from proof.scene.live import SILENT, play
-from proof.scene.story import END, INSTANCES
 from proof.servers import binaries
 from proof.servers.prometheus import Prometheus
 

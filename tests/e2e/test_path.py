@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from kronos_mixin.contract import mixin_path
+from kronos_mixin.drill.story import BATCH, SINGLE
 from kronos_mixin.jsonnet import evaluate
 from kronos_mixin.verify.panels import queries
 from proof.scene.live import series
-from proof.scene.story import BATCH, SINGLE
 from proof.servers import binaries, promtool
 from proof.servers.central import compile_into
 from proof.servers.prometheus import Prometheus

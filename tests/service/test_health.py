@@ -7,13 +7,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from kronos_mixin.contract import load_contract
+from kronos_mixin.drill.story import SINGLE
 from kronos_service.api.errors import Problem
 from kronos_service.api.paths import HEALTH_PATH, READY_PATH
 from kronos_service.forecaster import Forecaster, Limits, ModelFailed, QueueFull, scheduler
 from kronos_service.lifecycle import Lifecycle
 from kronos_service.settings import Settings
 from kronos_service.telemetry.metrics import Metrics
-from proof.scene.story import SINGLE
 from tests.service.server import HANGING_SECONDS, Server, series, wait_until
 
 SICK = Path(__file__).parents[1] / "e2e" / "sick.py"

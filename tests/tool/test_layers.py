@@ -15,6 +15,7 @@ TOOL = Layers(
     (
         ("__main__",),
         ("cli",),
+        ("drill",),
         ("check", "merge", "verify", "vendor"),
         ("documents",),
         ("knobs",),

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from kronos_mixin.contract import load_contract
-from proof.scene import backfill, exposition
-from proof.scene.story import DAY, INSTANCES, Spell, requests
+from kronos_mixin.drill import exposition
+from kronos_mixin.drill.story import DAY, INSTANCES, Spell, requests
+from proof.scene import backfill
 
 CONTRACT = load_contract()
 

@@ -15,7 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from kronos_mixin.contract import Contract, Metric
-from proof.scene.story import CLIENTS, DAY, END, HOUR, INSTANCES, RELEASE, SLOW, Codes, Instance, Numbers, Requests
+from kronos_mixin.drill.story import (
+    CLIENTS,
+    DAY,
+    END,
+    HOUR,
+    INSTANCES,
+    RELEASE,
+    SLOW,
+    Codes,
+    Instance,
+    Numbers,
+    Requests,
+)
 
 TARGET = {"cluster": "eu", "namespace": "ml"}
 """Labels that a real installation would add to every target, in addition to job and instance."""
