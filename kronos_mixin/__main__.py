@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from kronos_mixin import __version__
-from kronos_mixin.cli import check, compile, console, generate, merge, vendor  # noqa: A004 - As the command is called.
+from kronos_mixin.cli import (
+    check,
+    compile,  # noqa: A004 - As the command is called.
+    console,
+    generate,
+    merge,
+    vendor,
+    verify,
+)
 from kronos_mixin.commands import command
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -35,7 +43,7 @@ def _options(
     0  done, or nothing found
     1  findings, a refusal or bad input; the message says what to do about it
     2  bad command line
-    3  vendor only: the remote repository can't be reached
+    3  vendor: the remote repository can't be reached; verify: nothing is wrong, but not all could be told
     """
 
 
@@ -44,6 +52,7 @@ app.command()(check.check)
 app.command()(generate.generate)
 app.command()(merge.merge)
 app.command()(merge.unmerge)
+app.command()(verify.verify)
 app.command()(vendor.vendor)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+from kronos_mixin.connect import AnswerError, Connection
 
 
-class QueryError(Exception):
+class QueryError(AnswerError):
     """The server refused a request or did not answer; the message says why."""
 
 
@@ -36,15 +36,15 @@ class Series:
 
 
 class Api:
-    """Requests to the server at `url` (no slash at the end).
+    """Requests to the server of a connection, or at a plain address without a slash at its end.
 
     Every method raises QueryError if the server refuses or does not answer.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        # The environment's proxy can't reach servers on this machine.
-        self._client = httpx.Client(trust_env=False, timeout=60)
+    def __init__(self, server: Connection | str) -> None:
+        connection = Connection(server) if isinstance(server, str) else server
+        self.url = connection.url
+        self._client = connection.client(seconds=60)
 
     def close(self) -> None:
         """Close the connections."""
@@ -136,12 +136,13 @@ class Api:
         try:
             answer = self._client.get(url, params=given)
             body = answer.json()
-        except httpx.HTTPError as error:
-            raise QueryError(f"{asked}: {type(error).__name__}: {error}") from error
+        except AnswerError as error:
+            raise QueryError(str(error), error.status) from error
         except ValueError as error:
-            raise QueryError(f"{asked}: HTTP {answer.status_code} {answer.text[:500]}") from error
-        if body.get("status") != "success":
-            raise QueryError(f"{asked}: HTTP {answer.status_code} {body.get('error', body)}")
+            raise QueryError(f"{asked}: HTTP {answer.status_code} {answer.text[:500]}", answer.status_code) from error
+        if not isinstance(body, dict) or body.get("status") != "success":
+            said = body.get("error", body) if isinstance(body, dict) else body
+            raise QueryError(f"{asked}: HTTP {answer.status_code} {said}", answer.status_code)
         return body["data"]
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
 import yaml
 
+from kronos_mixin.connect import AnswerError
 from kronos_mixin.verify.api import Api, QueryError
 from proof.servers.binaries import Tools
 from proof.servers.process import Process, ProcessError, free_port
@@ -42,7 +42,7 @@ class Prometheus(Api):
         flags: Sequence[str] = (),
         timeout: float = 60,
     ) -> None:
-        super().__init__(url="")  # Known when the port is.
+        super().__init__("http://127.0.0.1")  # The rest is known when the port is.
         self.tools = tools
         self.flags = tuple(flags)
         self.timeout = timeout
@@ -77,7 +77,7 @@ class Prometheus(Api):
         # Not SIGHUP: that has no answer.
         try:
             answer = self._client.post(f"{self.url}/-/reload")
-        except httpx.HTTPError as error:
+        except AnswerError as error:
             raise ProcessError(f"Prometheus did not answer: {error}\n{self.process.tail()}") from error
         if not answer.is_success:
             raise ProcessError(f"Prometheus refused {self.config}: {answer.text.strip()}\n{self.process.tail(5)}")

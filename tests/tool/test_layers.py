@@ -24,7 +24,7 @@ TOOL = Layers(
         ("kubernetes", "files", "promtool", "jsonnet"),
         ("schema", "trace"),
         ("native",),
-        ("commands", "config", "contract", "promql", "windows", "yamltext"),
+        ("commands", "config", "connect", "contract", "promql", "windows", "yamltext"),
         ("__init__",),
     ),
 )

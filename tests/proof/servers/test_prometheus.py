@@ -232,7 +232,7 @@ def test_before_it_is_started(tools, config):
 def test_without_a_server_the_api_says_so(tools, config):
     with Prometheus(tools, config) as server:
         server.process.stop()
-        with pytest.raises(QueryError, match="ConnectError"):
+        with pytest.raises(QueryError, match="can't be reached"):
             server.query("up")
         with pytest.raises(ProcessError, match="did not answer"):
             server.reload()

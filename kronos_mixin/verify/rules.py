@@ -1,0 +1,7 @@
+"""Checks of rules."""
+
+from __future__ import annotations
+
+from kronos_mixin.verify.check import Check
+
+CHECKS: tuple[Check, ...] = ()
