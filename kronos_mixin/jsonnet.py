@@ -11,6 +11,8 @@ from typing import Any
 
 from kronos_mixin import schema, trace
 from kronos_mixin.config import Config, overlays
+from kronos_mixin.imports import Imports
+from kronos_mixin.inputs import Inputs
 from kronos_mixin.native import FUNCTIONS
 
 
@@ -63,25 +65,28 @@ def evaluate(
     *,
     jpath: Sequence[Path] = (),
     name: str | None = None,
+    inputs: Inputs | None = None,
 ) -> Mixin:
     """Evaluate a mixin, everything in one VM.
 
     ``mixin`` is a folder with a mixin.libsonnet, or such a file. Each ``config`` is laid over ``_config``: data is
     merged object by object, as in ``{"kronos": {"rateWindow": "1m"}}``; a Path is a Jsonnet file, and says itself
     with ``+:`` what it adds to. In ``jpath``, as in the library paths of jsonnet, a later folder wins; the vendor
-    folders around the mixin are searched after it. Raises CompileError, which names file, line and reason.
+    folders around the mixin are searched after it. ``inputs`` notes the files that this reads, and where it looks in
+    vain. Raises CompileError, which names file, line and reason.
     """
-    file = entry(mixin)
+    inputs = inputs or Inputs()
+    file = entry(mixin, inputs)
     configs = [config] if isinstance(config, Mapping | Path) else list(config)
     # A wrong knob breaks the mixin anywhere, or at its own assertion, which knows neither file nor line.
     ours = is_ours(file)
     if ours and configs:
-        _refuse(_wrong_knobs(file, configs, jpath))
+        _refuse(_wrong_knobs(file, configs, jpath, inputs))
     try:
-        data = _evaluate(file, _snippet(file, configs), jpath)
+        data = _evaluate(file, _snippet(file, configs), jpath, inputs)
     except CompileError:
         if not ours:
-            _refuse(_wrong_knobs(file, configs, jpath))
+            _refuse(_wrong_knobs(file, configs, jpath, inputs))
         raise
     if not ours:
         _refuse(_problems(file, configs, data["defaults"], data["config"]))
@@ -101,8 +106,11 @@ def evaluate(
     )
 
 
-def entry(mixin: Path) -> Path:
+def entry(mixin: Path, inputs: Inputs | None = None) -> Path:
     """The file to import for ``mixin``, which may be it, or its folder. Raises CompileError if there is none."""
+    inputs = inputs or Inputs()
+    for path in (mixin, *(mixin / name for name in ENTRIES)):
+        inputs.note(path)
     if mixin.is_file():
         return mixin
     for name in ENTRIES:
@@ -130,7 +138,7 @@ def name_of(mixin: Path) -> str:
     return "mixin"
 
 
-def _library_path(file: Path, jpath: Sequence[Path]) -> list[Path]:
+def _library_path(file: Path, jpath: Sequence[Path], inputs: Inputs) -> list[Path]:
     """Where imports are searched, the last folder first: vendor folders of here and around the mixin, ``jpath``."""
     folder = file.resolve().parent
     # A mixin that lies in a vendor folder finds its neighbours there; one that brought its own finds those first.
@@ -138,22 +146,26 @@ def _library_path(file: Path, jpath: Sequence[Path]) -> list[Path]:
         parent if parent.name == "vendor" else parent / "vendor" for parent in reversed([folder, *folder.parents])
     ]
     found = [Path("vendor"), *around, *jpath]
+    for path in found:
+        inputs.note(path)
     return [path for path in dict.fromkeys(found) if path.is_dir()]
 
 
-def _evaluate(file: Path, snippet: str, jpath: Sequence[Path]) -> dict[str, Any]:
+def _evaluate(file: Path, snippet: str, jpath: Sequence[Path], inputs: Inputs) -> dict[str, Any]:
     missing = [path for path in jpath if not path.is_dir()]
     if missing:
         raise CompileError(f"{missing[0]}: is no folder, but given as a library path")
-    paths = _library_path(file, jpath)
+    paths = _library_path(file, jpath, inputs)
     # The name decides where relative imports start. No such file exists.
-    name, folders = str(file.parent / trace.SNIPPET), [str(path) for path in paths]
+    name, imports = str(file.parent / trace.SNIPPET), Imports(paths, inputs)
     failed = "there is no Jsonnet here: pip install jsonnet, or gojsonnet where that has no wheel"
     for engine, options in ((_gojsonnet, {}), (_jsonnet, {"max_trace": 100})):
         if engine is None:
             continue
         try:
-            text = engine.evaluate_snippet(name, snippet, jpathdir=folders, native_callbacks=FUNCTIONS, **options)
+            text = engine.evaluate_snippet(
+                name, snippet, import_callback=imports, native_callbacks=FUNCTIONS, **options
+            )
         except RuntimeError as error:
             failed = trace.readable(str(error), paths)
             continue
@@ -182,7 +194,7 @@ def _snippet(file: Path, configs: Sequence[Config]) -> str:
     """
 
 
-def _wrong_knobs(file: Path, configs: Sequence[Config], jpath: Sequence[Path]) -> list[str]:
+def _wrong_knobs(file: Path, configs: Sequence[Config], jpath: Sequence[Path], inputs: Inputs) -> list[str]:
     """What is wrong with the configuration of a mixin that can't be evaluated, if it is ours or holds ours."""
     # The configuration alone, without the assertions that may just have failed.
     snippet = f"""
@@ -195,7 +207,7 @@ def _wrong_knobs(file: Path, configs: Sequence[Config], jpath: Sequence[Path]) -
         }}
     """
     try:
-        data = _evaluate(file, snippet, jpath)
+        data = _evaluate(file, snippet, jpath, inputs)
     except CompileError:
         return []  # It is another error, which has been reported.
     return _problems(file, configs, data["defaults"], data["config"], data["unknown"])

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +15,7 @@ from kronos_mixin.cli.console import Console, fail
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import DEFAULT_OUTPUT, Metadata, OutputOption, Source
 from kronos_mixin.compile import Target, example_links, leftovers, render, targets_in, write
+from kronos_mixin.inputs import Inputs
 from kronos_mixin.jsonnet import CompileError
 
 
@@ -25,6 +31,10 @@ def compile(  # noqa: A001 - As the command is called.
             "repeated. Default: plain, and what the folder already holds.",
         ),
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", "-w", help="Compile again whenever a file changes that was read, until Ctrl-C."),
+    ] = False,
     *,
     metadata: Metadata,
     console: Console,
@@ -46,11 +56,53 @@ def compile(  # noqa: A001 - As the command is called.
         --label release=prometheus
     Another mixin, with libraries from `jb install` in vendor/:
       kronos-mixin compile --mixin vendor/node-mixin --output monitoring/node
+    Again after every save, also of libraries and configuration:
+      kronos-mixin compile --watch
 
     Exit code 0: written; 1: an error in the mixin or its configuration, or a folder that can't be written; 2: bad
     command line.
     """
-    data = source.evaluate(console)
+    once = functools.partial(_compile, source, output, target, metadata, console)
+    if watch:
+        _watch(once, console)
+        return
+    changes, warning = once(Inputs())
+    for path in changes:
+        console.done(str(path))
+    if warning:
+        console.note(warning)
+
+
+def _watch(once: Callable[[Inputs], tuple[dict[Path, bool], str]], console: Console) -> None:
+    """Compile, and again after every change, until Ctrl-C."""
+    warned = ""
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            inputs, start = Inputs(), time.monotonic()
+            with contextlib.suppress(typer.Exit):  # What was wrong has been said, and may be right the next time.
+                changes, warning = once(inputs)
+                changed = [path for path, differs in changes.items() if differs]
+                for path in changed:
+                    console.done(str(path))
+                if warning != warned:
+                    console.note(warning)
+                warned = warning
+                console.done(f"{len(changed)} of {len(changes)} files changed in {time.monotonic() - start:.2f} s")
+            console.done(f"watching {len(inputs.files())} files ...")
+            for path in inputs.wait():
+                console.done(f"{path}: changed")
+
+
+def _compile(
+    source: Source,
+    output: Path,
+    target: Sequence[Target] | None,
+    metadata: Metadata,
+    console: Console,
+    inputs: Inputs,
+) -> tuple[dict[Path, bool], str]:
+    """Compile once. Returns the files, each with whether it has changed, and a warning; exits on an error."""
+    data = source.evaluate(console, inputs=inputs)
     targets = set(target or []) or {Target.plain} | targets_in(output, data.name)
     try:
         files = render(data, targets, labels=metadata.labels, namespace=metadata.namespace)
@@ -59,16 +111,21 @@ def compile(  # noqa: A001 - As the command is called.
     if not files:
         fail(f"{source.path}: nothing to compile: no grafanaDashboards, prometheusAlerts or prometheusRules")
     stale = leftovers(files, output, data.name)
+    changed = {output / file: _differs(output / file, text) for file, text in files.items()}
     try:
         kept = write(files, output, data.name)
     except OSError as error:
         fail(f"{error.filename or output}: {error.strerror}; nothing was changed")
-    for file in files:
-        console.done(str(output / file))
-    if warning := example_links(data):
-        console.note(warning)
     for path in stale:
         if path in kept:
             console.note(f"{path}: left over from an earlier run, but edited since: kept")
         else:
             console.done(f"{path}: removed")
+    return changed, example_links(data)
+
+
+def _differs(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() != text.encode()
+    except OSError:
+        return True

@@ -13,6 +13,7 @@ from kronos_mixin.cli.console import USAGE, Console, fail, interruptible
 from kronos_mixin.commands import each
 from kronos_mixin.config import Config, ConfigError, read
 from kronos_mixin.contract import ContractError, mixin_path
+from kronos_mixin.inputs import Inputs
 from kronos_mixin.jsonnet import CompileError, Mixin, evaluate, is_ours
 
 MixinOption = Annotated[
@@ -66,15 +67,18 @@ class Source:
             *each("--name", [self.name] if self.name else []),
         ]
 
-    def evaluate(self, console: Console, *, above: Sequence[Config] = ()) -> Mixin:
+    def evaluate(self, console: Console, *, above: Sequence[Config] = (), inputs: Inputs | None = None) -> Mixin:
         """Evaluate the mixin with these files, and with the command's own overrides above them.
 
-        Exits on an error.
+        ``inputs`` notes what is read. Exits on an error.
         """
+        inputs = inputs or Inputs()
+        for path in self.config or []:
+            inputs.note(path)
         try:
             configs = [*(read(path) for path in self.config or []), *above]
             with interruptible(), console.progress("compiling"):
-                return evaluate(self.path, configs, jpath=self.jpath or (), name=self.name)
+                return evaluate(self.path, configs, jpath=self.jpath or (), name=self.name, inputs=inputs)
         except (CompileError, ConfigError) as error:
             fail(str(error))
 

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import _gojsonnet
+import _jsonnet
+import pytest
+
+from kronos_mixin.imports import Imports
+from kronos_mixin.inputs import Inputs
+from kronos_mixin.jsonnet import CompileError, evaluate
+
+
+@pytest.fixture(params=[_jsonnet, _gojsonnet], ids=["C++", "Go"])
+def imported(request, tmp_path, monkeypatch):
+    """Evaluates a snippet in the current, empty folder: its value, and the files noted."""
+    monkeypatch.chdir(tmp_path)
+
+    def imported(snippet, *folders):
+        inputs = Inputs()
+        text = request.param.evaluate_snippet("snippet", snippet, import_callback=Imports(folders, inputs))
+        return text.strip().strip('"'), sorted(map(str, inputs.files()))
+
+    return imported
+
+
+def put(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_beside_the_file_first_then_the_last_folder(imported, tmp_path):
+    for folder in ("a", "b"):
+        put(tmp_path / folder / "lib.libsonnet", f"'{folder}'")
+        put(tmp_path / folder / "x.libsonnet", "import 'lib.libsonnet'")
+    folders = [tmp_path / "a", tmp_path / "b"]
+    assert imported("import 'lib.libsonnet'", *folders)[0] == "b"
+    assert imported("import 'a/x.libsonnet'", *folders) == ("a", ["a/lib.libsonnet", "a/x.libsonnet"])
+
+
+def test_texts_count_and_are_any_text(imported, tmp_path):
+    put(tmp_path / "note.txt", "größer")
+    assert imported("importstr 'note.txt'") == ("größer", ["note.txt"])
+
+
+def test_a_file_has_one_path(imported, tmp_path):
+    put(tmp_path / "lib/a.libsonnet", "'a'")
+    put(tmp_path / "boards/b.libsonnet", "import '../lib/a.libsonnet'")
+    assert imported("(import 'boards/b.libsonnet') + (import 'lib/a.libsonnet')") == (
+        "aa",
+        ["boards/b.libsonnet", "lib/a.libsonnet"],
+    )
+
+
+def test_up_from_a_linked_folder_is_where_the_system_goes(imported, tmp_path):
+    put(tmp_path / "elsewhere/mixin/x.libsonnet", "import '../lib.libsonnet'")
+    put(tmp_path / "elsewhere/lib.libsonnet", "'elsewhere'")
+    put(tmp_path / "vendor/lib.libsonnet", "'vendor'")
+    (tmp_path / "vendor/mixin").symlink_to("../elsewhere/mixin")
+    assert imported("import 'vendor/mixin/x.libsonnet'")[0] == "elsewhere"
+
+
+def test_where_it_was_looked_for_in_vain_is_noted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path / "own/mixin.libsonnet", "import 'lib/main.libsonnet'")
+    inputs = Inputs()
+    with pytest.raises(
+        CompileError, match=r'mixin.libsonnet:1: couldn\'t open import "lib/main.libsonnet": no match'
+    ):
+        evaluate(tmp_path / "own", inputs=inputs)
+    assert not inputs.changed()
+    put(tmp_path / "own/vendor/lib/main.libsonnet", "{}")
+    assert inputs.changed()
+
+
+def test_a_folder_is_no_file(imported, tmp_path):
+    (tmp_path / "lib.libsonnet").mkdir()
+    with pytest.raises(RuntimeError, match=r"lib.libsonnet: Is a directory"):
+        imported("import 'lib.libsonnet'")
