@@ -15,6 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from kronos_mixin.contract import Contract, Metric
+from kronos_mixin.drill.measures import (
+    BUILD,
+    CACHED_POSITIONS,
+    MEMORY_LIMIT,
+    MODEL,
+    QUEUE_CAPACITY,
+    REASONS,
+    STAGES,
+    UnknownMetric,
+    measure,
+)
 from kronos_mixin.drill.story import (
     CLIENTS,
     DAY,
@@ -32,17 +43,6 @@ from kronos_mixin.drill.story import (
 TARGET = {"cluster": "eu", "namespace": "ml"}
 """Labels that a real installation would add to every target, in addition to job and instance."""
 
-MEMORY_LIMIT = 2.0 * 2**30
-QUEUE_CAPACITY = 256.0
-CACHED_POSITIONS = 2.0**15
-
-_REASONS = {
-    "rate_limited": "rate_limited",
-    "too_large": "too_large",
-    "unauthorized": "unauthorized",
-    "overloaded": "queue_full",
-    "unavailable": "draining",
-}
 # For each label set: the request's codes that hold its values, and the label set that these are positions in.
 _CODES = {
     "route": ("route", "route"),
@@ -54,14 +54,8 @@ _CODES = {
     "timeout_stage": ("stage", "timeout_stage"),
     "cancellation_cause": ("cause", "cancellation_cause"),
 }
-_STAGES = {"tokenize": 0.03, "prefill": 0.2, "decode": 0.7, "detokenize": 0.07}
-_PROCESSING = {"preprocess": 0.002, "postprocess": 0.001}
 
 Labels = Mapping[str, str]
-
-
-class UnknownMetric(Exception):  # noqa: N818 - It names what is unknown.
-    """The contract has a metric for which there is no value here; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -184,13 +178,13 @@ class Day:
                 labels[label] = np.repeat(np.arange(repeated), len(rows.at))
             elif values == "rejection_reason":
                 reasons = list(self._contract.label_values[values])
-                of_status = np.array([reasons.index(_REASONS.get(status, reasons[0])) for status in statuses])
+                of_status = np.array([reasons.index(REASONS.get(status, reasons[0])) for status in statuses])
                 labels[label] = of_status[rows.codes["status"]]
             else:
                 labels[label] = self._codes(metric, label, rows)
         value, weight = value[chosen], None if weight is None else weight[chosen]
         if repeated > 1:
-            shares = [(_STAGES | _PROCESSING)[stage] for stage in self._contract.label_values[metric.labels["stage"]]]
+            shares = [STAGES[stage] for stage in self._contract.label_values[metric.labels["stage"]]]
             value = np.concatenate([value * share for share in shares])
         return _Events(np.tile(rows.at, repeated), np.tile(rows.codes["instance"], repeated), labels, value, weight)
 
@@ -239,15 +233,11 @@ class Day:
                 begun = rows.at - rows.values["seconds"]
                 yield name, {"route": route}, self._at_once(begun, rows.at, np.ones(rows.at.shape))
         elif name == "kronos_model_info":
-            labels = {"model": "NeoQuasar/Kronos-small", "revision": "901c26c1332695a2a8f243eb2f37243a37bea320"}
-            labels |= {"tokenizer": "NeoQuasar/Kronos-Tokenizer-base"}
-            labels |= {"tokenizer_revision": "0e0117387f39004a9016484a186a908917e22426"}
-            yield name, labels | {"device": instance.device, "dtype": "float32"}, ones
+            yield name, {**MODEL, "device": instance.device}, ones
         elif name == "kronos_build_info":
             released = instance.started(times) >= RELEASE
             for version, held in (("0.9.0", ~released), ("1.0.0", released)):
-                labels = {"version": version, "python": "3.11.2", "torch": "2.13.0"}
-                yield name, labels, np.where(held, 1.0, math.nan)
+                yield name, {**BUILD, "version": version}, np.where(held, 1.0, math.nan)
         else:
             raise UnknownMetric(f"{name} is in the contract, but the story has no value for it: add one here.")
 
@@ -317,53 +307,15 @@ def _observed(
     metric: Metric, mine: Requests, statuses: list[str]
 ) -> tuple[npt.NDArray[np.bool_], Numbers, Numbers | None]:
     """The requests that a metric counts, the value that it observes of each, and the weight of each (None: 1)."""
-    status = mine.codes["status"]
-    values = mine.values
-
-    def ended(*names: str) -> npt.NDArray[np.bool_]:
-        return np.isin(status, [statuses.index(name) for name in names])
-
-    everything = np.ones(status.shape, dtype=bool)
-    admitted = ended("success", "timeout", "cancelled", "error", "unavailable")
-    worked = ended("success", "timeout")
-    ahead = values["series"] * values["horizon"]
-    spread = 0.5 + (mine.at * 7919 % 1)  # Varies sizes and short times without more random numbers.
-    observed: dict[str, tuple[npt.NDArray[np.bool_], Numbers, Numbers | None]] = {
-        "kronos_requests_total": (everything, mine.at, None),
-        "kronos_request_duration_seconds": (admitted, values["seconds"], None),
-        "kronos_request_size_bytes": (admitted, 90 * values["candles"] * values["series"] * spread, None),
-        "kronos_response_size_bytes": (admitted, 120 * ahead * spread, None),
-        "kronos_queue_wait_seconds": (worked, values["wait"], values["series"]),
-        "kronos_model_inference_seconds": (worked, values["inference"], None),
-        "kronos_model_stage_seconds": (worked, values["inference"], None),
-        "kronos_processing_seconds": (worked, spread * values["series"] ** 0.5, None),
-        "kronos_batch_rows": (worked, values["series"], None),
-        "kronos_time_to_first_candle_seconds": (worked, values["wait"] + 0.2 * values["inference"], values["series"]),
-        "kronos_time_per_candle_seconds": (worked, values["inference"] / values["horizon"], values["series"]),
-        "kronos_prediction_input_candles": (worked, values["candles"], values["series"]),
-        "kronos_prediction_horizon_candles": (worked, values["horizon"], values["series"]),
-        "kronos_forecast_candles_total": (worked, ahead, ahead),
-        "kronos_inconsistent_candles_total": (worked, ahead, np.floor(ahead * 0.02 * spread)),
-        "kronos_nonpositive_candles_total": (worked, ahead, np.floor(ahead * 0.001 * spread)),
-        "kronos_mended_candles_total": (worked, ahead, np.floor(values["candles"] * 0.002 * spread)),
-        "kronos_refused_series_total": (worked, ahead, np.floor(values["series"] * 0.01 * spread)),
-        "kronos_timeouts_total": (ended("timeout"), mine.at, None),
-        "kronos_errors_total": (ended("error"), mine.at, None),
-        "kronos_rejections_total": (ended(*_REASONS), mine.at, None),
-        "kronos_rate_limited_total": (ended("rate_limited"), mine.at, None),
-        "kronos_cancellations_total": (ended("cancelled"), mine.at, None),
-    }
-    chosen, value, weight = observed.get(metric.name) or (worked, _within(metric.buckets, spread), None)
+    # Varies sizes and short times without more random numbers.
+    values = {**mine.values, "spread": 0.5 + (mine.at * 7919 % 1)}
+    found, status = measure(metric), mine.codes["status"]
+    counted = statuses if found.statuses is None else found.statuses
+    chosen = np.isin(status, [statuses.index(name) for name in counted])
     # Metrics by API route do not count unknown paths.
     if metric.labels.get("route") == "api_route":
         chosen = chosen & (mine.codes["route"] < 2)
-    return chosen, value, weight
-
-
-def _within(buckets: tuple[str, ...], spread: Numbers) -> Numbers:
-    """Values around the middle buckets, for a histogram that has no entry here."""
-    middle = float(buckets[len(buckets) // 2]) if buckets else 1.0
-    return middle * spread
+    return chosen, found.value(values), None if found.weight is None else found.weight(values)
 
 
 def _wobble(times: Numbers) -> Numbers:

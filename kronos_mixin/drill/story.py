@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kronos_mixin.contract import Contract
+from kronos_mixin.drill.measures import BATCH, SINGLE, UNMATCHED
 
 Numbers = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
-SINGLE, BATCH, UNMATCHED = "/v1/predict/single", "/v1/predict/batch", "unmatched"
 MINUTE, HOUR = 60, 3600
 
 END = datetime.datetime(2026, 3, 12, 18, 0, tzinfo=datetime.UTC).timestamp()

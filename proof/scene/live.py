@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import httpx
 
-from kronos_mixin.drill.story import BATCH, SINGLE, UNMATCHED
+from kronos_mixin.drill.measures import BATCH, SINGLE, UNMATCHED
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.verify.api import WaitError
 from kronos_mixin.verify.panel_check import Span

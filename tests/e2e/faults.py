@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from kronos_mixin.drill.story import BATCH, SINGLE
+from kronos_mixin.drill.measures import BATCH, SINGLE
 from kronos_service.forecaster import DEMO_MODEL, DEMO_TOKENIZER
 from proof.scene.live import series
 from proof.servers.background import background

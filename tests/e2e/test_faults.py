@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from kronos_mixin.contract import load_contract, mixin_path
-from kronos_mixin.drill.story import SINGLE
+from kronos_mixin.drill.measures import SINGLE
 from kronos_mixin.jsonnet import evaluate
 from proof.servers import binaries
 from proof.servers.central import compile_into

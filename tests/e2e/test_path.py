@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from kronos_mixin.contract import mixin_path
-from kronos_mixin.drill.story import BATCH, SINGLE
+from kronos_mixin.drill.measures import BATCH, SINGLE
 from kronos_mixin.jsonnet import evaluate
 from kronos_mixin.verify.panels import queries
 from proof.scene.live import series

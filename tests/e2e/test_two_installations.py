@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from kronos_mixin.contract import load_contract
-from kronos_mixin.drill.story import SINGLE
+from kronos_mixin.drill.measures import SINGLE
 from proof.servers import binaries
 from proof.servers.central import compile_into
 from proof.servers.prometheus import Prometheus

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from kronos_mixin.contract import load_contract
-from kronos_mixin.drill.story import SINGLE
+from kronos_mixin.drill.measures import SINGLE
 from kronos_service.api.errors import Problem
 from kronos_service.api.paths import HEALTH_PATH, READY_PATH
 from kronos_service.forecaster import Forecaster, Limits, ModelFailed, QueueFull, scheduler
