@@ -17,12 +17,13 @@ KEPT = 5
 """How many backups of a configuration are kept."""
 
 
-def apply(plan: Plan, servers: Sequence[Reload] = ()) -> Path | None:
+def apply(plan: Plan, servers: Sequence[Reload] = (), *, traceless: bool = False) -> Path | None:
     """Make the change: all files, or none; returns the backup of the configuration, if that changed.
 
-    The newest KEPT backups stay, older ones are removed. Each of ``servers`` is told to read it; if one refuses,
-    everything is put back, and read again. Raises OSError, MergeError if the configuration has been changed since
-    the plan was made, ReloadError, and UndoError if not everything could be put back.
+    The newest KEPT backups stay, older ones are removed; a ``traceless`` change makes none, and leaves empty folders.
+    Each of ``servers`` is told to read it; if one refuses, everything is put back, and read again. Raises OSError,
+    MergeError if the configuration has been changed since the plan was made, ReloadError, and UndoError if not
+    everything could be put back.
     """
     backup = None
     sweep(plan.config.resolve().parent)
@@ -30,8 +31,9 @@ def apply(plan: Plan, servers: Sequence[Reload] = ()) -> Path | None:
         for path, text in plan.rule_files.items():
             transaction.write(path, text.encode(), like=plan.config)
         if plan.new != plan.old:
-            backup = _backup_name(plan.config)
-            transaction.write(backup, plan.old.encode(), like=plan.config)
+            if not traceless:
+                backup = _backup_name(plan.config)
+                transaction.write(backup, plan.old.encode(), like=plan.config)
             transaction.write(plan.config, plan.new.encode())
         for path in plan.obsolete:
             transaction.remove(path)
@@ -41,7 +43,7 @@ def apply(plan: Plan, servers: Sequence[Reload] = ()) -> Path | None:
         _reload(transaction, servers)
     if backup is not None:
         _prune(backup)
-    for folder in {path.parent for path in plan.obsolete if path.parent.name == FOLDER}:
+    for folder in {path.parent for path in plan.obsolete if path.parent.name == FOLDER and not traceless}:
         if not any(folder.iterdir()):
             folder.rmdir()
     return backup

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import urllib.error
-import urllib.parse
-import urllib.request
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import yaml
 
+from kronos_mixin.connect import AnswerError, Client, ConnectError, Connection
 from kronos_mixin.merge.prometheusyml import LOADER
 
 _SECONDS = 60
@@ -24,42 +20,33 @@ class ReloadError(Exception):
 
 
 class Reload:
-    """The Prometheus at ``url``, with or without `/-/reload`. Call it to reload."""
+    """A Prometheus, by its address with or without `/-/reload`. Call it to reload."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, server: str | Connection) -> None:
         """Raises ValueError for a bad address."""
-        parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
         try:
-            port = parts.port
-        except ValueError:
-            port = 0
-        if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-            raise ValueError(f"{url}: is no address such as http://localhost:9090")
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        netloc = f"{host}:{port}" if port else host
-        path = parts.path.rstrip("/").removesuffix(_PATH)
-        self._base = urllib.parse.urlunsplit((parts.scheme, netloc, path, "", ""))
-        self._headers = {}
-        if parts.username is not None:
-            pair = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
-            self._headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+            connection = server if isinstance(server, Connection) else Connection.to(server)
+            self.connection = connection.at(connection.url.removesuffix(_PATH))
+        except ConnectError as error:
+            raise ValueError(str(error)) from None
 
     def __str__(self) -> str:
-        return self._base
+        return self.connection.url
 
     def __call__(self) -> None:
         """Reload. Raises ReloadError."""
         try:
-            self._ask(_PATH, "POST")
-        except urllib.error.HTTPError as error:
-            said = error.read().decode(errors="replace").strip() or error.reason
-            hint = " (start it with --web.enable-lifecycle)" if error.code in {403, 405} else ""
-            if "one or more errors" in said:
-                hint = " (its log has them)"
-            raise ReloadError(f"Prometheus at {self._base} refuses: {said}{hint}") from None
-        except OSError as error:  # URLError and time limits are among them.
-            reason = getattr(error, "reason", error)
-            raise ReloadError(f"Prometheus at {self._base} does not answer: {reason}") from None
+            with self._client() as client:
+                answer = client.post(_PATH)
+        except (AnswerError, ConnectError) as error:
+            raise ReloadError(f"Prometheus at {self} does not answer: {error}") from None
+        if answer.is_success:
+            return
+        said = answer.text.strip() or answer.reason_phrase
+        hint = " (start it with --web.enable-lifecycle)" if answer.status_code in {403, 405} else ""
+        if "one or more errors" in said:
+            hint = " (its log has them)"
+        raise ReloadError(f"Prometheus at {self} refuses: {said}{hint}")
 
     def configuration(self) -> dict[str, Any] | None:
         """The configuration that it runs, with its defaults, every scalar typed; None if it does not say."""
@@ -84,26 +71,22 @@ class Reload:
     def age(self) -> float | None:
         """How many seconds ago it last read its configuration, by its own clock; None if it does not say."""
         try:
-            with self._open("/api/v1/status/runtimeinfo", "GET") as answer:
-                now = parsedate_to_datetime(answer.headers["Date"])
-                then = json.load(answer)["data"]["lastConfigTime"]
+            with self._client() as client:
+                answer = client.get("/api/v1/status/runtimeinfo")
+            now = parsedate_to_datetime(answer.headers["Date"])
+            then = answer.json()["data"]["lastConfigTime"]
             read = datetime.fromisoformat(f"{then[:19]}+00:00")
-        except (OSError, ValueError, KeyError, TypeError):
+        except (AnswerError, ConnectError, ValueError, KeyError, TypeError):
             return None
         return (now - read).total_seconds()
 
     def _data(self, path: str) -> Any:
         """The data of an answer of the API; None if there is none."""
         try:
-            return json.loads(self._ask(f"/api/v1/{path}", "GET"))["data"]
-        except (OSError, ValueError, KeyError, TypeError):
+            with self._client() as client:
+                return client.data(f"/api/v1/{path}")["data"]
+        except (AnswerError, ConnectError, KeyError, TypeError):
             return None
 
-    def _ask(self, path: str, method: str) -> bytes:
-        with self._open(path, method) as answer:
-            content: bytes = answer.read()
-        return content
-
-    def _open(self, path: str, method: str) -> Any:
-        request = urllib.request.Request(self._base + path, method=method, headers=self._headers)  # noqa: S310
-        return urllib.request.urlopen(request, timeout=_SECONDS)  # noqa: S310 - The scheme was checked.
+    def _client(self) -> Client:
+        return self.connection.client(_SECONDS)
