@@ -78,6 +78,12 @@ def pictures(session: nox.Session) -> None:
 
 
 @nox.session
+def image(session: nox.Session) -> None:
+    """Build the service's image without an engine, and run it hardened; needs root, buildah, podman and debootstrap."""
+    run(session, "proof.image")
+
+
+@nox.session
 def train_demo(session: nox.Session) -> None:
     """Train the demo checkpoint anew, seven minutes on one core; `-- --output FOLDER` leaves the service's alone."""
     run(session, "training", "train")
