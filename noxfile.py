@@ -79,7 +79,7 @@ def pictures(session: nox.Session) -> None:
 
 @nox.session
 def image(session: nox.Session) -> None:
-    """Build the service's image without an engine, and run it hardened; needs root, buildah, podman and debootstrap."""
+    """Build the service's image without an engine, and run it; needs root, buildah, podman and debootstrap."""
     run(session, "proof.image")
 
 
