@@ -35,6 +35,11 @@ def problems(dashboard: Mapping[str, Any]) -> list[str]:
     return list(_object(dashboard, schema.Dashboard, "", None))
 
 
+def mismatches(value: Any, cls: type) -> list[str]:
+    """Return all unknown keys and all values of the wrong type of an object that should be of a class of the SDK."""
+    return list(_object(value, cls, "", None))
+
+
 def _object(value: Any, cls: type, path: str, panel: Mapping[str, Any] | None) -> Iterator[str]:
     """Check an object against a class. ``panel`` is the panel around it: some keys depend on its type."""
     if not isinstance(value, dict):

@@ -24,6 +24,7 @@ TOOL = Layers(
         ("kubernetes", "files", "promtool", "jsonnet"),
         ("imports", "schema", "trace"),
         ("inputs", "native"),
+        ("grafana",),
         ("commands", "config", "connect", "contract", "promql", "windows", "yamltext"),
         ("__init__",),
     ),
