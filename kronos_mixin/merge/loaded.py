@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from kronos_mixin import promql
 from kronos_mixin.compile import rule_file_names
 from kronos_mixin.merge.plan import Plan, without_dots
 from kronos_mixin.merge.prometheusyml import LOADER, plain, to_data
 from kronos_mixin.merge.reload import Reload
+from kronos_mixin.running import differences
 
 _MILLISECONDS = {
     "ms": 1,
@@ -148,15 +148,9 @@ def _unreadable(path: Path, config: Path) -> str:
 
 def _same_rules(written: Mapping[str, Any], loaded: Mapping[str, Any]) -> bool:
     ours, theirs = written.get("rules") or [], loaded["rules"]
-    return len(ours) == len(theirs) and all(map(_same_rule, ours, theirs))
-
-
-def _same_rule(written: Mapping[str, Any], loaded: Mapping[str, Any]) -> bool:
-    if written.get("alert", written.get("record")) != loaded["name"]:
-        return False
-    if any((written.get(key) or {}) != (loaded.get(key) or {}) for key in ("labels", "annotations")):
-        return False
-    return promql.equivalent(str(written["expr"]), loaded["query"])
+    return len(ours) == len(theirs) and not any(
+        difference for one, other in zip(ours, theirs, strict=True) for difference in differences(one, other)
+    )
 
 
 def _same(written: Any, running: Any) -> bool:

@@ -101,6 +101,20 @@ class Api:
         targets: list[dict[str, Any]] = self._get("targets", state="active")["activeTargets"]
         return targets
 
+    def status(self, name: str) -> Any:
+        """Return what the server says of itself: `buildinfo`, `config`, `flags`, `runtimeinfo`."""
+        return self._ask(f"status/{name}", {})
+
+    def text(self, path: str) -> str:
+        """Return what the server answers at a path beside its API, such as `/metrics`."""
+        try:
+            answer = self._client.get(f"{self.url}{path}")
+        except AnswerError as error:
+            raise QueryError(str(error), error.status) from error
+        if not answer.is_success:
+            raise QueryError(f"{self.url}{path}: HTTP {answer.status_code}", answer.status_code)
+        return answer.text
+
     def wait_for(
         self,
         expr: str,
@@ -139,7 +153,9 @@ class Api:
         except AnswerError as error:
             raise QueryError(str(error), error.status) from error
         except ValueError as error:
-            raise QueryError(f"{asked}: HTTP {answer.status_code} {answer.text[:500]}", answer.status_code) from error
+            # To VictoriaMetrics, what it does not have is a bad request.
+            status = 404 if "unsupported path" in answer.text[:100] else answer.status_code
+            raise QueryError(f"{asked}: HTTP {status} {' '.join(answer.text.split())[:300]}", status) from error
         if not isinstance(body, dict) or body.get("status") != "success":
             said = body.get("error", body) if isinstance(body, dict) else body
             raise QueryError(f"{asked}: HTTP {answer.status_code} {said}", answer.status_code)

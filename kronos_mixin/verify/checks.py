@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from kronos_mixin.verify import rules, series, service, targets
+from kronos_mixin.verify import copies, histograms, recorded, rules, scraping, series, service, targets
 from kronos_mixin.verify.check import Check
 
-CHECKS: tuple[Check, ...] = (*targets.CHECKS, *series.CHECKS, *rules.CHECKS, *service.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *targets.CHECKS,
+    *copies.CHECKS,
+    *scraping.CHECKS,
+    *series.CHECKS,
+    *histograms.CHECKS,
+    *rules.CHECKS,
+    *recorded.CHECKS,
+    *service.CHECKS,
+)

@@ -2,22 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
+from typing import Any
 
-from kronos_mixin.connect import Connection, Connections
+import yaml
+
+from kronos_mixin import promql
+from kronos_mixin.connect import AnswerError, Connection, Connections
 from kronos_mixin.contract import Contract
 from kronos_mixin.jsonnet import Mixin
-from kronos_mixin.verify.api import Api
+from kronos_mixin.verify.api import Api, QueryError, Sample
+from kronos_mixin.verify.target import Target, of_api, of_series
+
+
+class Ruler(Api):
+    """Who evaluates rules. The answer is kept."""
+
+    @cached_property
+    def groups(self) -> list[dict[str, Any]]:
+        """The groups that it runs, as in the API."""
+        return self.rules()
+
+    @cached_property
+    def since(self) -> float | None:
+        """When it last read its rules, in Unix seconds; None if it does not say."""
+        try:
+            return datetime.fromisoformat(self.status("runtimeinfo")["lastConfigTime"]).timestamp()
+        except (QueryError, KeyError, TypeError, ValueError):
+            pass
+        try:  # vmalert says it in its metrics.
+            told = self.text("/metrics")
+        except QueryError:
+            return None
+        found = re.search(r"^vmalert_config_last_reload_success_timestamp_seconds\S* (\S+)$", told, re.MULTILINE)
+        return float(found[1]) if found else None
+
+    def loaded(self, name: str) -> list[dict[str, Any]]:
+        """The groups of this name that it runs."""
+        return [group for group in self.groups if group["name"] == name]
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The servers, the mixin as the user's configuration compiles, and its contract. Answers are kept: ask freely."""
+    """The servers, the mixin as the user's configuration compiles, and its contract. Answers are kept: ask freely.
+
+    All queries are about the same moment, `now`, so that answers fit together.
+    """
 
     connections: Connections
     mixin: Mixin
     contract: Contract
+    _answers: dict[str, list[Sample]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def prometheus(self) -> Api:
@@ -25,9 +64,9 @@ class Stack:
         return Api(self._prometheus)
 
     @cached_property
-    def rulers(self) -> tuple[Api, ...]:
+    def rulers(self) -> tuple[Ruler, ...]:
         """Who evaluates the rules: those that were named, or else Prometheus itself."""
-        return tuple(Api(one) for one in self.connections.rulers) or (self.prometheus,)
+        return tuple(Ruler(one) for one in self.connections.rulers or (self._prometheus,))
 
     @property
     def job(self) -> str:
@@ -36,7 +75,110 @@ class Stack:
         return name
 
     @property
+    def groups(self) -> list[dict[str, Any]]:
+        """The rule groups that should be loaded."""
+        return [*self.mixin.rules, *self.mixin.alerts]
+
+    @property
+    def selector(self) -> str:
+        """The matchers that every rule has, as between braces."""
+        text: str = self.mixin.config["selector"]
+        return text
+
+    @cached_property
+    def identity(self) -> tuple[str, ...]:
+        """The labels by which the rules tell targets apart."""
+        return ("job", "instance", *self.mixin.config["aggregationLabels"])
+
+    def key(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        """The values of the labels of `identity`."""
+        return tuple(labels.get(label, "") for label in self.identity)
+
+    def named(self, key: tuple[str, ...]) -> str:
+        """A target by its key: the instance, and the other labels that it has, but the job."""
+        labels = dict(zip(self.identity, key, strict=True))
+        others = [f"{label}={value}" for label, value in labels.items() if value and label not in {"job", "instance"}]
+        return labels["instance"] + (f" ({', '.join(others)})" if others else "")
+
+    def by_key(self, expr: str) -> dict[tuple[str, ...], Sample]:
+        """How many series of an expression each target has."""
+        samples = self.ask(f"count by ({', '.join(self.identity)}) ({expr})")
+        return {self.key(sample.labels): sample for sample in samples}
+
+    @cached_property
+    def now(self) -> float:
+        """The moment that all queries are about, by the server's clock, in Unix seconds."""
+        return self.prometheus.query("time()")[0].value
+
+    def ask(self, expr: str) -> list[Sample]:
+        """The value of an expression now."""
+        if expr not in self._answers:
+            self._answers[expr] = self.prometheus.query(expr, at=self.now)
+        return self._answers[expr]
+
+    def selects(self, labels: Mapping[str, str]) -> bool:
+        """Whether the rules read the series of a target with these labels."""
+        return all(one.lets_through(labels.get(one.label, "")) for one in promql.matchers(self.selector))
+
+    @cached_property
+    def all_targets(self) -> list[dict[str, Any]]:
+        """All that the server scrapes, as in its API; empty if it has none, as where others write to it."""
+        try:
+            return self.prometheus.targets()
+        except QueryError as error:
+            if error.status is None:
+                raise
+            return []
+
+    @cached_property
+    def targets(self) -> tuple[Target, ...]:
+        """The targets of the job: those that this server scrapes, or else those whose `up` it holds."""
+        scraped = of_api(self.all_targets, self.selects)
+        return scraped or of_series(self.ups)
+
+    @cached_property
+    def ups(self) -> list[Sample]:
+        """All samples of the job's `up` within the last minutes, of series that still have a value."""
+        there = {frozenset(sample.labels.items()) for sample in self.ask(f"up{{{self.selector}}}")}
+        recent = self.ask(f"up{{{self.selector}}}[5m]")
+        return [sample for sample in recent if frozenset(sample.labels.items()) in there]
+
+    @cached_property
+    def flags(self) -> Mapping[str, str]:
+        """The command line of Prometheus; empty if it does not say."""
+        return self._status("flags")
+
+    @cached_property
+    def configuration(self) -> Mapping[str, Any]:
+        """The configuration that Prometheus runs; empty if it does not say, as Mimir and Thanos don't."""
+        try:
+            found = yaml.safe_load(self._status("config").get("yaml", ""))
+        except yaml.YAMLError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @cached_property
+    def runtime(self) -> Mapping[str, Any]:
+        """What the server says of its process: `storageRetention`, `startTime`; empty if it does not say."""
+        return self._status("runtimeinfo")
+
+    @cached_property
+    def build(self) -> Mapping[str, Any]:
+        """What the server says that it is: `version`, for Mimir `application`, for VictoriaMetrics no `revision`."""
+        return self._status("buildinfo")
+
+    def _status(self, name: str) -> Mapping[str, Any]:
+        """A part of the API that tells of the server itself; empty if there is no such part, or it is not for us."""
+        try:
+            found = self.prometheus.status(name)
+        except QueryError as error:
+            if error.status is None:
+                raise
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @property
     def _prometheus(self) -> Connection:
         if self.connections.prometheus is None:
-            raise ValueError("there must be a Prometheus")
+            raise AnswerError("no Prometheus was named")
         return self.connections.prometheus

@@ -21,7 +21,7 @@ TOOL = Layers(
         ("knobs",),
         ("reference",),
         ("compile",),
-        ("kubernetes", "files", "promtool", "jsonnet"),
+        ("kubernetes", "files", "promtool", "jsonnet", "running"),
         ("imports", "schema", "trace"),
         ("inputs", "native"),
         ("grafana",),

@@ -1,0 +1,106 @@
+"""Checks that each process is scraped once, and by a job that the rules read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kronos_mixin import promql
+from kronos_mixin.verify.api import Sample
+from kronos_mixin.verify.check import Check, Finding, Severity
+from kronos_mixin.verify.stack import Stack
+from kronos_mixin.verify.words import difference, listed
+
+DEDUPLICATE = (
+    "deduplicate what two servers write: by replica labels in Thanos, the HA tracker in Mimir, equal labels and "
+    "-dedup.minScrapeInterval in VictoriaMetrics"
+)
+
+
+def _once(stack: Stack) -> Iterator[Finding]:
+    # No two processes took exactly as long to load their model.
+    loads: dict[float, list[Sample]] = {}
+    for sample in stack.ask("kronos_model_load_seconds > 0"):
+        loads.setdefault(sample.value, []).append(sample)
+    for several in loads.values():
+        ours = [one for one in several if stack.selects(one.labels)]
+        keys = {stack.key(one.labels) for one in ours}
+        if len(keys) > 1:
+            yield Finding(
+                f"one process is scraped as {listed([stack.named(key) for key in keys])}",
+                "name it once in the targets of the scrape job, or drop the other address in relabel_configs",
+            )
+        elif len(ours) > len(keys):
+            yield Finding(
+                f"each series of {stack.named(min(keys))} is there {len(ours)} times: they differ in "
+                f"{difference(ours)}",
+                f"{DEDUPLICATE}; or scrape it in one job only",
+            )
+        others = {one.labels.get("job", "") for one in several if not stack.selects(one.labels)}
+        if ours and others:
+            yield Finding(
+                f"{stack.named(min(keys))} is scraped by the job {listed(sorted(others))}, too",
+                "take it out of one of the jobs",
+                why="It costs twice the memory, and queries without a job count it twice.",
+                severity=Severity.warning,
+            )
+    yield from _sharing(stack)
+
+
+def _sharing(stack: Stack) -> Iterator[Finding]:
+    """Processes that look like one to the rules."""
+    found: dict[tuple[str, ...], dict[float, Sample]] = {}
+    for sample in stack.ask(f"kronos_model_load_seconds{{{stack.selector}}} > 0"):
+        found.setdefault(stack.key(sample.labels), {})[sample.value] = sample
+    for key, several in found.items():
+        if len(several) > 1:
+            yield Finding(
+                f"{len(several)} processes are called {stack.named(key)}: they differ in "
+                f"{difference(list(several.values()))}",
+                "add that label to the knob aggregationLabels",
+                why="The rules take them for one.",
+            )
+
+
+def _watched(stack: Stack) -> Iterator[Finding]:
+    labels = sorted({"job", *(one.label for one in promql.matchers(stack.selector))})
+    jobs = stack.ask(f"count by ({', '.join(labels)}) (kronos_build_info)")
+    others = {one.labels.get("job", ""): one.value for one in jobs if not stack.selects(one.labels)}
+    if not others:
+        return
+    read = [
+        selector
+        for ruler in stack.rulers
+        for group in ruler.groups
+        for rule in group["rules"]
+        if "kronos_" in rule["query"]
+        for selector in promql.read(rule["query"], {}).selectors
+    ]
+    for job, count in sorted(others.items()):
+        if not any(all(m.lets_through(job) for m in one.matchers if m.label == "job") for one in read):
+            yield Finding(
+                f"{count:.0f} instances are scraped by the job {job}, which no rule reads: the rules select by "
+                f"{{{stack.selector}}}",
+                f"add rules for it: kronos-mixin merge PROMETHEUS_YML --name {job} --job {job} --rules-only",
+                severity=Severity.warning,
+            )
+
+
+CHECKS = (
+    Check(
+        name="targets-once",
+        looks_at="whether each process is scraped once, and has its own name",
+        finds="a process under two addresses or in two jobs; replicas of a Prometheus without deduplication; two "
+        "processes of one name",
+        why="Every rate is doubled, or two instances look like one.",
+        run=_once,
+        after=("targets-found",),
+    ),
+    Check(
+        name="jobs-watched",
+        looks_at="other jobs that scrape Kronos",
+        finds="instances in a job that no rule reads, such as a second job where one was expected",
+        why="No alert fires for them.",
+        run=_watched,
+        after=("prometheus-answers",),
+    ),
+)
