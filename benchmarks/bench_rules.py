@@ -22,8 +22,7 @@ import promql_parser
 from rich.console import Console
 from rich.table import Table
 
-from kronos_mixin import promql
-from kronos_mixin.check import series
+from kronos_mixin import promql, series
 from kronos_mixin.contract import Contract, load_contract
 from kronos_mixin.drill.exposition import Series
 from kronos_mixin.drill.story import END, Numbers

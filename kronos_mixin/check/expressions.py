@@ -9,8 +9,8 @@ from typing import Any
 
 from kronos_mixin import promql
 from kronos_mixin.check.finding import Finding
-from kronos_mixin.check.series import Known
 from kronos_mixin.jsonnet import Mixin
+from kronos_mixin.series import Known
 
 LEGEND_LABEL = re.compile(r"{{\s*(\w+)\s*}}")
 

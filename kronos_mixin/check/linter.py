@@ -13,9 +13,9 @@ from typing import Any
 
 from kronos_mixin.check.expressions import Expression
 from kronos_mixin.check.finding import Finding
-from kronos_mixin.check.series import counters
 from kronos_mixin.contract import Contract
 from kronos_mixin.jsonnet import Mixin
+from kronos_mixin.series import counters
 
 _RATE = re.compile(r"\bi?rate\s*\([^][]*\[([^]]+)\]")
 

@@ -6,14 +6,14 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from kronos_mixin import documents, promql
-from kronos_mixin.check import alerts, compiled, dashboards, expressions, linter, runbooks, series
+from kronos_mixin import documents, promql, series
+from kronos_mixin.check import alerts, compiled, dashboards, expressions, linter, runbooks
 from kronos_mixin.check.expressions import Expression
 from kronos_mixin.check.finding import Finding
-from kronos_mixin.check.series import Known
 from kronos_mixin.commands import command
 from kronos_mixin.contract import Contract, mixin_path
 from kronos_mixin.jsonnet import Mixin, evaluate
+from kronos_mixin.series import Known
 
 MOST_RULES = 20
 """What Mimir takes in one group unless its `ruler_max_rules_per_rule_group` is raised."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from kronos_mixin import promql
 from kronos_mixin.check.finding import Finding
-from kronos_mixin.check.series import Known, native
 from kronos_mixin.jsonnet import Mixin
+from kronos_mixin.series import Known, native
 
 SECTIONS = ("Meaning", "Impact", "First steps", "Causes", "Mitigation", "When to silence", "Defaults")
 

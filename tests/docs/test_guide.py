@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kronos_mixin import documents, promql
-from kronos_mixin.check import series
+from kronos_mixin import documents, promql, series
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
 from kronos_mixin.verify.api import Api

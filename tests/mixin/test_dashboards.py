@@ -10,8 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import _jsonnet
 import pytest
 
-from kronos_mixin import promql
-from kronos_mixin.check import series
+from kronos_mixin import promql, series
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
 from kronos_mixin.verify.panels import queries

@@ -18,7 +18,7 @@ TOOL = Layers(
         ("drill",),
         ("check", "merge", "verify", "vendor"),
         ("documents",),
-        ("knobs",),
+        ("knobs", "series"),
         ("reference",),
         ("compile",),
         ("kubernetes", "files", "promtool", "jsonnet", "running"),
