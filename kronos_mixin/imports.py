@@ -18,6 +18,7 @@ class Imports:
     def __init__(self, folders: Sequence[Path], inputs: Inputs | None = None) -> None:
         self._folders = [str(folder) for folder in reversed(folders)]
         self._inputs = inputs or Inputs()
+        self._failure = ""
 
     def __call__(self, folder: str, name: str) -> tuple[str, bytes]:
         """The path and content of what a file in ``folder`` imports as ``name``. Raises RuntimeError."""
@@ -29,8 +30,24 @@ class Imports:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
-                raise RuntimeError(f'couldn\'t open import "{name}": {path}: {error.strerror}') from None
-        raise RuntimeError(f'couldn\'t open import "{name}": no match locally or in the Jsonnet library paths')
+                reason = f"{path}: {error.strerror}"
+                break
+        else:
+            reason = "no match locally or in the Jsonnet library paths"
+        self._failure = f'couldn\'t open import "{name}": {reason}'
+        raise RuntimeError(self._failure)
+
+    def told(self, error: RuntimeError | UnicodeDecodeError) -> str:
+        """What an engine said of an error, in the same words for all.
+
+        Each introduces the message of an import in its own way, and the binding to Go reads beyond its end: what
+        follows, up to the trace, is arbitrary memory, and may be no text.
+        """
+        said = error.object.decode(errors="replace") if isinstance(error, UnicodeDecodeError) else str(error)
+        if not self._failure:
+            return said
+        trace = said.partition(self._failure)[2].partition("\n\t")[2]
+        return f"RUNTIME ERROR: {self._failure}\n\t{trace}"
 
 
 def _path(folder: str, name: str) -> Path:

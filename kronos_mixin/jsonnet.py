@@ -166,8 +166,8 @@ def _evaluate(file: Path, snippet: str, jpath: Sequence[Path], inputs: Inputs) -
             text = engine.evaluate_snippet(
                 name, snippet, import_callback=imports, native_callbacks=FUNCTIONS, **options
             )
-        except RuntimeError as error:
-            failed = trace.readable(str(error), paths)
+        except (RuntimeError, UnicodeDecodeError) as error:
+            failed = trace.readable(imports.told(error), paths)
             continue
         data: dict[str, Any] = json.loads(text)
         return data

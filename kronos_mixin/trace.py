@@ -60,8 +60,6 @@ def readable(message: str, libraries: Sequence[Path] = ()) -> str:
     the user's own code that led there follows. Then come the code at that place, and a hint.
     """
     text = re.sub(r"^(RUNTIME|STATIC) ERROR: ", "", message.strip("\n "))
-    # What an import callback says, each engine introduces in its own way.
-    text = re.sub(r"^(importer error|couldn't open import \"[^\n]*?\"): (?=couldn't open import)", "", text)
     if static := _STATIC.match(text) if message.startswith("STATIC ERROR") else None:
         frames, reason = [_Frame(static["file"], int(static["line"]))], static["reason"]
     else:

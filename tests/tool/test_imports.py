@@ -71,7 +71,28 @@ def test_where_it_was_looked_for_in_vain_is_noted(tmp_path, monkeypatch):
     assert inputs.changed()
 
 
-def test_a_folder_is_no_file(imported, tmp_path):
+@pytest.mark.parametrize("garbage", [b"", b"\x00\xc6", b"\xc3\xa9 or a\nline"])
+def test_what_follows_the_message_of_an_import_is_no_part_of_it(tmp_path, garbage):
+    """The binding to Go does not know where it ends."""
+    imports = Imports([])
+    with pytest.raises(RuntimeError) as raised:
+        imports(str(tmp_path), "lib.libsonnet")
+    said = b"RUNTIME ERROR: importer error: " + str(raised.value).encode() + garbage + b"\n\ta.jsonnet:1:3-9\t$\n"
+    with pytest.raises((RuntimeError, UnicodeDecodeError)) as error:
+        raise RuntimeError(said.decode())
+    assert imports.told(error.value) == f"RUNTIME ERROR: {raised.value}\n\ta.jsonnet:1:3-9\t$\n"
+
+
+@pytest.mark.parametrize("engine", ["_gojsonnet", "_jsonnet"])
+def test_a_folder_is_no_file(tmp_path, monkeypatch, engine):
+    monkeypatch.setattr("kronos_mixin.jsonnet._gojsonnet", None if engine == "_jsonnet" else _gojsonnet)
+    monkeypatch.setattr("kronos_mixin.jsonnet._jsonnet", None if engine == "_gojsonnet" else _jsonnet)
     (tmp_path / "lib.libsonnet").mkdir()
-    with pytest.raises(RuntimeError, match=r"lib.libsonnet: Is a directory"):
-        imported("import 'lib.libsonnet'")
+    (tmp_path / "mixin.libsonnet").write_text("import 'lib.libsonnet'")
+    for _ in range(20):  # Where it ends well by chance, it does not twenty times.
+        with pytest.raises(CompileError) as error:
+            evaluate(tmp_path)
+        first, second = str(error.value).splitlines()[:2]
+        place = f"{tmp_path}/mixin.libsonnet:1"
+        assert first == f'{place}: couldn\'t open import "lib.libsonnet": {tmp_path}/lib.libsonnet: Is a directory'
+        assert second == "  | import 'lib.libsonnet'"
