@@ -6,18 +6,23 @@ over it is valid and never fires. This module finds such queries before they are
 
 from __future__ import annotations
 
-import functools
 import re
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import promql_parser as promql
 
+from kronos_mixin import dialect
+
 Values = frozenset[str] | None
 """The values that a label can have; None: any."""
 
 Labels = Mapping[str, Values]
+
+ANY_LABEL = "kronos_mixin_any"
+"""Stands in an expression for text that is not known: for any label, for several, or for none."""
 
 # Grafana replaces these by durations before it sends a query; any duration will parse.
 _INTERVALS = re.compile(r"\$(__interval|__rate_interval|__range)\b|\$\{(__interval|__rate_interval|__range)\}")
@@ -66,27 +71,30 @@ class Reading:
     """What one expression reads.
 
     ``labels`` are those that its result may have; None if unknown, because a series is unknown or has arbitrary
-    labels. ``problems`` are sentences without their subject, the expression.
+    labels. ``problems`` are sentences without their subject, the expression. ``newer`` is what in it the parser does not
+    know, and a Prometheus may. ``certain``: if it was not ``parsed``, no Prometheus will.
     """
 
     labels: Labels | None = None
     selectors: list[Selector] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     parsed: bool = True
+    certain: bool = False
+    newer: tuple[str, ...] = ()
     series: set[str] = field(default_factory=set)
 
 
-def read(expression: str, known: Mapping[str, Labels | None]) -> Reading:
+def read(expression: str, known: Mapping[str, Labels | None] | None) -> Reading:
     """Parse ``expression`` and check it against the ``known`` series and their labels; None: any labels.
 
-    Never raises: an expression that does not parse is a problem of the Reading.
+    Without ``known`` any series may exist. Never raises: an expression that does not parse is a problem of the Reading.
     """
     reading = Reading()
     try:
-        tree = _parse(_INTERVALS.sub("5m", expression))
-    except ValueError as error:
-        reading.problems.append(f"this program can't read it ({error})")
-        reading.parsed = False
+        tree, reading.newer = dialect.parse(_INTERVALS.sub("5m", expression))
+    except dialect.Refused as error:
+        reading.problems.append(f"is no PromQL ({error})" if error.certain else f"this program can't read it ({error})")
+        reading.parsed, reading.certain = False, error.certain
         return reading
     reading.labels = _Walk(known, reading).labels(tree)
     return reading
@@ -94,7 +102,7 @@ def read(expression: str, known: Mapping[str, Labels | None]) -> Reading:
 
 def matchers(text: str) -> tuple[Matcher, ...]:
     """Parse label matchers, written as between the braces of a selector. Raises ValueError if there are none."""
-    tree = _parse(f"x{{{text}}}")
+    tree = dialect.parse(f"x{{{text}}}").tree
     if not isinstance(tree, promql.VectorSelector) or tree.matchers.or_matchers or text.rstrip().endswith(","):
         raise ValueError(f"{text!r} is not a list of label matchers")
     found = tuple(_matcher(one) for one in tree.matchers.matchers)
@@ -104,11 +112,12 @@ def matchers(text: str) -> tuple[Matcher, ...]:
 
 
 def pretty(expression: str) -> str:
-    """``expression``, formatted; only stripped of surrounding blanks if it does not parse."""
+    """``expression``, laid out over lines; as it was written if it has comments, or is not quite what the parser knows."""
+    written = textwrap.dedent(expression).strip()
     try:
-        return promql.parse(expression).prettify().strip()
+        return written if dialect.has_comment(expression) else promql.parse(expression).prettify().strip()
     except ValueError:
-        return expression.strip()
+        return written
 
 
 def equivalent(one: str, other: str) -> bool:
@@ -119,14 +128,10 @@ def equivalent(one: str, other: str) -> bool:
         return True
 
 
-# Rules are parsed twice: for the labels of what they record, and for their problems.
-_parse = functools.lru_cache(maxsize=4096)(promql.parse)
-
-
 class _Walk:
     """Walks the tree of one expression from the leaves up; each step returns the labels of its result."""
 
-    def __init__(self, known: Mapping[str, Labels | None], reading: Reading) -> None:
+    def __init__(self, known: Mapping[str, Labels | None] | None, reading: Reading) -> None:
         self._known = known
         self._reading = reading
         self._functions: list[str] = []
@@ -156,8 +161,10 @@ class _Walk:
         texts = tuple(matcher for matcher in named if matcher.label != "__name__")
         self._reading.selectors.append(Selector(name, texts, tuple(reversed(self._functions))))
         self._reading.series.add(name)
+        if self._known is None:
+            return None
         if any(label == "__name__" and operator != "=" for label, operator, _ in named):
-            self._several(named)
+            self._several(named, self._known)
             return None
         if name not in self._known:
             self._problem(f"reads {name or 'series without a name'}, which nothing exposes or records")
@@ -175,10 +182,10 @@ class _Walk:
                 narrowed[label] = values if before is None or values is None else values & before
         return narrowed
 
-    def _several(self, matchers: Iterable[Matcher]) -> None:
+    def _several(self, matchers: Iterable[Matcher], known: Iterable[str]) -> None:
         """Series by a pattern of their names: at least one must match. Their labels are unknown."""
         for label, operator, value in matchers:
-            if label == "__name__" and operator == "=~" and not any(_matches(value, name) for name in self._known):
+            if label == "__name__" and operator == "=~" and not any(_matches(value, name) for name in known):
                 self._problem(f"reads {value}, which matches nothing that is exposed or recorded")
 
     def _matched(self, series: str, label: str, operator: str, value: str, values: Values) -> Values:
@@ -227,6 +234,8 @@ class _Walk:
             self._buckets(operator, node.expr)
         if node.modifier is None:
             return {}
+        if _unclear(named):
+            return None
         if node.modifier.type == promql.AggModifierType.By:
             self._need(inner, node.modifier.labels, f"what {operator} is taken of", "groups by")
             return {label: (inner or {}).get(label) for label in named}
@@ -256,17 +265,20 @@ class _Walk:
         if name in {"absent", "absent_over_time"}:
             return self._equalities(node.args[0])
         if name == "histogram_quantile":
-            read = self._reading.selectors[before:]
-            if not all(f"{selector.name}_bucket" in self._known for selector in read):  # native histograms
+            if not all(self._native(selector) for selector in self._reading.selectors[before:]):
                 self._need(arguments[1], ["le"], "its argument", "takes a quantile over")
             return None if arguments[1] is None else _without(arguments[1], {"le"})
         if name in {"label_replace", "label_join"}:
             target, *rest = (text.val for text in node.args[1:] if isinstance(text, promql.StringLiteral))
             # An empty pattern over no label always matches.
             values = frozenset(rest[:1]) if name == "label_replace" and rest[1:] == ["", ""] else None
-            return None if arguments[0] is None else {**arguments[0], target: values}
+            return None if arguments[0] is None or ANY_LABEL in target else {**arguments[0], target: values}
         # All others keep the labels of their only vector argument; vector(), time() and scalar() have none.
         return next((labels for labels in arguments if labels is None or labels), {})
+
+    def _native(self, selector: Selector) -> bool:
+        """Whether it may select native histograms, which have no buckets of their own."""
+        return "_bucket" not in selector.name and (self._known is None or f"{selector.name}_bucket" in self._known)
 
     def _equalities(self, node: promql.Expr) -> Labels:
         """`absent` takes its labels from the equality matchers of its selector."""
@@ -283,13 +295,30 @@ class _Walk:
         if _is_scalar(node.rhs):
             return left
         operator = str(node.op)
-        matching = node.modifier.matching if node.modifier else None
-        if left is None or right is None:
-            return left if operator != "or" else None
         if operator == "or":
+            if left is None or right is None:
+                return None
             return {label: _either(label, left, right) for label in left.keys() | right.keys()}
+        matching = node.modifier.matching if node.modifier else None
         on = matching is not None and matching.type == promql.LabelModifierType.Include
         named = frozenset(matching.labels) if matching else frozenset()
+        if left is not None and right is not None and not _unclear(named):
+            self._match(operator, left, right, named, on=on)
+        if operator in _SET_OPERATORS or node.modifier is None:
+            return left
+        card, added = node.modifier.card, node.modifier.group_labels or ()
+        if card == promql.VectorMatchCardinality.ManyToOne:
+            return _with(left, right, added)
+        if card == promql.VectorMatchCardinality.OneToMany:
+            return _with(right, left, added)
+        if _unclear(named):
+            return None
+        if on:
+            return {label: (left or {}).get(label) for label in named}
+        return None if left is None else _without(left, named)
+
+    def _match(self, operator: str, left: Labels, right: Labels, named: frozenset[str], *, on: bool) -> None:
+        """Report sides that can't match by the ``named`` labels, or by all others."""
         if on:
             self._need(left, named, f"the left side of {operator}", "matches on")
             self._need(right, named, f"the right side of {operator}", "matches on")
@@ -298,14 +327,6 @@ class _Walk:
                 f"{operator} never matches: only one of its sides has "
                 f"{', '.join(sorted((left.keys() ^ right.keys()) - named))}"
             )
-        if operator in _SET_OPERATORS or node.modifier is None:
-            return left
-        added = node.modifier.group_labels or ()
-        if node.modifier.card == promql.VectorMatchCardinality.ManyToOne:
-            return {**left, **{label: right.get(label) for label in added}}
-        if node.modifier.card == promql.VectorMatchCardinality.OneToMany:
-            return {**right, **{label: left.get(label) for label in added}}
-        return {label: left.get(label) for label in named} if on else _without(left, named)
 
     def _need(self, labels: Labels | None, wanted: Iterable[str], where: str, what: str) -> None:
         if labels is None:
@@ -339,6 +360,18 @@ def _spellings(label: str, value: str) -> tuple[str, ...]:
 
 def _without(labels: Labels, unwanted: Iterable[str]) -> Labels:
     return {label: values for label, values in labels.items() if label not in frozenset(unwanted)}
+
+
+def _unclear(labels: Iterable[str]) -> bool:
+    """Whether it is not known which labels these are."""
+    return any(ANY_LABEL in label for label in labels)
+
+
+def _with(many: Labels | None, one: Labels | None, added: Iterable[str]) -> Labels | None:
+    """The labels of the side with many series, and those that group_left or group_right adds from the other."""
+    if many is None or _unclear(added):
+        return None
+    return {**many, **{label: (one or {}).get(label) for label in added}}
 
 
 def _either(label: str, left: Labels, right: Labels) -> Values:

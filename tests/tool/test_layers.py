@@ -26,6 +26,7 @@ TOOL = Layers(
         ("inputs", "native"),
         ("grafana",),
         ("commands", "config", "connect", "contract", "promql", "windows", "yamltext"),
+        ("dialect",),
         ("__init__",),
     ),
 )

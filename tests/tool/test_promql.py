@@ -104,9 +104,10 @@ def test_series_that_are_read():
 @pytest.mark.parametrize(
     ("expression", "problem"),
     [
-        ("sum(", "can't read it"),
-        ("rate(requests_total)", "can't read it"),
-        ('requests_total{route=~"("}', "can't read it"),
+        ("sum(", "is no PromQL"),
+        ("newest(ready)", "can't read it"),
+        ("rate(requests_total)", "is no PromQL"),
+        ('requests_total{route=~"("}', "is no PromQL"),
         ("rate(request_total[5m])", "reads request_total, which nothing exposes"),
         ('{job="a"}', "reads series without a name"),
         ('{__name__=~"requests?"}', "reads requests?, which matches nothing"),

@@ -18,7 +18,7 @@ from tests.tool.check.parts import panel, rule
             "nothing exposes",
         ),
         ("job_route_status:kronos_requests:rate5m", "route, status)", "route, state)", "groups by state"),
-        ("KronosHighErrorRate", ">= 2.5", ">= ", "can't read it"),
+        ("KronosHighErrorRate", ">= 2.5", ">= ", "is no PromQL"),
         ("KronosHighErrorRate", "failed:ratio_rate5m", "failed:ratio_rate1m", "reads job_route:"),
         ("KronosHighMemoryUsage", "kronos_memory_limit_bytes", "kronos_concurrent_requests", "never matches"),
         # Values of labels whose values are known: a status, a route, a bucket.

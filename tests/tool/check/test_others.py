@@ -16,9 +16,7 @@ def test_check_reports_unrecorded_series(call, fixtures):
     assert first == (
         "grafana/kettle.json: panel 'Boiling' A: reads job:kettle_boiling:rate5m, which no rule of the mixin records"
     )
-    # Without promtool nobody can tell whether it is PromQL.
-    assert second.startswith("grafana/kettle.json: panel 'Water' A: warning: this program can't read it (")
-    assert second.endswith("put the promtool of your Prometheus on PATH, to check it")
+    assert second == "grafana/kettle.json: panel 'Water' A: is no PromQL (unclosed left parenthesis)"
 
 
 def test_check_as_json(call, fixtures):
@@ -26,6 +24,87 @@ def test_check_as_json(call, fixtures):
     assert (found["mixin"], found["alerts"], found["dashboards"]) == ("kettle", 1, 1)
     assert found["findings"][0]["place"] == "panel 'Boiling' A"
     assert json.loads(call("check", "--mixin", fixtures / "lamp-mixin", "--format", "json").stdout)["findings"] == []
+
+
+NOTHING_WRONG = [
+    # Series by a pattern, and by the value of a variable.
+    '{__name__=~"lamp_on|lamp_off", job="a"}',
+    '{__name__=~"${prefix:regex}_?switch"} $Inactive on (room) {__name__=~"$prefix\\\\_?lamp", mode!~"\\\\$OFF.*|"}',
+    # Labels that come from the other side.
+    "sum by (room) (sum by (lamp) (watts) * on (lamp) group_left (room) lamp_info)",
+    "sum by (house) (sum by (lamp) (watts) * on (lamp) group_right lamp_info / lamp_info)",
+    "sum by (room) (topk by (lamp) (1, watts) * on (lamp) group_left ($extra) lamp_info)",
+    "sum by (lamp, cluster) (watts) * on (lamp, cluster) lamp_info",
+    # Native histograms have no buckets, classic ones do.
+    "histogram_quantile(0.9, sum by (room) (rate(lamp_seconds[5m])))",
+    "histogram_quantile(0.9, sum by (room, le) (rate(lamp_seconds_bucket[$__rate_interval])))",
+    # Metrics with colons of their own.
+    "rate(:lamp:core:runs[5m]) / lamp:hit_rate + lamp:google:api__count_total",
+    "increase(lamp:pause:count[1h])",
+    # Variables for operators, functions, numbers, durations, labels, matchers, and names.
+    "$agg by (room, $by) (watts) $op ${factor}",
+    "sum by (room, $by) (watts) / sum by (room) (volts)",
+    "$func(watts[$window]) offset $shift > $limit",
+    'watts{$filters, room="a"$more} == watts{$label=~$value}',
+    "lamp_${unit}_total[${__range_s}s:[[step]]]",
+    'label_replace(sum(watts), "$by", "a", "", "") and sum by (room) (volts)',
+    "$whole",
+]
+
+
+def test_nothing_valid_is_accused(call, tmp_path):
+    variables = [{"name": "Inactive", "type": "custom", "query": "on : or, off : unless"}, {"name": "prefix"}]
+    variables += [{"name": "logs", "type": "datasource", "query": "loki"}]
+    variables += [
+        {"name": f"of{number}", "type": "query", "datasource": source, "query": "label_values({a=~\"$logs\"}, b)"}
+        for number, source in enumerate(({"type": "loki"}, {"uid": "${logs}"}, "$logs", "Loki"))
+    ]
+    panels = [{"title": query, "targets": [{"expr": query}]} for query in NOTHING_WRONG]
+    board = {"panels": panels, "templating": {"list": variables}}
+    (tmp_path / "mixin.libsonnet").write_text(json.dumps({"grafanaDashboards": {"a.json": board}}))
+    assert "nothing found" in call("check", "--mixin", "mixin.libsonnet").stdout
+
+
+WRONG = {
+    "histogram_quantile(0.9, sum by (room) (rate(lamp_seconds_bucket[5m])))": "takes a quantile over le",
+    "histogram_quantile(0.9, sum by (room) (room:lamp_seconds_bucket:rate5m))": "takes a quantile over le",
+    "sum by (lamp) (a) == 0 and sum by (room) (b) > 0": "and never matches: only one of its sides has lamp, room",
+    "sum by (room) (sum by (lamp) (watts))": "groups by room",
+    "lamp:watts:sum / :lamps:": "reads lamp:watts:sum, which no rule of the mixin records",
+    '{a=~""}': "is no PromQL (vector selector must contain at least one non-empty matcher)",
+    'watts{,room="$room"}': "is no PromQL",
+    "sum(rate($metric[5m])": "is no PromQL (unclosed left parenthesis)",
+    "rate(watts * 8[5m])": "is no PromQL (ranges only allowed for vector selectors)",
+    "rate(watts)": "is no PromQL (expected type matrix",
+    "watts volts": "is no PromQL",
+    'watts{room=~"("}': "is no PromQL (illegal regex",
+    "rate(watts[5m*2])": "warning: uses a duration that is calculated; put the promtool",
+    "rate(watts[5m] anchored)": "warning: uses the modifier anchored",
+    "watts offset (step() * 2)": "warning: uses a duration that is calculated",
+    "holt_winters(watts[1h], 1_0, 1)": "warning: uses a number with underscores and holt_winters",
+    "newest_over_time(watts[5m])": "warning: this program can't read it (unknown function",
+    # What is newer does not hide what is wrong.
+    "sum by (room) (sum by (lamp) (watts[max(5m, step()):] smoothed))": "groups by room",
+}
+
+
+def test_what_is_wrong_is_found(call, tmp_path):
+    elements = {
+        query: {"kind": "Panel", "spec": {"title": query, "data": {"spec": {"queries": [{"spec": asked}]}}}}
+        for query in WRONG
+        for asked in [{"refId": "A", "query": {"kind": "DataQuery", "group": "prometheus", "spec": {"expr": query}}}]
+    }
+    elements["logs"] = json.loads(json.dumps(elements["watts volts"]).replace("prometheus", "loki"))
+    new = {"apiVersion": "dashboard.grafana.app/v2beta1", "kind": "Dashboard", "spec": {"elements": elements}}
+    old = {"rows": [{"panels": [{"title": query, "targets": [{"expr": query}]} for query in WRONG]}]}
+    mixin = {"grafanaDashboards": {"new.json": json.dumps(new), "old.json": old}}
+    (tmp_path / "mixin.libsonnet").write_text(json.dumps(mixin))
+    lines = call("check", "--mixin", "mixin.libsonnet", code=1).stdout.splitlines()
+    for board in ("new", "old"):
+        for query, said in WRONG.items():
+            found = [line for line in lines if line.startswith(f"grafana/{board}.json: panel {query!r}")]
+            assert any(said in line for line in found), (board, query, found)
+            assert any("warning:" not in line for line in found) or said.startswith("warning")
 
 
 def test_check_finds_stale_compiled_files(call, fixtures, tmp_path):

@@ -54,7 +54,7 @@ def test_the_shape_of_a_runbook(runbook, old, new, finding):
             "reads kronos_request_total, which nothing exposes",
         ),
         ('up{state="a"}', "matches state, which up does not have"),
-        ("up\nkronos_draining", "can't read it"),
+        ("up\nkronos_draining", "is no PromQL"),
         ("sum by (cluster, job) (kronos_draining)", "drops namespace, which tells installations apart"),
     ],
 )

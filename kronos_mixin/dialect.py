@@ -1,0 +1,96 @@
+"""Parses PromQL, also where it is newer than the parser: that is first put into older words."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import NamedTuple
+
+import promql_parser as promql
+
+_QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|#[^\n]*)""", re.DOTALL)
+
+_DURATION = r"(?:\d+(?:ms|[smhdwy]))+|\d+(?:\.\d+)?"
+_CALCULATED = rf"(?:{_DURATION}|step|range|min|max|[-+*/%^(),\s])+"
+# Plain ones are left alone: what is wrong with those is wrong everywhere.
+_BRACKETS = re.compile(rf"\[(?!\s*(?:{_DURATION})?\s*(?::\s*(?:{_DURATION})?\s*)?\]){_CALCULATED}(:(?:{_CALCULATED})?)?\]")
+_OFFSET = re.compile(r"\boffset\s+[+-]?\s*(?:(?:step|range|min|max)\s*)?\((?:[^()]|\([^()]*\))*\)", re.IGNORECASE)
+
+# What newer Prometheus takes, and the same in words that the parser knows, as far as series and labels go.
+_NEWER = (
+    ("a duration that is calculated", _BRACKETS, lambda found: "[5m:]" if found[1] else "[5m]"),
+    ("a duration that is calculated", _OFFSET, lambda _: "offset 5m"),
+    ("the modifier anchored", re.compile(r"(?<=[\]}\w])\s+anchored\b"), lambda _: ""),
+    ("the modifier smoothed", re.compile(r"(?<=[\]}\w])\s+smoothed\b"), lambda _: ""),
+    ("the operators </ and >/", re.compile(r"([<>])/"), lambda found: found[1]),
+    ("a number with underscores", re.compile(r"(?<![\w.])\d[\d.]*(?:_\d+)+"), lambda found: found[0].replace("_", "")),
+    ("holt_winters, which Prometheus 3 no longer has,", re.compile(r"\bholt_winters(?=\s*\()"), lambda _: _SMOOTHING),
+)
+_SMOOTHING = "double_exponential_smoothing"
+
+# Newer servers have more functions, and RE2 knows things that other libraries for regular expressions do not.
+_OPEN = re.compile(r"unknown function|illegal regex")
+
+
+class Refused(ValueError):
+    """The parser can't read an expression."""
+
+    certain: bool
+    """No Prometheus can; else it may be that the parser is older."""
+
+
+class Parsed(NamedTuple):
+    """An expression, and what in it is newer than the parser."""
+
+    tree: promql.Expr
+    newer: tuple[str, ...] = ()
+
+
+# Rules are parsed several times: for the labels of what they record, for their problems, for their layout.
+@functools.lru_cache(maxsize=8192)
+def parse(expression: str) -> Parsed:
+    """Parse ``expression``. Raises Refused."""
+    try:
+        return Parsed(promql.parse(expression))
+    except ValueError as error:
+        refused = Refused(*error.args)
+    newer, text = _older(expression)
+    if newer:
+        try:
+            return Parsed(promql.parse(text), newer)
+        except ValueError as error:
+            refused = Refused(*error.args)
+    refused.certain = not _OPEN.search(str(refused)) or _unbalanced(str(refused))
+    raise refused
+
+
+def split(expression: str) -> list[str]:
+    """An expression by what is outside quotes and comments and what is in them, in turn."""
+    return _QUOTED.split(expression)
+
+
+def has_comment(expression: str) -> bool:
+    """Whether there is a comment in an expression; a `#` in quotes is none."""
+    return any(part.startswith("#") for part in split(expression)[1::2])
+
+
+def _older(expression: str) -> tuple[tuple[str, ...], str]:
+    """What in an expression may be newer than the parser, and the expression without."""
+    newer = []
+    parts = split(expression)
+    for what, pattern, older in _NEWER:
+        changed = [part if number % 2 else pattern.sub(older, part) for number, part in enumerate(parts)]
+        if changed != parts:
+            newer.append(what)
+            parts = changed
+    return tuple(dict.fromkeys(newer)), "".join(parts)
+
+
+def _unbalanced(refusal: str) -> bool:
+    """Whether a regular expression is refused for something that no library takes."""
+    _, _, regex = refusal.partition("illegal regex for ")
+    try:
+        re.compile(regex)
+    except re.error as error:
+        return error.msg.startswith(("missing )", "unbalanced", "unterminated character", "nothing to repeat"))
+    return False
