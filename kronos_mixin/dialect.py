@@ -13,7 +13,9 @@ _QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|#[^\n]*)""
 _DURATION = r"(?:\d+(?:ms|[smhdwy]))+|\d+(?:\.\d+)?"
 _CALCULATED = rf"(?:{_DURATION}|step|range|min|max|[-+*/%^(),\s])+"
 # Plain ones are left alone: what is wrong with those is wrong everywhere.
-_BRACKETS = re.compile(rf"\[(?!\s*(?:{_DURATION})?\s*(?::\s*(?:{_DURATION})?\s*)?\]){_CALCULATED}(:(?:{_CALCULATED})?)?\]")
+_BRACKETS = re.compile(
+    rf"\[(?!\s*(?:{_DURATION})?\s*(?::\s*(?:{_DURATION})?\s*)?\]){_CALCULATED}(:(?:{_CALCULATED})?)?\]"
+)
 _OFFSET = re.compile(r"\boffset\s+[+-]?\s*(?:(?:step|range|min|max)\s*)?\((?:[^()]|\([^()]*\))*\)", re.IGNORECASE)
 
 # What newer Prometheus takes, and the same in words that the parser knows, as far as series and labels go.
@@ -23,7 +25,11 @@ _NEWER = (
     ("the modifier anchored", re.compile(r"(?<=[\]}\w])\s+anchored\b"), lambda _: ""),
     ("the modifier smoothed", re.compile(r"(?<=[\]}\w])\s+smoothed\b"), lambda _: ""),
     ("the operators </ and >/", re.compile(r"([<>])/"), lambda found: found[1]),
-    ("a number with underscores", re.compile(r"(?<![\w.])\d[\d.]*(?:_\d+)+"), lambda found: found[0].replace("_", "")),
+    (
+        "a number with underscores",
+        re.compile(r"(?<![\w.])\d[\d.]*(?:_\d+)+"),
+        lambda found: found[0].replace("_", ""),
+    ),
     ("holt_winters, which Prometheus 3 no longer has,", re.compile(r"\bholt_winters(?=\s*\()"), lambda _: _SMOOTHING),
 )
 _SMOOTHING = "double_exponential_smoothing"
@@ -32,7 +38,7 @@ _SMOOTHING = "double_exponential_smoothing"
 _OPEN = re.compile(r"unknown function|illegal regex")
 
 
-class Refused(ValueError):
+class RefusedError(ValueError):
     """The parser can't read an expression."""
 
     certain: bool
@@ -49,17 +55,17 @@ class Parsed(NamedTuple):
 # Rules are parsed several times: for the labels of what they record, for their problems, for their layout.
 @functools.lru_cache(maxsize=8192)
 def parse(expression: str) -> Parsed:
-    """Parse ``expression``. Raises Refused."""
+    """Parse ``expression``. Raises RefusedError."""
     try:
         return Parsed(promql.parse(expression))
     except ValueError as error:
-        refused = Refused(*error.args)
+        refused = RefusedError(*error.args)
     newer, text = _older(expression)
     if newer:
         try:
             return Parsed(promql.parse(text), newer)
         except ValueError as error:
-            refused = Refused(*error.args)
+            refused = RefusedError(*error.args)
     refused.certain = not _OPEN.search(str(refused)) or _unbalanced(str(refused))
     raise refused
 

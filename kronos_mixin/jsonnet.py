@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kronos_mixin import schema, trace
+from kronos_mixin import schema, shape, trace
 from kronos_mixin.config import Config, overlays
 from kronos_mixin.imports import Imports
 from kronos_mixin.inputs import Inputs
@@ -90,10 +90,15 @@ def evaluate(
         raise
     if not ours:
         _refuse(_problems(file, configs, data["defaults"], data["config"]))
+    try:
+        dashboards = shape.dashboards(data["grafanaDashboards"])
+        alerts, rules = (shape.groups(field, data[field]) for field in ("prometheusAlerts", "prometheusRules"))
+    except shape.ShapeError as error:
+        raise CompileError(f"{file}: {error}") from None
     return Mixin(
-        dashboards=_objects(data, file, "grafanaDashboards"),
-        alerts=_groups(data, file, "prometheusAlerts"),
-        rules=_groups(data, file, "prometheusRules"),
+        dashboards=dashboards,
+        alerts=alerts,
+        rules=rules,
         # Jsonnet sorts keys; people look for the name first.
         scrape_configs=[
             {"job_name": job["job_name"], **job} if isinstance(job, dict) and "job_name" in job else job
@@ -228,25 +233,3 @@ def _problems(
         return schema.problems({"kronos": defaults}, {**dict.fromkeys(unknown), "kronos": given}, configs)
     # Somebody's own mixin, with ours in it, sets knobs itself.
     return schema.problems({"kronos": defaults}, {"kronos": given}, [file, *configs])
-
-
-def _objects(data: Mapping[str, Any], file: Path, field: str) -> dict[str, dict[str, Any]]:
-    value = {} if data[field] is None else data[field]
-    if not isinstance(value, dict) or not all(isinstance(item, dict) for item in value.values()):
-        raise CompileError(f"{file}: {field} must be an object of objects, by file name")
-    return value
-
-
-def _groups(data: Mapping[str, Any], file: Path, field: str) -> list[dict[str, Any]]:
-    value = {} if data[field] is None else data[field]
-    groups = value.get("groups", []) if isinstance(value, dict) else None
-    if not isinstance(groups, list):
-        raise CompileError(f"{file}: {field} must be an object with a list `groups`")
-    for group in groups:
-        rules = group.get("rules", []) if isinstance(group, dict) and isinstance(group.get("name"), str) else None
-        if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
-            raise CompileError(f"{file}: a group of {field} is not of the shape {{name: '...', rules: [{{...}}]}}")
-        for rule in rules:
-            if not isinstance(rule.get("alert", rule.get("record")), str) or "expr" not in rule:
-                raise CompileError(f"{file}: group {group['name']}: a rule has no name (alert or record) or no expr")
-    return groups

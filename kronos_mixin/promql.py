@@ -71,8 +71,8 @@ class Reading:
     """What one expression reads.
 
     ``labels`` are those that its result may have; None if unknown, because a series is unknown or has arbitrary
-    labels. ``problems`` are sentences without their subject, the expression. ``newer`` is what in it the parser does not
-    know, and a Prometheus may. ``certain``: if it was not ``parsed``, no Prometheus will.
+    labels. ``problems`` are sentences without their subject, the expression. ``newer`` is what in it the parser does
+    not know, and a Prometheus may. ``certain``: if it was not ``parsed``, no Prometheus will.
     """
 
     labels: Labels | None = None
@@ -87,13 +87,16 @@ class Reading:
 def read(expression: str, known: Mapping[str, Labels | None] | None) -> Reading:
     """Parse ``expression`` and check it against the ``known`` series and their labels; None: any labels.
 
-    Without ``known`` any series may exist. Never raises: an expression that does not parse is a problem of the Reading.
+    Without ``known`` any series may exist. Never raises: an expression that does not parse is a problem of the
+    Reading.
     """
     reading = Reading()
     try:
         tree, reading.newer = dialect.parse(_INTERVALS.sub("5m", expression))
-    except dialect.Refused as error:
-        reading.problems.append(f"is no PromQL ({error})" if error.certain else f"this program can't read it ({error})")
+    except dialect.RefusedError as error:
+        reading.problems.append(
+            f"is no PromQL ({error})" if error.certain else f"this program can't read it ({error})"
+        )
         reading.parsed, reading.certain = False, error.certain
         return reading
     reading.labels = _Walk(known, reading).labels(tree)
@@ -112,7 +115,7 @@ def matchers(text: str) -> tuple[Matcher, ...]:
 
 
 def pretty(expression: str) -> str:
-    """``expression``, laid out over lines; as it was written if it has comments, or is not quite what the parser knows."""
+    """``expression``, laid out over lines; as it was written if it has comments, or does not parse."""
     written = textwrap.dedent(expression).strip()
     try:
         return written if dialect.has_comment(expression) else promql.parse(expression).prettify().strip()
@@ -306,22 +309,13 @@ class _Walk:
             self._match(operator, left, right, named, on=on)
         if operator in _SET_OPERATORS or node.modifier is None:
             return left
-        card, added = node.modifier.card, node.modifier.group_labels or ()
-        if card == promql.VectorMatchCardinality.ManyToOne:
-            return _with(left, right, added)
-        if card == promql.VectorMatchCardinality.OneToMany:
-            return _with(right, left, added)
-        if _unclear(named):
-            return None
-        if on:
-            return {label: (left or {}).get(label) for label in named}
-        return None if left is None else _without(left, named)
+        return _joined(node.modifier, left, right, named, on=on)
 
     def _match(self, operator: str, left: Labels, right: Labels, named: frozenset[str], *, on: bool) -> None:
         """Report sides that can't match by the ``named`` labels, or by all others."""
-        if on:
-            self._need(left, named, f"the left side of {operator}", "matches on")
-            self._need(right, named, f"the right side of {operator}", "matches on")
+        if on:  # What neither side has is equal.
+            self._need(left, named & right.keys(), f"the left side of {operator}", "matches on")
+            self._need(right, named & left.keys(), f"the right side of {operator}", "matches on")
         elif left.keys() - named != right.keys() - named:
             self._problem(
                 f"{operator} never matches: only one of its sides has "
@@ -360,6 +354,22 @@ def _spellings(label: str, value: str) -> tuple[str, ...]:
 
 def _without(labels: Labels, unwanted: Iterable[str]) -> Labels:
     return {label: values for label, values in labels.items() if label not in frozenset(unwanted)}
+
+
+def _joined(
+    modifier: promql.BinModifier, left: Labels | None, right: Labels | None, named: frozenset[str], *, on: bool
+) -> Labels | None:
+    """The labels of the result of an operation; the modifier names labels to match ``on``, or to ignore."""
+    added = modifier.group_labels or ()
+    if modifier.card == promql.VectorMatchCardinality.ManyToOne:
+        return _with(left, right, added)
+    if modifier.card == promql.VectorMatchCardinality.OneToMany:
+        return _with(right, left, added)
+    if _unclear(named):
+        return None
+    if on:
+        return {label: (left or {}).get(label) for label in named}
+    return None if left is None else _without(left, named)
 
 
 def _unclear(labels: Iterable[str]) -> bool:

@@ -34,9 +34,9 @@ class _Expression(NamedTuple):
 def check(mixin: Mixin, files: Mapping[str, str], output: Path, compile_command: str) -> list[Finding]:
     """Check ``mixin``, which ``compile_command`` compiles to ``files``.
 
-    Expressions must parse, or promtool must accept them. Labels that are grouped by or matched on must be there as far
-    as that is known, and a series with the name of a recorded one must be recorded by a rule of the mixin. promtool must
-    accept the rules, if it is on PATH. Files already in ``output`` must be up to date.
+    Expressions must parse, or promtool must accept them. Labels that are grouped by or matched on must be there as
+    far as that is known, and a series with the name of a recorded one must be recorded by a rule of the mixin.
+    promtool must accept the rules, if it is on PATH. Files already in ``output`` must be up to date.
     """
     findings = list(drift(files, output, mixin.name, compile_command)) if manifest(output, mixin.name) else []
     expressions = list(_expressions(mixin))

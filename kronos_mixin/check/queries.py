@@ -11,7 +11,9 @@ _VARIABLE_QUERY = re.compile(
 )
 # The values of these are written in the dashboard.
 _WRITTEN = {"custom", "constant", "interval"}
-_OTHERS = re.compile(r"loki|tempo|elastic|influx|sql|graphite|cloudwatch|azure|jaeger|zipkin|__expr__|-- (?!mixed)", re.I)
+_OTHERS = re.compile(
+    r"loki|tempo|elastic|influx|sql|graphite|cloudwatch|azure|jaeger|zipkin|__expr__|-- (?!mixed)", re.IGNORECASE
+)
 
 
 class Query(NamedTuple):
@@ -98,14 +100,14 @@ def _classic(dashboard: Mapping[str, Any]) -> Mapping[str, Any]:
         own = _spec(variable)
         kind = str(variable.get("kind")).removesuffix("Variable").lower()
         query = own.get("pluginId", own.get("query"))
-        asked = {**_asked(own)} if isinstance(query, Mapping) else {"query": query}
-        variables.append({"name": own.get("name"), "type": kind, **asked})
+        rest = _asked(own) if isinstance(query, Mapping) else {"query": query}
+        variables.append({"name": own.get("name"), "type": kind, **rest})
     annotations = [{"name": _spec(one).get("name"), **_asked(_spec(one))} for one in items(spec, "annotations")]
     return {"panels": panels, "templating": {"list": variables}, "annotations": {"list": annotations}}
 
 
 def _asked(holder: Mapping[str, Any]) -> dict[str, Any]:
-    """What a query of a v2 dashboard asks, and whom: its group names the kind of data source, its kind in older ones."""
+    """What a query of a v2 dashboard asks, and whom: its group, or in older ones its kind, tells what that is."""
     query = holder.get("query")
     query = query if isinstance(query, Mapping) else {}
     kind = query.get("group") or (query.get("kind") if query.get("kind") != "DataQuery" else None)

@@ -10,7 +10,9 @@ from kronos_mixin import dialect, promql
 from kronos_mixin.promql import ANY_LABEL
 
 # In Grafana's three notations; built-in ones begin with two underscores.
-_VARIABLE = re.compile(r"\$\{(?P<braces>\w+)(?:[.:][^}]*)?\}|\[\[(?P<square>\w+)(?::[^\]]*)?\]\]|\$(?P<bare>[A-Za-z_]\w*)")
+_VARIABLE = re.compile(
+    r"\$\{(?P<braces>\w+)(?:[.:][^}]*)?\}|\[\[(?P<square>\w+)(?::[^\]]*)?\]\]|\$(?P<bare>[A-Za-z_]\w*)"
+)
 _TOKEN = re.compile(rf"(?P<variable>{_VARIABLE.pattern})|[\[({{\])}}]")
 _CLOSED = {"]": "[", ")": "(", "}": "{"}
 _LABEL_LIST = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*$", re.IGNORECASE)

@@ -53,10 +53,14 @@ NOTHING_WRONG = [
 
 
 def test_nothing_valid_is_accused(call, tmp_path):
-    variables = [{"name": "Inactive", "type": "custom", "query": "on : or, off : unless"}, {"name": "prefix"}]
+    variables = [
+        {"name": "Inactive", "type": "custom", "query": "on : or, off : unless"},
+        {"name": "prefix"},
+        {"name": "by"},
+    ]
     variables += [{"name": "logs", "type": "datasource", "query": "loki"}]
     variables += [
-        {"name": f"of{number}", "type": "query", "datasource": source, "query": "label_values({a=~\"$logs\"}, b)"}
+        {"name": f"of{number}", "type": "query", "datasource": source, "query": 'label_values({a=~"$logs"}, b)'}
         for number, source in enumerate(({"type": "loki"}, {"uid": "${logs}"}, "$logs", "Loki"))
     ]
     panels = [{"title": query, "targets": [{"expr": query}]} for query in NOTHING_WRONG]
@@ -84,7 +88,7 @@ WRONG = {
     "holt_winters(watts[1h], 1_0, 1)": "warning: uses a number with underscores and holt_winters",
     "newest_over_time(watts[5m])": "warning: this program can't read it (unknown function",
     # What is newer does not hide what is wrong.
-    "sum by (room) (sum by (lamp) (watts[max(5m, step()):] smoothed))": "groups by room",
+    "sum by (room) (sum by (lamp) (max_over_time(watts[max(5m, step()):]) + a smoothed))": "groups by room",
 }
 
 
