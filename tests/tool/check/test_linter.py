@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kronos_mixin.check import expressions, linter, series
+from kronos_mixin import series
+from kronos_mixin.check import expressions, linter
 from kronos_mixin.contract import load_contract
 from tests.tool.check.parts import dashboard, panel, target, variable
 

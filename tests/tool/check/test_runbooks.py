@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from kronos_mixin.check import runbooks, series
+from kronos_mixin import series
+from kronos_mixin.check import runbooks
 from kronos_mixin.contract import load_contract, mixin_path
 
 RUNBOOKS = mixin_path() / "runbooks"
