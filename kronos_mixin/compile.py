@@ -12,10 +12,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kronos_mixin import kubernetes
+from kronos_mixin import kubernetes, promql, promtool
 from kronos_mixin.files import Transaction
 from kronos_mixin.jsonnet import CompileError, Mixin
-from kronos_mixin.promql import pretty
 from kronos_mixin.yamltext import to_json, to_yaml
 
 
@@ -59,6 +58,23 @@ def render(
     if Target.kubernetes in targets:
         files |= _kubernetes(mixin, labels or {}, namespace)
     return files
+
+
+def refuse_invalid(mixin: Mixin) -> list[str]:
+    """Warnings about expressions of rules that your Prometheus may not know.
+
+    Raises CompileError if there is one that no Prometheus takes: it would refuse the whole file.
+    """
+    certain: list[str] = []
+    doubtful: list[str] = []
+    for kind, groups in (("rules", mixin.rules), ("alerts", mixin.alerts)):
+        for rule in (rule for group in groups for rule in group.get("rules", [])):
+            if said := promtool.judge(rule["expr"], promql.read(rule["expr"], None)):
+                name = rule.get("alert", rule.get("record"))
+                (certain if said.certain else doubtful).append(f"{mixin.name}-{kind}.yml: {name}: {said.sentence}")
+    if certain:
+        raise CompileError("\n".join([*certain, "Prometheus would refuse these rules"]))
+    return doubtful
 
 
 def example_links(mixin: Mixin) -> str:
@@ -223,7 +239,7 @@ def _readable(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "name": group["name"],
             **{key: value for key, value in group.items() if key not in {"name", "rules"}},
             "rules": [
-                {key: pretty(str(rule[key])) if key == "expr" else rule[key] for key in order if key in rule}
+                {key: promql.pretty(rule[key]) if key == "expr" else rule[key] for key in order if key in rule}
                 for rule in group.get("rules", [])
             ],
         }

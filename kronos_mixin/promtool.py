@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from kronos_mixin.promql import Reading
+
 _SECONDS = 300
 _FEATURES = (
     "promql-experimental-functions",
@@ -51,6 +53,32 @@ def check_expression(expression: str) -> Verdict:
         verdict = check_rules(path)
     # The last words are about the expression, those before about the file.
     return verdict._replace(said=verdict.said.rpartition("could not parse expression: ")[2])
+
+
+class Judgement(NamedTuple):
+    """What is to be said of an expression that this program can't read, or only in older words."""
+
+    sentence: str
+    certain: bool
+    """No Prometheus takes it; else one may, if it is new enough or started with a feature."""
+
+
+def judge(expression: str, reading: Reading) -> Judgement | None:
+    """Whether ``expression``, of which that is the ``reading``, is PromQL: promtool knows better, if it is on PATH."""
+    if reading.parsed and not reading.newer:
+        return None
+    problem = f"uses {' and '.join(reading.newer)}" if reading.parsed else reading.problems[-1]
+    if not available():
+        advice = "" if reading.certain else "; put the promtool of your Prometheus on PATH, to check it"
+        return Judgement(f"{problem}{advice}", reading.certain)
+    said, experimental = check_expression(expression)
+    if experimental:
+        return Judgement(f"{problem}, and asks for a feature of Prometheus ({said})", certain=False)
+    if said:
+        return Judgement(f"promtool refuses it: {said}", certain=True)
+    return (
+        None if reading.parsed else Judgement(f"{problem}; promtool can: its series were not checked", certain=False)
+    )
 
 
 def complaint(*arguments: str) -> str:

@@ -47,28 +47,10 @@ def check(mixin: Mixin, files: Mapping[str, str], output: Path, compile_command:
         problems = one.reading.problems if one.reading.parsed else []
         missing = filter(_named_as_recorded, sorted(one.reading.series - recorded - counters))
         problems = [*problems, *(f"reads {name}, which no rule of the mixin records" for name in missing)]
-        findings += [*(Finding(one.file, one.place, problem) for problem in problems), *_judged(one)]
+        findings += [Finding(one.file, one.place, problem) for problem in problems]
+        if said := promtool.judge(one.text, one.reading):
+            findings.append(Finding(one.file, one.place, said.sentence, warning=not said.certain))
     return list(dict.fromkeys([*findings, *refused_rules(mixin)]))
-
-
-def _judged(one: _Expression) -> Iterator[Finding]:
-    """What to say of an expression that this program can't read, or only in older words: promtool may know better."""
-    reading = one.reading
-    if reading.parsed and not reading.newer:
-        return
-    problem = f"uses {' and '.join(reading.newer)}" if reading.parsed else reading.problems[-1]
-    if not promtool.available():
-        may = "" if reading.certain else "; put the promtool of your Prometheus on PATH, to check it"
-        yield Finding(one.file, one.place, f"{problem}{may}", warning=not reading.certain)
-        return
-    said, experimental = promtool.check_expression(one.text)
-    if experimental:
-        asks = f"{problem}, and asks for a feature of Prometheus ({said})"
-        yield Finding(one.file, one.place, asks, warning=True)
-    elif said:
-        yield Finding(one.file, one.place, f"promtool refuses it: {said}")
-    elif not reading.parsed:
-        yield Finding(one.file, one.place, f"{problem}; promtool can: its series were not checked", warning=True)
 
 
 def _named_as_recorded(name: str) -> bool:

@@ -40,8 +40,8 @@ def check(
     In the Kronos mixin, expressions may only read series and labels that the service exposes or a rule records,
     every recorded series must be used, and the compiled files must be up to date.
 
-    In any other mixin, expressions must parse (newer PromQL than this program knows is a warning if promtool takes
-    it), and a series with a colon in its name must be recorded by a rule.
+    In any other mixin, expressions must be PromQL (what may only be newer than this program is a warning), labels
+    must be there where they are known, and series named like recorded ones must be recorded by a rule.
     Compiled files are compared if there are any.
 
     If promtool is on PATH, it checks the rules as well.

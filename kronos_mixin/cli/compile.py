@@ -14,7 +14,7 @@ import typer
 from kronos_mixin.cli.console import Console, fail
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import DEFAULT_OUTPUT, Metadata, OutputOption, Source
-from kronos_mixin.compile import Target, example_links, leftovers, render, targets_in, write
+from kronos_mixin.compile import Target, example_links, leftovers, refuse_invalid, render, targets_in, write
 from kronos_mixin.inputs import Inputs
 from kronos_mixin.jsonnet import CompileError
 
@@ -105,6 +105,7 @@ def _compile(
     data = source.evaluate(console, inputs=inputs)
     targets = set(target or []) or {Target.plain} | targets_in(output, data.name)
     try:
+        doubts = refuse_invalid(data)
         files = render(data, targets, labels=metadata.labels, namespace=metadata.namespace)
     except CompileError as error:
         fail(str(error))
@@ -121,7 +122,7 @@ def _compile(
             console.note(f"{path}: left over from an earlier run, but edited since: kept")
         else:
             console.done(f"{path}: removed")
-    return changed, example_links(data)
+    return changed, "\n".join(filter(None, [*doubts, example_links(data)]))
 
 
 def _differs(path: Path, text: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from kronos_mixin.compile import example_links, rule_file_names, rule_files
+from kronos_mixin.compile import example_links, refuse_invalid, rule_file_names, rule_files
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.merge import edits, splice
 from kronos_mixin.merge.blocks import Remembered, entries_of
@@ -139,7 +139,7 @@ def plan_merge(
             raise MergeError(
                 f"{path} is there and was not written by this program: move it, or name another --rules-dir"
             )
-    notes = groups_elsewhere(config, theirs, texts)
+    notes = [*refuse_invalid(mixin), *groups_elsewhere(config, theirs, texts)]
     if texts and not before and (warning := example_links(mixin)):
         notes.append(warning)
     if around is not None and texts:

@@ -153,3 +153,27 @@ def test_newer_promql_is_for_promtool_to_judge(call, tmp_path, monkeypatch):
     (tmp_path / "prometheus.yml").write_text("global: {}\n")
     done = call("merge", "prometheus.yml", "--mixin", "mixin.libsonnet", "--name", "new", "--yes")
     assert "need a feature that your Prometheus must be started with" in done.stderr
+
+
+def test_what_prometheus_would_refuse_is_not_written(call, tmp_path, monkeypatch):
+    def wrote(expression: str) -> None:
+        rules = [{"record": "a:b:c", "expr": expression}, {"record": "d:e:f", "expr": "vector(1)"}]
+        mixin = {"prometheusRules": {"groups": [{"name": "a", "rules": rules}]}}
+        (tmp_path / "mixin.libsonnet").write_text(json.dumps(mixin))
+
+    (tmp_path / "prometheus.yml").write_text("global: {}\n")
+    merge = ("merge", "prometheus.yml", "--mixin", "mixin.libsonnet", "--name", "new", "--yes")
+    compile_ = ("compile", "--mixin", "mixin.libsonnet", "--name", "new")
+    wrote("sum(rate(b[5m])")
+    for command in (compile_, merge):
+        said = call(*command, code=1).stderr
+        assert "new-rules.yml: a:b:c: is no PromQL (unclosed left parenthesis)\nPrometheus would refuse" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mixin.libsonnet", "prometheus.yml"]
+    wrote("rate(b[5m*2])")
+    for command in (compile_, merge):
+        assert "a:b:c: uses a duration that is calculated; put the promtool" in call(*command).stderr
+    # promtool knows better than the parser, either way.
+    monkeypatch.setenv("PATH", f"{binaries.every()[0].promtool.parent}:/usr/bin:/bin")
+    assert "a:b:c: promtool refuses it: " in call(*compile_, code=1).stderr
+    wrote("holt_winters(b[1h], 0.5, 0.5)")
+    assert call(*compile_).stderr == ""
