@@ -198,6 +198,9 @@ def _kubernetes(mixin: Mixin, labels: Mapping[str, str], namespace: str | None) 
                 "split it, or leave out --target kubernetes"
             )
         files[f"kubernetes/{file.removesuffix('.json')}.configmap.yml"] = header(mixin.name) + to_yaml(data)
+    for path, described in mixin.manifests.items():
+        data = kubernetes.selectable(described, labels)
+        files[f"kubernetes/{path}"] = header(mixin.name) + to_yaml(data)
     return files
 
 

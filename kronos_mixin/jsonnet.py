@@ -45,6 +45,7 @@ class Mixin:
 
     ``dashboards`` maps file names to dashboards; ``alerts`` and ``rules`` are lists of Prometheus rule groups;
     ``scrape_configs`` is a list of Prometheus scrape jobs; ``alertmanager`` is an example of its configuration;
+    ``manifests`` are objects that run the service in Kubernetes, by path;
     ``config`` is ``_config.kronos`` with every override, empty for a mixin that has no such thing. ``name`` begins
     the names of files, ``folder`` is Grafana's.
     """
@@ -54,6 +55,7 @@ class Mixin:
     rules: list[dict[str, Any]]
     scrape_configs: list[dict[str, Any]] = field(default_factory=list)
     alertmanager: Mapping[str, Any] = field(default_factory=dict)
+    manifests: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     name: str = "kronos"
     folder: str = ""
@@ -104,6 +106,7 @@ def evaluate(
             {"job_name": job["job_name"], **job} if isinstance(job, dict) and "job_name" in job else job
             for job in data["prometheusScrapeConfigs"] or []
         ],
+        manifests=data["kubernetesManifests"] or {},
         alertmanager=data["alertmanagerConfig"] or {},
         config=data["config"],
         name=name or name_of(file),
@@ -193,6 +196,7 @@ def _snippet(file: Path, configs: Sequence[Config]) -> str:
         }} + {{
           grafanaDashboardFolder: {"get('grafanaDashboardFolder')" if is_ours(file) else "null"},
           alertmanagerConfig: {"get('alertmanagerConfig')" if is_ours(file) else "null"},
+          kubernetesManifests: {"get('kubernetesManifests')" if is_ours(file) else "null"},
           config: if std.objectHasAll(config, 'kronos') then config.kronos else {{}},
           defaults: get('kronosDefaults'),
         }}

@@ -8,6 +8,9 @@ from typing import Any
 
 from kronos_mixin.yamltext import to_json
 
+OPERATOR = "monitoring.coreos.com/v1"
+"""What the Prometheus Operator reads."""
+
 SIDECAR_LABEL = "grafana_dashboard"
 """What Grafana's sidecar looks for, as the Helm charts set it up."""
 
@@ -19,9 +22,9 @@ _RULE = ("record", "alert", "expr", "for", "keep_firing_for", "labels", "annotat
 def prometheus_rule(
     name: str, groups: list[dict[str, Any]], labels: Mapping[str, str], namespace: str | None
 ) -> dict[str, Any]:
-    """A PrometheusRule of monitoring.coreos.com/v1 with the groups."""
+    """A PrometheusRule with the groups."""
     return {
-        "apiVersion": "monitoring.coreos.com/v1",
+        "apiVersion": OPERATOR,
         "kind": "PrometheusRule",
         "metadata": _metadata(name, labels, namespace),
         "spec": {"groups": [_group(group) for group in groups]},
@@ -37,6 +40,14 @@ def config_map(
         # Read where the sidecar is told to (folderAnnotation: grafana_folder); harmless elsewhere.
         metadata["annotations"] = {"grafana_folder": folder}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {file: to_json(dashboard)}}
+
+
+def selectable(data: dict[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    """A manifest, with the labels if it is for the operator, which may select its objects by them."""
+    if data.get("apiVersion") != OPERATOR:
+        return data
+    metadata = data["metadata"]
+    return {**data, "metadata": {**metadata, "labels": {**metadata["labels"], **labels}}}
 
 
 def object_name(text: str) -> str:

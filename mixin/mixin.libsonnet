@@ -2,6 +2,7 @@
 (import 'rules/rules.libsonnet') +
 (import 'alerts/alerts.libsonnet') +
 (import 'dashboards/dashboards.libsonnet') +
+(import 'kubernetes.libsonnet') +
 (import 'scrape.libsonnet') +
 (import 'alertmanager.libsonnet') +
 (import 'lib/strict.libsonnet')

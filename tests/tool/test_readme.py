@@ -16,7 +16,7 @@ from kronos_mixin.__main__ import app
 from kronos_mixin.compile import render
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
-from proof.servers import binaries, promtool
+from proof.servers import binaries, kustomize, promtool
 
 FOLDER = mixin_path().parent / "monitoring"
 TEXT = (FOLDER / "README.md").read_text()
@@ -62,9 +62,23 @@ def test_a_scrape_example_that_is_wrong_would_be_found(tmp_path):
 
 def test_the_other_yaml():
     others = [yaml.safe_load(code) for code in YAML if code not in SCRAPES]
-    monitor, provisioning = others
+    monitor, _, provisioning = others
     PodMonitor.model_validate(monitor)
     assert provisioning["providers"][0]["type"] == "file"
+
+
+def test_the_kustomization_builds_beside_a_copy(tmp_path):
+    shutil.copytree(FOLDER / "kubernetes", tmp_path / "kubernetes")
+    (code,) = [code for code in YAML if "kind: Kustomization" in code]
+    (tmp_path / "kustomization.yml").write_text(code)
+    objects = {data["kind"]: data for data in kustomize.build(tmp_path)}
+    (container,) = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    image = yaml.safe_load(code)["images"][0]
+    assert container["image"] == f"{image['newName']}:{image['newTag']}"
+    assert {one["name"] for one in container["env"]} == {"KRONOS_METRICS_PORT", "KRONOS_MODEL"}
+    assert {"PodMonitor", "ScaledObject"} <= objects.keys()
+    named = set(re.findall(r"^\| `([\w-]+)` \|", TEXT, re.MULTILINE))
+    assert {folder.name for folder in (FOLDER / "kubernetes/components").iterdir()} <= named
 
 
 def test_files_that_are_named_are_there():
