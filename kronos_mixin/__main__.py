@@ -12,6 +12,7 @@ from kronos_mixin.cli import (
     compile,  # noqa: A004 - As the command is called.
     console,
     generate,
+    install,
     merge,
     vendor,
     verify,
@@ -43,7 +44,7 @@ def _options(
     0  done, or nothing found
     1  findings, a refusal or bad input; the message says what to do about it
     2  bad command line
-    3  vendor: the remote repository can't be reached; verify: nothing is wrong, but not all could be told
+    3  install, update, vendor: a remote can't be reached; verify: nothing is wrong, but not all could be told
     """
 
 
@@ -53,6 +54,8 @@ app.command()(generate.generate)
 app.command()(merge.merge)
 app.command()(merge.unmerge)
 app.command()(verify.verify)
+app.command()(install.install)
+app.command()(install.update)
 app.command()(vendor.vendor)
 
 

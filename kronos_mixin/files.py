@@ -234,6 +234,19 @@ def scratch(folder: Path, text: str) -> Iterator[Path]:
             yield Path(file.name)
 
 
+@contextlib.contextmanager
+def workspace(folder: Path) -> Iterator[Path]:
+    """A new folder in ``folder`` to prepare things in, which is removed in the end, or by the next run."""
+    sweep(folder)
+    place = folder / f"{_PREFIX}{secrets.token_hex(4)}{_SUFFIX}"
+    place.mkdir(mode=0o700)
+    try:
+        with locked(place):
+            yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
 def sweep(folder: Path) -> None:
     """Remove what killed runs left in ``folder``, unless another run is using it."""
     for leftover in folder.glob(f"{_PREFIX}????????{_SUFFIX}"):

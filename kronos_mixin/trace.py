@@ -19,7 +19,7 @@ _STATIC = re.compile(r"^(?P<file>.+?):\(?(?P<line>\d+):(?P<column>\d+)(?:-[\d:()
 _HINTS = (
     (
         r"couldn't open import",
-        "install its libraries into vendor/ (`jb install`), or name their folder: --jpath DIR",
+        "install its libraries into vendor/ (`kronos-mixin install`), or name their folder: --jpath DIR",
     ),
     (
         r"max stack frames exceeded",

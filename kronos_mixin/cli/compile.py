@@ -54,7 +54,7 @@ def compile(  # noqa: A001 - As the command is called.
     For the Prometheus Operator and Grafana's sidecar:
       kronos-mixin compile --target kubernetes --namespace monitoring \\
         --label release=prometheus
-    Another mixin, with libraries from `jb install` in vendor/:
+    Another mixin, with libraries in vendor/:
       kronos-mixin compile --mixin vendor/node-mixin --output monitoring/node
     Again after every save, also of libraries and configuration:
       kronos-mixin compile --watch

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from kronos_mixin import vendor as vendoring
-from kronos_mixin.cli.console import FAILED, UNREACHABLE, USAGE, Console, fail
+from kronos_mixin.cli.console import FAILED, USAGE, Console, fail
 from kronos_mixin.cli.groups import grouped
-from kronos_mixin.vendor import NAME, UnreachableError, VendorError
+from kronos_mixin.cli.install import refusals
+from kronos_mixin.vendor import mixin
 
 
 @grouped
@@ -31,9 +31,9 @@ def vendor(
 ) -> None:
     """Vendor the Kronos mixin into a Jsonnet repository.
 
-    Does what `jb install` does, without jb or Go: copies the mixin to vendor/<host>/<org>/<repo>/mixin, links it as
-    vendor/kronos-mixin and records it in jsonnetfile.json and jsonnetfile.lock.json. Other dependencies stay as they
-    are.
+    Does what `install URL/mixin@REF --legacy-name kronos-mixin` does, after a look at what is there: copies the mixin
+    to vendor/<host>/<org>/<repo>/mixin, links it as vendor/kronos-mixin and records it in jsonnetfile.json and
+    jsonnetfile.lock.json. Other packages stay as they are locked.
 
     \b
     Examples
@@ -53,23 +53,23 @@ def vendor(
     """
     if not check and not (remote and ref):
         fail("vendor needs both --remote and --ref, or --check", USAGE)
-    try:
+    with refusals(target_repo):
         if check:
             with console.progress("asking the remote"):
-                problems = vendoring.outdated(target_repo, remote, ref)
+                problems = mixin.outdated(target_repo, remote, ref)
             for problem in problems:
                 console.result(problem)
             if problems:
                 raise typer.Exit(FAILED)
-            console.done(f"{NAME} in {target_repo} is up to date")
+            console.done(f"{mixin.NAME} in {target_repo} is up to date")
             return
         with console.progress("fetching"):
-            place, commit = vendoring.vendor(target_repo, remote or "", ref or "")
-    except UnreachableError as error:
-        fail(str(error), UNREACHABLE)
-    except VendorError as error:
-        fail(str(error))
-    except OSError as error:
-        fail(f"{error.filename or target_repo}: {error.strerror or error}")
-    console.done(f"{place}: {ref}, commit {commit}")
-    console.done(f"Import it with: (import '{NAME}/mixin.libsonnet') + {{ _config+:: {{ kronos+: {{ ... }} }} }}")
+            done = mixin.vendor(target_repo, remote or "", ref or "")
+    for note in done.notes:
+        console.note(note)
+    for package in done.packages:
+        if package.locked.link == mixin.NAME:
+            console.done(f"{target_repo}/vendor/{package.locked.name}: {ref}, commit {package.locked.version}")
+    console.done(
+        f"Import it with: (import '{mixin.NAME}/mixin.libsonnet') + {{ _config+:: {{ kronos+: {{ ... }} }} }}"
+    )

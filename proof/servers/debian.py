@@ -15,6 +15,8 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from kronos_mixin.cache import cache
+
 Say = Callable[[str], None]
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -56,19 +58,6 @@ class Missing(Exception):  # noqa: N818 - "raise Missing" says it.
 
 class _CommandError(Exception):
     """A command failed; the message is what it wrote."""
-
-
-def cache() -> Path:
-    """Return the folder of downloads: $KRONOS_CACHE, else kronos-monitoring in the user's cache folder.
-
-    It may be deleted at any time; it is also the way to get a newer version out of a suite that moved on.
-    """
-    if own := os.environ.get("KRONOS_CACHE"):
-        return Path(own).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    # Relative values are to be ignored, says the XDG specification.
-    root = Path(base) if base.startswith("/") else Path("~/.cache").expanduser()
-    return root.absolute() / "kronos-monitoring"
 
 
 def unavailable() -> str | None:

@@ -25,7 +25,7 @@ TOOL = Layers(
         ("imports", "schema", "trace"),
         ("inputs", "native"),
         ("grafana",),
-        ("commands", "config", "connect", "contract", "promql", "shape", "windows", "yamltext"),
+        ("cache", "commands", "config", "connect", "contract", "promql", "shape", "windows", "yamltext"),
         ("dialect",),
         ("__init__",),
     ),

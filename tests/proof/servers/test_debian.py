@@ -102,19 +102,6 @@ def test_a_cache_below_a_file(tmp_path, monkeypatch):
         debian.debian("bookworm", ["hello"])
 
 
-def test_the_folder_of_the_cache(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/somebody")
-    monkeypatch.delenv("KRONOS_CACHE", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert debian.cache() == Path("/home/somebody/.cache/kronos-monitoring")
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative/is/ignored")
-    assert debian.cache() == Path("/home/somebody/.cache/kronos-monitoring")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
-    assert debian.cache() == Path("/elsewhere/kronos-monitoring")
-    monkeypatch.setenv("KRONOS_CACHE", "~/own")
-    assert debian.cache() == Path("/home/somebody/own")
-
-
 def uris(*releases: str) -> str:
     lines = [f"'{release}/InRelease' some_file_name 0 " for release in releases]
     packages = [f"'{release}/main/binary-amd64/Packages.xz' another_name 0 " for release in releases]

@@ -6,25 +6,19 @@ import base64
 import hashlib
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import _jsonnet
 import pytest
 import yaml
 
-from kronos_mixin import vendor
 from kronos_mixin.contract import mixin_path
+from kronos_mixin.vendor.tree import checksum
 from proof.servers import binaries, promtool
+from tests.tool.vendor.conftest import git
 
 REMOTE = "https://git.example.com/quant/kronos.git"
-CONSUMER = Path(__file__).parents[1] / "consumer"
-
-
-def git(folder, *arguments):
-    who = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main")
-    done = subprocess.run(["git", "-C", folder, *who, *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+CONSUMER = Path(__file__).parents[2] / "consumer"
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +36,11 @@ def published(tmp_path_factory):
 
 @pytest.fixture
 def remote(published, tmp_path, monkeypatch):
-    """A copy that git finds under REMOTE. The tool must use it, because it does not run from a checkout."""
+    """A copy that git finds under REMOTE."""
     copy = tmp_path / "remote"
     shutil.copytree(published, copy)
     for name, value in {"COUNT": "1", "KEY_0": f"url.{copy}.insteadOf", "VALUE_0": REMOTE}.items():
         monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
-    monkeypatch.setattr(vendor, "mixin_path", lambda: tmp_path / "site-packages/kronos_mixin/mixin")
     return copy
 
 
@@ -94,7 +87,7 @@ def test_the_sum_is_that_of_jb(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/x").write_text("1")
     (tmp_path / "a-b").write_text("2")  # As a text, "a-b" stands before "a/x".
-    assert vendor.checksum(tmp_path) == base64.b64encode(hashlib.sha256(b"12").digest()).decode()
+    assert checksum(tmp_path) == base64.b64encode(hashlib.sha256(b"12").digest()).decode()
 
 
 def test_consumers_can_override_anything(vendored, call, tmp_path):
@@ -123,19 +116,21 @@ def test_consumers_can_override_anything(vendored, call, tmp_path):
 
 
 def test_other_dependencies_stay(call, remote, consumer):
-    other = {"source": {"git": {"remote": "https://git.example.com/a/b.git", "subdir": "c"}}, "version": "main"}
+    (remote / "lib").mkdir()
+    (remote / "lib/x").write_text("x")
+    git(remote, "add", ".")
+    git(remote, "commit", "--quiet", "--message", "lib")
+    other = {"source": {"git": {"remote": REMOTE, "subdir": "lib"}}, "version": "main"}
     (consumer / "jsonnetfile.json").write_text(json.dumps({"version": 1, "dependencies": [other]}))
-    lock = {"version": 1, "dependencies": [{**other, "sum": "x"}], "legacyImports": True}
-    (consumer / "jsonnetfile.lock.json").write_text(json.dumps(lock))
     for _ in range(2):
         call("vendor", consumer, "--remote", REMOTE, "--ref", "main")
         declared, locked = (
-            json.loads((consumer / name).read_text()) for name in ("jsonnetfile.json", "jsonnetfile.lock.json")
+            json.loads((consumer / name).read_text())["dependencies"]
+            for name in ("jsonnetfile.json", "jsonnetfile.lock.json")
         )
-        assert declared["dependencies"][0] == other
-        assert [entry.get("name") for entry in locked["dependencies"]] == [None, "kronos-mixin"]
-        assert locked["legacyImports"] is True
-    assert remote.exists()
+        assert declared[0] == other
+        assert [entry.get("name") for entry in locked] == [None, "kronos-mixin"]
+    assert (consumer / "vendor/lib/x").is_file()
 
 
 def test_check_reports_what_is_outdated(call, remote, vendored):
@@ -155,7 +150,7 @@ def test_check_reports_what_is_outdated(call, remote, vendored):
     assert "it was edited" in call("vendor", vendored, "--check", code=1).stdout
     shutil.rmtree(vendored / "vendor")
     again = f"kronos-mixin vendor {vendored} --remote {REMOTE} --ref v0.10.0"
-    assert f"is missing: run `{again}`, or `jb install`" in call("vendor", vendored, "--check", code=1).stdout
+    assert f"is missing: run `{again}`" in call("vendor", vendored, "--check", code=1).stdout
 
 
 @pytest.mark.parametrize(
@@ -193,18 +188,6 @@ def test_invalid_jsonnetfiles_are_refused(call, remote, consumer):
     assert remote.exists()
 
 
-@pytest.mark.parametrize(
-    ("url", "folder"),
-    [
-        ("https://git.example.com/team/sub/kronos", "git.example.com/team/sub/kronos/mixin"),
-        ("ssh://git@git.example.com:2222/team/kronos.git", "git.example.com/team/kronos/mixin"),
-        ("git@git.example.com:team/kronos.git", "git.example.com/team/kronos/mixin"),
-    ],
-)
-def test_addresses(url, folder):
-    assert vendor.Source(url).folder == folder
-
-
 def test_passwords_stay_out_of_files_and_messages(call, remote, consumer, monkeypatch):
     secret = REMOTE.replace("https://", "https://u:s3cr3t@")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{remote}.insteadOf")
@@ -226,7 +209,7 @@ def test_the_sum_does_not_depend_on_the_machine(call, remote, consumer, monkeypa
     monkeypatch.setenv("GIT_CONFIG_VALUE_1", setting[1].replace("attributes", str(tmp_path / "attributes")))
     call("vendor", consumer, "--remote", REMOTE, "--ref", "v0.1.0")
     (lock,) = json.loads((consumer / "jsonnetfile.lock.json").read_text())["dependencies"]
-    assert lock["sum"] == vendor.checksum(remote / "mixin")
+    assert lock["sum"] == checksum(remote / "mixin")
 
 
 @pytest.mark.parametrize("written", ["file://{}", "{}", "../remote"])
