@@ -132,7 +132,7 @@ def update(
     options: Options,
     console: Console,
 ) -> None:
-    """Update Jsonnet packages in vendor/ to the newest commits of their versions.
+    """Update Jsonnet packages in vendor/ to their newest commits.
 
     Does what `jb update` does: of all packages or some, it installs what their tag or branch stands for now, and
     locks it. To change the version itself, `install URL@VERSION`.

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from proof.servers.debian import Missing, Say, cache
+from kronos_mixin.cache import cache
+from proof.servers.debian import Missing, Say
 
 PROGRAMS = ("buildah", "podman", "runc")
 _CERTIFICATES = "/etc/ssl/certs/of-the-host.crt"
