@@ -18,7 +18,8 @@ local place(panels, rows) =
     for name in std.set(named + std.objectFields(panels))
     if std.count(named, name) != 1 || !std.objectHas(panels, name)
   ];
-  assert misplaced == [] : '`rows` must list each panel exactly once, and no others; wrong: ' + std.join(', ', misplaced);
+  assert std.sort(named) == std.objectFields(panels) :
+         '`rows` must list each panel exactly once, and no others; wrong: ' + std.join(', ', misplaced);
   local tops = std.foldl(function(tops, row) tops + [tops[std.length(tops) - 1] + row.height], rows, [0]);
   // The column in which the p-th panel of a row begins.
   local left(row, p) =
@@ -42,7 +43,7 @@ local place(panels, rows) =
 // A variable with the values of a label. `All` also matches series without the label, unless every target has it.
 local labelVariable(label, source) = {
   name: label,
-  label: std.asciiUpper(label[0]) + label[1:],
+  label: std.asciiUpper(label[0]) + std.substr(label, 1, std.length(label)),
   type: 'query',
   datasource: panel.datasource,
   query: { qryType: 1, query: 'label_values(' + source + ', ' + label + ')', refId: label },
@@ -110,6 +111,7 @@ local annotations(config) =
   // from `up`, all others from the recorded rule `source`. `inputs` are variables that are not labels.
   new(config, knobs):
     local q = query(config);
+    local withoutJob = panel.withoutJob(config.job);
     local ofTarget = q.targetLabels + ['instance'];
     local labels = q.targetLabels + knobs.variables;
     // Each variable offers values that match the choice in those before it.
@@ -145,7 +147,7 @@ local annotations(config) =
         url: '',
       }],
       panels: place(
-        { [name]: knobs.panels[name] + panel.withoutJob(config.job) for name in std.objectFields(knobs.panels) },
+        { [name]: knobs.panels[name] + withoutJob for name in std.objectFields(knobs.panels) },
         knobs.rows
       ),
       templating: {

@@ -40,15 +40,16 @@ local limitQueries(knobs) = [
   for name in limitNames(knobs)
 ];
 
-// Leaves a job out of names that say more than the job.
+local special = { [char]: true for char in std.stringChars('.+*?()[]{}^$|/') };
 local escaped(text) = std.join('', [
-  if std.member('.+*?()[]{}^$|/', char) then '\\' + char else char
+  if char in special then '\\' + char else char
   for char in std.stringChars(text)
 ]);
 
 {
   datasource:: datasource,
 
+  // Leaves a job out of names that say more than the job.
   withoutJob(job):: { transformations+: [rename('^ *(\\S.*?) +' + escaped(job) + '$', '$1')] },
 
   query(expr, legend): { expr: expr, legend: legend },

@@ -2,8 +2,8 @@
 // `rule_group` in metrics.json, its rate is recorded under the metric's name and needs no line here.
 // Aggregations with more than one reader are recorded; quantiles never are, because they can't be aggregated further.
 //
-// Records are locals, not fields of one object: the C++ implementation evaluates a field each time it is read, a local
-// only once.
+// Records are locals and items of arrays, not fields of one object: the C++ implementation evaluates a field each time it
+// is read, the others only once.
 local contract = import '../lib/contract.libsonnet';
 local query = import '../lib/query.libsonnet';
 
@@ -222,7 +222,9 @@ function(config)
     { name: 'kronos-causes', records: [] },
   ];
 
-  local plain = { [metric]: q.recordRate(metric) for metric in std.objectFields(contract.recorded) };
+  local metrics = std.objectFields(contract.recorded);
+  local rates = [q.recordRate(metric) for metric in metrics];
+  local plain = { [metrics[index]]: rates[index] for index in std.range(0, std.length(metrics) - 1) };
   local unknown = std.setDiff(std.set(std.objectValues(contract.recorded)), std.set([group.name for group in groups]));
   assert unknown == [] : 'metrics.json names the rule groups ' + std.join(', ', unknown) + ', which are not in records.libsonnet';
 
@@ -241,7 +243,7 @@ function(config)
         interval: config.evaluationInterval,
         rules: std.flattenArrays([
           rulesOf(plain[metric])
-          for metric in std.objectFields(plain)
+          for metric in metrics
           if contract.recorded[metric] == group.name
         ]) + std.flattenArrays([
           rulesOf(named[name])

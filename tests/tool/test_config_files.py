@@ -12,6 +12,11 @@ from kronos_mixin.jsonnet import CompileError, evaluate
 
 KNOWN = {"kronos": evaluate(mixin_path()).config}
 
+NOTHING = """{
+    prometheusRules:: {}, prometheusAlerts:: {}, prometheusScrapeConfigs:: [],
+    grafanaDashboards:: {}, alertmanagerConfig:: {},
+}"""
+
 
 @pytest.fixture
 def laid(tmp_path):
@@ -21,7 +26,7 @@ def laid(tmp_path):
     (folder / "metrics.json").write_text("{}")
     (folder / "config.libsonnet").write_text(f"import '{mixin_path()}/config.libsonnet'")
     (folder / "mixin.libsonnet").write_text(
-        f"(import 'config.libsonnet') + (import '{mixin_path()}/lib/strict.libsonnet')"
+        f"(import 'config.libsonnet') + {NOTHING} + (import '{mixin_path()}/lib/strict.libsonnet')"
     )
 
     def laid(name, text):
