@@ -157,6 +157,8 @@ def _lines(outcome: Outcome) -> list[str]:
 def _finding(outcome: Outcome, finding: Finding) -> list[str]:
     mark = {Severity.early: "early: ", Severity.warning: "warning: "}.get(finding.severity, "")
     lines = [f"  - {mark}{finding.wrong}"]
+    if finding.severity is Severity.note:
+        return lines
     if finding.severity is not Severity.early:
         lines.append(f"    why:  {finding.why or outcome.check.why}")
     return [*lines, f"    mend: {finding.mend}"]

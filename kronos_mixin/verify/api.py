@@ -101,6 +101,10 @@ class Api:
         targets: list[dict[str, Any]] = self._get("targets", state="active")["activeTargets"]
         return targets
 
+    def alertmanagers(self) -> dict[str, Any]:
+        """Return where alerts are sent, as in the API (`activeAlertmanagers`, `droppedAlertmanagers`)."""
+        return self._get("alertmanagers")
+
     def status(self, name: str) -> Any:
         """Return what the server says of itself: `buildinfo`, `config`, `flags`, `runtimeinfo`."""
         return self._ask(f"status/{name}", {})

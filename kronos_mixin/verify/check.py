@@ -23,6 +23,8 @@ It yields what it finds, and nothing if all is well. It says what it can't tell,
   mean the same: there is no such API, or these credentials may not use it.
 - It yields a finding of severity `early` where nothing is wrong yet, but there is no data either.
 
+What was asked for, and is no fault, is a finding of severity `note`: it leaves the check as it is.
+
 `after` names checks whose faults would only show again here. If one of them fails, this one is not asked. A check
 must leave alone what another one reports: each fault is told once, where it is mended.
 """
@@ -55,6 +57,8 @@ class Severity(enum.StrEnum):
     """It works now, but not for long, or not as well as it could."""
     early = "early"
     """Too early to tell: there is no data yet, for a reason that passes."""
+    note = "note"
+    """Nothing is wrong; it is worth knowing."""
 
 
 class State(enum.StrEnum):
@@ -73,7 +77,7 @@ class Finding:
     """One thing that is wrong: what, the command or step that mends it, and why it matters if not as in the check."""
 
     wrong: str
-    mend: str
+    mend: str = ""
     why: str = ""
     severity: Severity = Severity.error
 
@@ -126,7 +130,8 @@ def _made(check: Check, stack: Stack) -> Outcome:
         return Outcome(check, State.skipped, reason=str(reason))
     except (Unasked, AnswerError, QueryError, ConnectError) as reason:
         return Outcome(check, State.unasked, reason=str(reason))
-    worst = max((list(State).index(State(one.severity)) for one in findings), default=0)
+    states = [State(one.severity) for one in findings if one.severity is not Severity.note]
+    worst = max(map(list(State).index, states), default=0)
     return Outcome(check, list(State)[worst], findings)
 
 

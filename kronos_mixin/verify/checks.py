@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from kronos_mixin.verify import copies, histograms, recorded, rules, scraping, series, service, targets
+from kronos_mixin.verify import (
+    copies,
+    delivery,
+    histograms,
+    receivers,
+    recorded,
+    rules,
+    scraping,
+    series,
+    service,
+    targets,
+)
 from kronos_mixin.verify.check import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -13,5 +24,7 @@ CHECKS: tuple[Check, ...] = (
     *histograms.CHECKS,
     *rules.CHECKS,
     *recorded.CHECKS,
+    *delivery.CHECKS,
+    *receivers.CHECKS,
     *service.CHECKS,
 )

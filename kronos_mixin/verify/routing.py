@@ -78,7 +78,7 @@ class Routing:
 
     def __init__(self, config: Mapping[str, Any] | str) -> None:
         try:
-            self.config = _data(config)
+            self.config = texts(config)
             root = self.config["route"]
             self._root = _route({**root, "match": {}, "match_re": {}, "matchers": []}, str(root["receiver"]))
             self._empty = {
@@ -126,7 +126,8 @@ class Routing:
         return outside[0] if stop.active and len(outside) == len(stop.active) else None
 
 
-def _data(config: Mapping[str, Any] | str) -> Mapping[str, Any]:
+def texts(config: Mapping[str, Any] | str) -> Mapping[str, Any]:
+    """A configuration, given as data or as YAML, with each of its scalars as text."""
     text = config if isinstance(config, str) else yaml.safe_dump(dict(config))
     data: Mapping[str, Any] = yaml.load(text, _Texts)  # noqa: S506 - It is a SafeLoader.
     return data

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -15,8 +16,12 @@ from kronos_mixin import promql
 from kronos_mixin.connect import AnswerError, Connection, Connections
 from kronos_mixin.contract import Contract
 from kronos_mixin.jsonnet import Mixin
+from kronos_mixin.verify.alertmanager import Alertmanager, Destinations, destinations
 from kronos_mixin.verify.api import Api, QueryError, Sample
+from kronos_mixin.verify.sent import Alert, alerts
 from kronos_mixin.verify.target import Target, of_api, of_series
+
+Client = TypeVar("Client", Api, "Ruler", Alertmanager)
 
 
 class Ruler(Api):
@@ -57,16 +62,40 @@ class Stack:
     mixin: Mixin
     contract: Contract
     _answers: dict[str, list[Sample]] = field(default_factory=dict, repr=False, compare=False)
+    _exit: ExitStack = field(default_factory=ExitStack, repr=False, compare=False)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._exit.close()
 
     @cached_property
     def prometheus(self) -> Api:
         """Who is asked for series and targets."""
-        return Api(self._prometheus)
+        return self._opened(Api(self._prometheus))
 
     @cached_property
     def rulers(self) -> tuple[Ruler, ...]:
         """Who evaluates the rules: those that were named, or else Prometheus itself."""
-        return tuple(Ruler(one) for one in self.connections.rulers or (self._prometheus,))
+        return tuple(self._opened(Ruler(one)) for one in self.connections.rulers or (self._prometheus,))
+
+    @cached_property
+    def destinations(self) -> dict[str, Destinations | None]:
+        """Where each ruler, by its address, sends alerts; None if it does not say."""
+        return {ruler.url: destinations(ruler) for ruler in self.rulers}
+
+    @cached_property
+    def alertmanagers(self) -> tuple[Alertmanager, ...]:
+        """Those that get the alerts: the one that was named, or else all that the rulers say they send to."""
+        if self.connections.alertmanager:
+            return (self._opened(Alertmanager(self.connections.alertmanager)),)
+        told = [one.url for found in self.destinations.values() if found for one in found.active]
+        return tuple(self._opened(Alertmanager(Connection.to(url))) for url in dict.fromkeys(told))
+
+    @cached_property
+    def alerts(self) -> list[Alert]:
+        """Our alerts, as they are sent. Raises ValueError for relabelling that this program can't read."""
+        targets = [target.labels for target in self.targets] or [{"job": self.job}]
+        return alerts(self.mixin, self.contract, targets, self.rulers)
 
     @property
     def job(self) -> str:
@@ -176,6 +205,11 @@ class Stack:
                 raise
             return {}
         return found if isinstance(found, dict) else {}
+
+    def _opened(self, client: Client) -> Client:
+        """A client that is closed with the stack."""
+        self._exit.callback(client.close)
+        return client
 
     @property
     def _prometheus(self) -> Connection:

@@ -144,7 +144,7 @@ class Alertmanager:
     """
 
     def __init__(self, tools: Tools, config: Mapping[str, Any]) -> None:
-        self._tools = tools
+        self.tools = tools
         self._config = config
         self._client = httpx.Client(trust_env=False, timeout=30)
 
@@ -152,7 +152,7 @@ class Alertmanager:
         self._folder = Path(tempfile.mkdtemp(prefix="kronos-alertmanager-"))
         file = self._folder / "alertmanager.yml"
         file.write_text(yaml.safe_dump(dict(self._config)), encoding="utf-8")
-        program, folder = _movable(self._tools.alertmanager, self._folder)
+        program, folder = _movable(self.tools.alertmanager, self._folder)
         for attempt in range(1, _ATTEMPTS + 1):
             port = free_port()
             self._url = f"http://127.0.0.1:{port}"
@@ -163,7 +163,7 @@ class Alertmanager:
                 f"--web.listen-address=127.0.0.1:{port}",
                 "--cluster.listen-address=",
             ]
-            name = f"Alertmanager {self._tools.version}"
+            name = f"Alertmanager {self.tools.version}"
             self._process = Process(argv, cwd=folder, log=self._folder / "alertmanager.log", name=name)
             try:
                 self._process.start()
@@ -183,6 +183,34 @@ class Alertmanager:
         self._process.stop()
         self._client.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self._url
+
+    def reload(self, config: Mapping[str, Any]) -> None:
+        """Run another configuration from now on. Raises HTTPStatusError if it is refused."""
+        (self._folder / "alertmanager.yml").write_text(yaml.safe_dump(dict(config)), encoding="utf-8")
+        self._client.post(f"{self._url}/-/reload").raise_for_status()
+
+    def silence(self, matchers: Iterable[Mapping[str, Any]], *, begins: float = 0, lasts: float = 3600) -> str:
+        """Add a silence with matchers as in the API, which begins in so many seconds; returns its id."""
+        start = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=begins)
+        end = start + datetime.timedelta(seconds=lasts)
+        body = {
+            "matchers": list(matchers),
+            "startsAt": start.isoformat(),
+            "endsAt": end.isoformat(),
+            "createdBy": "test",
+            "comment": "upgrade",
+        }
+        answer = self._client.post(f"{self._url}/api/v2/silences", json=body).raise_for_status()
+        return str(answer.json()["silenceID"])
+
+    def expire(self, silence: str) -> None:
+        """End a silence."""
+        self._client.delete(f"{self._url}/api/v2/silence/{silence}").raise_for_status()
 
     def fire(self, alerts: Iterable[Labels]) -> None:
         """Tell it of alerts that fire."""
