@@ -14,6 +14,7 @@ from kronos_mixin.cli import (
     generate,
     install,
     merge,
+    push,
     vendor,
     verify,
 )
@@ -55,6 +56,8 @@ app.command()(generate.generate)
 app.command()(merge.merge)
 app.command()(merge.unmerge)
 app.command()(verify.verify)
+app.command()(push.diff)
+app.command()(push.push)
 app.command()(install.install)
 app.command()(install.update)
 app.command()(vendor.vendor)

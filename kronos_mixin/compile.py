@@ -104,7 +104,7 @@ def rule_file_names(name: str) -> tuple[str, str]:
 def rule_files(mixin: Mixin) -> dict[str, str]:
     """Text of the rule files alone, by file name; a mixin without alerts, or without rules, has one file less."""
     return {
-        file: header(mixin.name) + to_yaml({"groups": _readable(groups)})
+        file: header(mixin.name) + to_yaml({"groups": readable(groups)})
         for file, groups in zip(rule_file_names(mixin.name), (mixin.rules, mixin.alerts), strict=True)
         # Ours are always there, so that a rule_files entry, and a dashboard link, never leads nowhere.
         if groups or mixin.name == "kronos"
@@ -188,7 +188,7 @@ def _kubernetes(mixin: Mixin, labels: Mapping[str, str], namespace: str | None) 
     for kind, groups in (("rules", mixin.rules), ("alerts", mixin.alerts)):
         if groups:
             name = f"{mixin.name}-{kind}"
-            data = kubernetes.prometheus_rule(name, _readable(groups), labels, namespace)
+            data = kubernetes.prometheus_rule(name, readable(groups), labels, namespace)
             files[f"kubernetes/{name}.prometheusrule.yml"] = header(mixin.name) + to_yaml(data)
     for file, dashboard in sorted(mixin.dashboards.items()):
         data = kubernetes.config_map(file, dashboard, labels, namespace, mixin.folder)
@@ -234,8 +234,8 @@ def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _readable(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rules with their expressions laid out over lines, and the fields in the order in which people read them."""
+def readable(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Groups with their expressions laid out over lines, and the fields in the order in which people read them."""
     order = ("record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations")
     return [
         {

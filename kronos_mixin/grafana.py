@@ -46,6 +46,9 @@ class Dashboard:
     updated: str = ""
     """When it was saved last, as an ISO date, and by whom; empty if not told."""
     updated_by: str = ""
+    revision: str = ""
+    """What `/apis` wants back with a change, and the message of the last save; empty if `/api` was asked."""
+    message: str = ""
     newer_schema: bool = False
     """Whether it is kept in the schema of version 2, which `spec` was converted from."""
 
@@ -199,6 +202,8 @@ class Grafana:
             file=notes.get("grafana.app/sourcePath", ""),
             updated=notes.get("grafana.app/updatedTimestamp") or metadata.get("creationTimestamp", ""),
             updated_by=notes.get("grafana.app/updatedBy") or notes.get("grafana.app/createdBy", ""),
+            revision=metadata.get("resourceVersion", ""),
+            message=notes.get("grafana.app/message", ""),
             newer_schema=kept_newer or str(conversion.get("storedVersion", "")).startswith("v2"),
         )
 

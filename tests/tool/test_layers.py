@@ -16,7 +16,7 @@ TOOL = Layers(
         ("__main__",),
         ("cli",),
         ("drill",),
-        ("check", "merge", "verify", "vendor"),
+        ("check", "merge", "push", "verify", "vendor"),
         ("documents",),
         ("knobs", "series"),
         ("reference",),

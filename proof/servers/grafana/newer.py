@@ -28,7 +28,7 @@ def _group(store: Store, request: Request, body: bytes) -> Any:  # noqa: ARG001
 
 
 def _all(store: Store, request: Request, body: bytes) -> Any:  # noqa: ARG001
-    version = _version(store, request)
+    version = version_of(store, request)
     return {
         "kind": "DashboardList",
         "apiVersion": f"{GROUP}/{version}",
@@ -38,29 +38,32 @@ def _all(store: Store, request: Request, body: bytes) -> Any:  # noqa: ARG001
 
 
 def _one(store: Store, request: Request, body: bytes) -> Any:  # noqa: ARG001
-    version, uid = _version(store, request), request.path_params["uid"]
+    version, uid = version_of(store, request), request.path_params["uid"]
     if uid not in store.dashboards:
-        raise _failure(404, "NotFound", f'dashboards.{GROUP} "{uid}" not found')
+        raise failure(404, "NotFound", f'dashboards.{GROUP} "{uid}" not found')
     return as_object(store.dashboards[uid], version)
 
 
-def _version(store: Store, request: Request) -> str:
+def version_of(store: Store, request: Request) -> str:
     """The version that is asked for, if there is that, and the namespace."""
     version: str = request.path_params["version"]
     if version not in store.apis:
-        raise _failure(404, "NotFound", "the server could not find the requested resource")
+        raise failure(404, "NotFound", "the server could not find the requested resource")
     if request.path_params["namespace"] != NAMESPACE:
-        raise _failure(403, "Forbidden", "dashboards is forbidden: invalid namespace")
+        raise failure(403, "Forbidden", "dashboards is forbidden: invalid namespace")
     return version
 
 
-def _failure(code: int, reason: str, message: str) -> Refusal:
+def failure(code: int, reason: str, message: str) -> Refusal:
+    """A refusal in the words of Kubernetes."""
     return Refusal(code, message, kind="Status", apiVersion="v1", status="Failure", reason=reason, code=code)
 
 
 def as_object(kept: Kept, version: str) -> dict[str, Any]:
     """A dashboard as an object of a version of the group."""
     notes = {"grafana.app/createdBy": f"user:{kept.by}", "grafana.app/updatedBy": f"user:{kept.by}"}
+    if kept.message:
+        notes["grafana.app/message"] = kept.message
     if kept.folder_uid:
         notes["grafana.app/folder"] = kept.folder_uid
     if kept.file:

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kronos_mixin.connect import Connection
-from proof.servers.grafana import newer, older, sources
+from proof.servers.grafana import newer, older, sources, writes
 from proof.servers.grafana.store import Endpoint, Refusal, Store
 from proof.servers.process import free_port
 
@@ -43,7 +43,7 @@ class Grafana(Store):
         routes = [Route("/api/health", self._health)]
         routes += [
             Route(one.path, self._served(one), methods=[one.method])
-            for one in (*older.ENDPOINTS, *sources.ENDPOINTS, *newer.ENDPOINTS)
+            for one in (*older.ENDPOINTS, *sources.ENDPOINTS, *newer.ENDPOINTS, *writes.ENDPOINTS)
         ]
         app = Starlette(routes=routes)
         self._server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))

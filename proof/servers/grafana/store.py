@@ -13,9 +13,10 @@ from typing import Any
 import httpx
 from starlette.requests import Request
 
+_EDITS = {"dashboards:read", "folders:read", "folders:create", "datasources:query", "dashboards:write"}
 ACTIONS = {
-    "Admin": {"dashboards:read", "folders:read", "datasources:read", "datasources:query", "dashboards:write"},
-    "Editor": {"dashboards:read", "folders:read", "datasources:query", "dashboards:write"},
+    "Admin": {*_EDITS, "datasources:read"},
+    "Editor": _EDITS,
     "Viewer": {"dashboards:read", "folders:read", "datasources:query"},
     "None": set[str](),
 }
@@ -43,6 +44,8 @@ class Kept:
     file: str = ""
     """Where it was provisioned from; empty: it was not."""
     by: str = "admin"
+    message: str = ""
+    """What whoever saved it said of it."""
     schema: str = "v1beta1"
     """The version of `dashboard.grafana.app` in which it was saved."""
     saved: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -130,7 +130,10 @@ def test_colour_and_progress_on_a_terminal_only(run, tmp_path):
     assert "compiling: 0." in run(*map(str, arguments), "--dry-run", "--verbose").stderr
 
 
-@pytest.mark.parametrize("command", ["compile", "check", "merge", "unmerge", "vendor", "install", "update"])
+COMMANDS = ["compile", "check", "merge", "unmerge", "diff", "push", "vendor", "install", "update"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_help_has_examples_and_exit_codes_in_80_columns(call, command):
     text = call(command, "--help").stdout
     assert f"  kronos-mixin {command}" in text

@@ -1,0 +1,1 @@
+"""Brings dashboards to a Grafana, and rule groups to a ruler, through their APIs: ours, and nothing else."""
