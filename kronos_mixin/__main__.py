@@ -45,7 +45,7 @@ def _options(
     0  done, or nothing found
     1  findings, a refusal or bad input; the message says what to do about it
     2  bad command line
-    3  install, update, vendor: a remote can't be reached
+    3  diff, push, install, update, vendor: a server can't be reached
        verify: nothing is wrong, but not all could be told
     """
 

@@ -110,9 +110,9 @@ def push(
     source: Source,
     console: Console,
 ) -> None:
-    """Bring dashboards to a Grafana, and rule groups to a ruler, by their APIs.
+    """Push dashboards to a Grafana, and rules to a ruler.
 
-    For those who don't provision by files. Only shows what it would do, until you say --apply. A second push finds
+    Through their APIs, for those who don't provision by files. Only shows what it would do, until you say --apply. A second push finds
     nothing to do.
 
     What a push has written is marked with the mixin's name: dashboards by a tag, rule groups by a comment. What the
