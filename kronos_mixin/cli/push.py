@@ -112,8 +112,8 @@ def push(
 ) -> None:
     """Push dashboards to a Grafana, and rules to a ruler.
 
-    Through their APIs, for those who don't provision by files. Only shows what it would do, until you say --apply. A second push finds
-    nothing to do.
+    Through their APIs, for those who don't provision by files. Only shows what it would do, until you say --apply. A
+    second push finds nothing to do.
 
     What a push has written is marked with the mixin's name: dashboards by a tag, rule groups by a comment. What the
     mixin no longer has is removed if it has that mark. What was edited by hand, or has no mark, is named and left
