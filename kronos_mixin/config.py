@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,13 @@ def read(path: Path) -> Config:
     except RecursionError:
         raise ConfigError(f"{path}: has a YAML alias that contains itself") from None
     return Data(data, places)
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """What somebody may have meant by a ``name`` that does not exist: the nearest of the ``known`` ones, or all."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}." if known else "There is none."
 
 
 def overlays(configs: Sequence[Config], texts: bool = False) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kronos_mixin import schema, shape, trace
-from kronos_mixin.config import Config, overlays
+from kronos_mixin.config import Config, Data, meant, overlays
+from kronos_mixin.externals import Externals
 from kronos_mixin.imports import Imports
 from kronos_mixin.inputs import Inputs
 from kronos_mixin.native import FUNCTIONS
@@ -33,6 +35,10 @@ ENTRIES = ("mixin.libsonnet", "mixin.jsonnet", "main.libsonnet")
 
 # Folders that say nothing about what is in them, when a name is made from a path.
 _NAMELESS = {"mixin", "mixins", "jsonnet", "monitoring", "contrib", "doc", "docs", "documentation", "lib", "src"}
+
+
+# How a message begins that is about the arguments of a mixin that is a function.
+_CALL = re.compile(r"function parameter \w+ not bound|function has no parameter|[Mm]issing argument")
 
 
 class CompileError(Exception):
@@ -68,6 +74,7 @@ def evaluate(
     jpath: Sequence[Path] = (),
     name: str | None = None,
     inputs: Inputs | None = None,
+    externals: Externals | None = None,
 ) -> Mixin:
     """Evaluate a mixin, everything in one VM.
 
@@ -75,25 +82,26 @@ def evaluate(
     merged object by object, as in ``{"kronos": {"rateWindow": "1m"}}``; a Path is a Jsonnet file, and says itself
     with ``+:`` what it adds to. In ``jpath``, as in the library paths of jsonnet, a later folder wins; the vendor
     folders around the mixin are searched after it. ``inputs`` notes the files that this reads, and where it looks in
-    vain. Raises CompileError, which names file, line and reason.
+    vain. ``externals`` are external variables, and arguments if the mixin is a function. Raises CompileError, which
+    names file, line and reason.
     """
     inputs = inputs or Inputs()
     file = entry(mixin, inputs)
     configs = [config] if isinstance(config, Mapping | Path) else list(config)
+    program = _Program(file, configs, jpath, inputs, externals or Externals())
     # A wrong knob breaks the mixin anywhere, or at its own assertion, which knows neither file nor line.
-    ours = is_ours(file)
-    if ours and configs:
-        _refuse(_wrong_knobs(file, configs, jpath, inputs))
+    if program.ours and configs:
+        _refuse(_wrong_knobs(program))
     try:
-        data = _evaluate(file, _snippet(file, configs), jpath, inputs)
+        data = _whole(program)
     except CompileError:
-        if not ours:
-            _refuse(_wrong_knobs(file, configs, jpath, inputs))
+        if not program.ours:
+            _refuse(_wrong_knobs(program))
         raise
-    if not ours:
-        _refuse(_problems(file, configs, data["defaults"], data["config"]))
+    if not program.ours:
+        _refuse([*_problems(program, data["defaults"], data["config"]), *_unknown_knobs(program, data["knobs"])])
     try:
-        dashboards = shape.dashboards(data["grafanaDashboards"])
+        dashboards, folder = shape.dashboards(data["grafanaDashboards"]), shape.folder(data["grafanaDashboardFolder"])
         alerts, rules = (shape.groups(field, data[field]) for field in ("prometheusAlerts", "prometheusRules"))
     except shape.ShapeError as error:
         raise CompileError(f"{file}: {error}") from None
@@ -110,7 +118,7 @@ def evaluate(
         alertmanager=data["alertmanagerConfig"] or {},
         config=data["config"],
         name=name or name_of(file),
-        folder=data["grafanaDashboardFolder"] or "",
+        folder=folder,
     )
 
 
@@ -159,56 +167,106 @@ def _library_path(file: Path, jpath: Sequence[Path], inputs: Inputs) -> list[Pat
     return [path for path in dict.fromkeys(found) if path.is_dir()]
 
 
-def _evaluate(file: Path, snippet: str, jpath: Sequence[Path], inputs: Inputs) -> dict[str, Any]:
-    missing = [path for path in jpath if not path.is_dir()]
-    if missing:
-        raise CompileError(f"{missing[0]}: is no folder, but given as a library path")
-    paths = _library_path(file, jpath, inputs)
-    # The name decides where relative imports start. No such file exists.
-    name, imports = str(file.parent / trace.SNIPPET), Imports(paths, inputs)
-    failed = "there is no Jsonnet here: pip install jsonnet, or gojsonnet where that has no wheel"
-    for engine, options in ((_gojsonnet, {}), (_jsonnet, {"max_trace": 100})):
-        if engine is None:
-            continue
-        try:
-            text = engine.evaluate_snippet(
-                name, snippet, import_callback=imports, native_callbacks=FUNCTIONS, **options
-            )
-        except (RuntimeError, UnicodeDecodeError) as error:
-            failed = trace.readable(imports.told(error), paths)
-            continue
-        data: dict[str, Any] = json.loads(text)
-        return data
-    raise CompileError(failed)
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """A mixin, and all that its evaluation depends on."""
+
+    file: Path
+    configs: Sequence[Config]
+    jpath: Sequence[Path]
+    inputs: Inputs
+    externals: Externals
+
+    @property
+    def ours(self) -> bool:
+        return is_ours(self.file)
+
+    @property
+    def base(self) -> str:
+        """Jsonnet for the mixin without configuration."""
+        wrong = f"{self.file}: is no object but of the type %s, and has no dashboards, alerts or rules"
+        return f"""(
+            local loaded = import {json.dumps(self.file.name)};
+            local value = if std.isFunction(loaded) then loaded({self.externals.arguments}) else loaded;
+            if std.isObject(value) then value else error {json.dumps(wrong)} % std.type(value)
+        )"""
+
+    @property
+    def overlays(self) -> str:
+        """Jsonnet that lays the configuration over the mixin."""
+        return overlays(self.configs, self.ours)
+
+    def evaluate(self, snippet: str) -> dict[str, Any]:
+        """The data that ``snippet`` gives, which may read the mixin's files by relative paths."""
+        missing = [path for path in self.jpath if not path.is_dir()]
+        if missing:
+            raise CompileError(f"{missing[0]}: is no folder, but given as a library path")
+        paths = _library_path(self.file, self.jpath, self.inputs)
+        # The name decides where relative imports start. No such file exists.
+        name, imports = str(self.file.parent / trace.SNIPPET), Imports(paths, self.inputs)
+        failed = "there is no Jsonnet here: pip install jsonnet, or gojsonnet where that has no wheel"
+        for engine, options in ((_gojsonnet, {}), (_jsonnet, {"max_trace": 100})):
+            if engine is None:
+                continue
+            try:
+                text = engine.evaluate_snippet(
+                    name,
+                    snippet,
+                    import_callback=imports,
+                    native_callbacks=FUNCTIONS,
+                    **self.externals.variables,
+                    **options,
+                )
+            except (RuntimeError, UnicodeDecodeError) as error:
+                failed = trace.readable(imports.told(error), paths)
+                if _CALL.match(failed):
+                    failed = f"{self.file}: {failed}"
+                continue
+            data: dict[str, Any] = json.loads(text)
+            return data
+        raise CompileError(failed)
 
 
-def _snippet(file: Path, configs: Sequence[Config]) -> str:
+def _whole(program: _Program) -> dict[str, Any]:
+    """All that a mixin exports."""
+    try:
+        return program.evaluate(_snippet(program, folder=True))
+    except CompileError:
+        if program.ours:
+            raise
+        # In some mixins the folder is an error until somebody sets it.
+        return program.evaluate(_snippet(program, folder=False))
+
+
+def _snippet(program: _Program, *, folder: bool) -> str:
     # Everything may be missing or hidden: a mixin without recording rules is a mixin. `_config` as a whole can't be
     # asked for: other mixins keep functions in it, and fields that raise an error until they are overridden.
     return f"""
-        local base = import {json.dumps(file.name)};
-        local mixin = base {overlays(configs, is_ours(file))};
+        local base = {program.base};
+        local mixin = base {program.overlays};
         local get(name) = if std.objectHasAll(mixin, name) then mixin[name] else null;
-        local config = if std.objectHasAll(mixin, '_config') then mixin._config else {{}};
+        local config(mixin) =
+          if std.objectHasAll(mixin, '_config') && std.isObject(mixin._config) then mixin._config else {{}};
         {{
           [name]: get(name)
           for name in ['grafanaDashboards', 'prometheusAlerts', 'prometheusRules', 'prometheusScrapeConfigs']
         }} + {{
-          grafanaDashboardFolder: {"get('grafanaDashboardFolder')" if is_ours(file) else "null"},
-          alertmanagerConfig: {"get('alertmanagerConfig')" if is_ours(file) else "null"},
-          kubernetesManifests: {"get('kubernetesManifests')" if is_ours(file) else "null"},
-          config: if std.objectHasAll(config, 'kronos') then config.kronos else {{}},
+          grafanaDashboardFolder: {"get('grafanaDashboardFolder')" if folder else "null"},
+          alertmanagerConfig: {"get('alertmanagerConfig')" if program.ours else "null"},
+          kubernetesManifests: {"get('kubernetesManifests')" if program.ours else "null"},
+          config: if std.objectHasAll(config(mixin), 'kronos') then config(mixin).kronos else {{}},
           defaults: get('kronosDefaults'),
+          knobs: std.objectFieldsAll(config(base)),
         }}
     """
 
 
-def _wrong_knobs(file: Path, configs: Sequence[Config], jpath: Sequence[Path], inputs: Inputs) -> list[str]:
+def _wrong_knobs(program: _Program) -> list[str]:
     """What is wrong with the configuration of a mixin that can't be evaluated, if it is ours or holds ours."""
     # The configuration alone, without the assertions that may just have failed.
     snippet = f"""
-        local base = (import {json.dumps(file.name)}) + {{ kronosStrict:: false }};
-        local config = (base {overlays(configs, is_ours(file))})._config;
+        local base = {program.base} + {{ kronosStrict:: false }};
+        local config = (base {program.overlays})._config;
         {{
           defaults: base.kronosDefaults,
           config: config.kronos,
@@ -216,10 +274,22 @@ def _wrong_knobs(file: Path, configs: Sequence[Config], jpath: Sequence[Path], i
         }}
     """
     try:
-        data = _evaluate(file, snippet, jpath, inputs)
+        data = program.evaluate(snippet)
     except CompileError:
         return []  # It is another error, which has been reported.
-    return _problems(file, configs, data["defaults"], data["config"], data["unknown"])
+    return _problems(program, data["defaults"], data["config"], data["unknown"])
+
+
+def _unknown_knobs(program: _Program, knobs: Sequence[str]) -> list[str]:
+    """What YAML sets in another mixin's `_config` that is not there, and would do nothing."""
+    return [
+        f"{config.places.get((key,), '')}: No such knob: _config.{key}. {meant(key, knobs)} "
+        "If the mixin takes it nevertheless, set it in a Jsonnet file"
+        for config in program.configs
+        if isinstance(config, Data)
+        for key in config
+        if key not in knobs
+    ]
 
 
 def _refuse(problems: list[str]) -> None:
@@ -227,13 +297,11 @@ def _refuse(problems: list[str]) -> None:
         raise CompileError("\n".join(problems))
 
 
-def _problems(
-    file: Path, configs: Sequence[Config], defaults: Any, given: Any, unknown: Sequence[str] = ()
-) -> list[str]:
+def _problems(program: _Program, defaults: Any, given: Any, unknown: Sequence[str] = ()) -> list[str]:
     """What is wrong with `_config.kronos`; nothing in a mixin without it, which has no defaults."""
     if defaults is None:
         return []
-    if is_ours(file):
-        return schema.problems({"kronos": defaults}, {**dict.fromkeys(unknown), "kronos": given}, configs)
+    if program.ours:
+        return schema.problems({"kronos": defaults}, {**dict.fromkeys(unknown), "kronos": given}, program.configs)
     # Somebody's own mixin, with ours in it, sets knobs itself.
-    return schema.problems({"kronos": defaults}, {"kronos": given}, [file, *configs])
+    return schema.problems({"kronos": defaults}, {"kronos": given}, [program.file, *program.configs])

@@ -54,11 +54,15 @@ class Matcher(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """One selector in an expression; `functions` are the calls around it, innermost first."""
+    """One selector in an expression; `functions` are the calls around it, innermost first.
+
+    `names` are the conditions on its name if that is not just one.
+    """
 
     name: str
     matchers: tuple[Matcher, ...]
     functions: tuple[str, ...]
+    names: tuple[Matcher, ...] = ()
 
     @property
     def counted(self) -> bool:
@@ -162,11 +166,12 @@ class _Walk:
         named = [_matcher(one) for one in [*certain, *(m for group in node.matchers.or_matchers for m in group)]]
         name = node.name or next((matcher.value for matcher in named if matcher.label == "__name__"), "")
         texts = tuple(matcher for matcher in named if matcher.label != "__name__")
-        self._reading.selectors.append(Selector(name, texts, tuple(reversed(self._functions))))
+        names = tuple(one for one in named if one.label == "__name__" and one.operator != "=")
+        self._reading.selectors.append(Selector(name, texts, tuple(reversed(self._functions)), names))
         self._reading.series.add(name)
         if self._known is None:
             return None
-        if any(label == "__name__" and operator != "=" for label, operator, _ in named):
+        if names:
             self._several(named, self._known)
             return None
         if name not in self._known:

@@ -64,7 +64,7 @@ class Judgement(NamedTuple):
 
 
 def judge(expression: str, reading: Reading) -> Judgement | None:
-    """Whether ``expression``, of which that is the ``reading``, is PromQL: promtool knows better, if there is one."""
+    """What to say of ``expression``, whose ``reading`` that is: promtool knows better, if it is on PATH."""
     if reading.parsed and not reading.newer:
         return None
     problem = f"uses {' and '.join(reading.newer)}" if reading.parsed else reading.problems[-1]

@@ -7,7 +7,6 @@ note such as `[0 to 1]`, which holds for everything below the knob.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import ipaddress
 import itertools
@@ -18,7 +17,7 @@ from pathlib import Path as File
 from typing import Any, NamedTuple
 
 from kronos_mixin import promql, windows
-from kronos_mixin.config import Config, Data, Number
+from kronos_mixin.config import Config, Data, Number, meant
 from kronos_mixin.contract import load_contract, mixin_path
 
 Path = tuple[str, ...]
@@ -222,9 +221,7 @@ def _unknown(key: str, known: Mapping[str, Any], path: Path) -> str:
     """What to say of a knob that does not exist."""
     if path == ("_config",):  # Configuration files begin below it, but every message names it.
         return "leave out `_config:` and write what is below it: a configuration file begins with `kronos:`"
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    meant = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known))}."
-    return f"No such knob: {_name(path)}. {meant}"
+    return f"No such knob: {_name(path)}. {meant(key, known)}"
 
 
 def _own(label: str, value: Any, path: Path) -> Iterator[tuple[Path, str]]:

@@ -36,6 +36,13 @@ def dashboards(value: Any) -> dict[str, dict[str, Any]]:
     return found
 
 
+def folder(value: Any) -> str:
+    """Grafana's folder for the dashboards; empty for none. Raises ShapeError."""
+    if value is not None and not isinstance(value, str):
+        raise ShapeError(f"grafanaDashboardFolder is {_kind(value)}: must be a text")
+    return (value or "").strip()
+
+
 def groups(field: str, value: Any) -> list[dict[str, Any]]:
     """Rule groups of ``field``, with text where Prometheus wants text. Raises ShapeError."""
     listed = value.get("groups") if isinstance(value, dict) else value

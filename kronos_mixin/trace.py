@@ -22,6 +22,14 @@ _HINTS = (
         "install its libraries into vendor/ (`kronos-mixin install`), or name their folder: --jpath DIR",
     ),
     (
+        r"function parameter \w+ not bound|Missing argument",
+        "a mixin that is a function gets its arguments by --tla-str NAME=VALUE or --tla-code NAME=CODE",
+    ),
+    (
+        r"undefined external variable|Undefined external variable",
+        "give it: --ext-str NAME=VALUE, or --ext-code NAME=CODE",
+    ),
+    (
         r"max stack frames exceeded",
         "two files import each other, or two fields are defined by each other",
     ),

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kronos_mixin import promql, promtool
-from kronos_mixin.check import variables
+from kronos_mixin import promql, promtool, variables
 from kronos_mixin.check.compiled import drift, refused_rules
 from kronos_mixin.check.finding import Finding
-from kronos_mixin.check.queries import items, queries
-from kronos_mixin.check.queries import variables as variables_of
 from kronos_mixin.compile import manifest
 from kronos_mixin.jsonnet import Mixin
+from kronos_mixin.queries import items, queries
+from kronos_mixin.queries import variables as variables_of
 
 _OPERATION = re.compile(
     r"(?:p?\d+)?(?:sum|avg|mean|min|max|count|rate|irate|increase|delta|deriv|ratio|share|quantile|histogram|median|"

@@ -62,7 +62,7 @@ def check(
         with console.progress("checking"):
             if is_ours(source.path):
                 contract = load_contract(source.path / "metrics.json")
-                configured = bool(source.config)
+                configured = bool(source.config or source.overlay)
                 findings = ours.check(
                     data, contract, files, output, source.path, configured=configured, compile_command=again
                 )

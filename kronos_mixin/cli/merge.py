@@ -111,7 +111,7 @@ def merge(
         ),
     ] = None,
     no_config: Annotated[
-        bool, typer.Option("--no-config", help="Forget the --config files of earlier merges.")
+        bool, typer.Option("--no-config", help="Forget the --config and --overlay files of earlier merges.")
     ] = False,
     *,
     source: Source,
@@ -121,9 +121,9 @@ def merge(
     """Add a mixin's rules and scrape job to a prometheus.yml.
 
     The lines it adds stand between marks, in the file's own style; nothing else in the file changes, not even
-    blanks. The marks remember --config, --job, --target, --rules-only and --scrape-only: run merge again without them
-    to update its lines and rules. One file can hold several mixins, and several installations of one, each with a
-    --name and a --job of its own.
+    blanks. The marks remember --config, --overlay, --job, --target, --rules-only, --scrape-only and what Jsonnet got
+    from outside: run merge again without them to update its lines and rules. One file can hold several mixins, and
+    several installations of one, each with a --name and a --job of its own.
 
     Before anything is written, merge shows the difference, has promtool check it (if on PATH) and asks. The old file
     is kept as prometheus.yml.<time>.bak; of these, the newest five stay.
@@ -157,11 +157,19 @@ def merge(
         text, known_as = read(prometheus_yml), source.name or name_of(entry(source.path))
         base = without_dots(prometheus_yml.parent)
         before = request.earlier(prometheus_yml, text, known_as)
-        asked = request.Request(source.config or (), job, target or (), rules_only, scrape_only)
+        asked = request.Request(
+            source.config or (),
+            job,
+            target or (),
+            rules_only,
+            scrape_only,
+            source.overlay or (),
+            source.outside,
+        )
         wanted = request.combined(asked, before, forget_config=no_config)
         if wanted.rules_only and not rules_only:
             console.note("Only the rules, as before; --target HOST:PORT adds a scrape job.")
-        source = dataclasses.replace(source, config=list(wanted.config))
+        source = source.with_those(wanted.config, wanted.overlay, wanted.outside)
         if is_ours(source.path):
             data = source.evaluate(console, above=request.layers(wanted))
             scraped = data.scrape_configs

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from kronos_mixin import overlay
 from kronos_mixin.cli.console import USAGE, Console, fail, interruptible
 from kronos_mixin.commands import each
 from kronos_mixin.config import Config, ConfigError, read
 from kronos_mixin.contract import ContractError, mixin_path
+from kronos_mixin.externals import ExternalError, Externals, parsed
 from kronos_mixin.inputs import Inputs
 from kronos_mixin.jsonnet import CompileError, Mixin, evaluate, is_ours
 
@@ -23,6 +26,8 @@ MixinOption = Annotated[
 NameOption = Annotated[
     str | None, typer.Option("--name", help="Prefix of file names. Default: from the mixin's path.", metavar="NAME")
 ]
+EXTERNALS = ("ext_str", "ext_code", "tla_str", "tla_code")
+_VALUE = "NAME[=VALUE]"
 DEFAULT_OUTPUT = Path("monitoring")
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder for the compiled files.", metavar="DIR")]
 
@@ -50,7 +55,32 @@ class Source:
             metavar="FILE",
         ),
     ] = None
+    overlay: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--overlay",
+            help="Changes to alerts, recording rules and dashboards of any mixin, in YAML such as "
+            "`alerts: {NodeClockSkewDetected: {enabled: false}}`. May be repeated.",
+            metavar="FILE",
+        ),
+    ] = None
     name: NameOption = None
+    ext_str: Annotated[
+        list[str] | None,
+        typer.Option("--ext-str", help="External variable of Jsonnet, as text. May be repeated.", metavar=_VALUE),
+    ] = None
+    ext_code: Annotated[
+        list[str] | None,
+        typer.Option("--ext-code", help="External variable of Jsonnet, as code. May be repeated.", metavar=_VALUE),
+    ] = None
+    tla_str: Annotated[
+        list[str] | None,
+        typer.Option("--tla-str", help="Argument of a mixin that is a function, as text.", metavar=_VALUE),
+    ] = None
+    tla_code: Annotated[
+        list[str] | None,
+        typer.Option("--tla-code", help="Argument of a mixin that is a function, as code.", metavar=_VALUE),
+    ] = None
 
     @property
     def path(self) -> Path:
@@ -64,8 +94,30 @@ class Source:
             *each("--mixin", [self.mixin] if self.mixin else []),
             *each("--jpath", self.jpath or []),
             *each("--config", self.config or []),
+            *each("--overlay", self.overlay or []),
             *each("--name", [self.name] if self.name else []),
+            *(part for option, values in self.outside.items() for part in each(option, values)),
         ]
+
+    @property
+    def outside(self) -> dict[str, list[str]]:
+        """What was given as external variables and arguments, by option."""
+        return {_option(name): given for name in EXTERNALS if (given := getattr(self, name))}
+
+    def with_those(
+        self, config: Sequence[Path], overlay: Sequence[Path], outside: Mapping[str, Sequence[str]]
+    ) -> Source:
+        """The same mixin with other files, variables and arguments."""
+        ext_str, ext_code, tla_str, tla_code = (list(outside.get(_option(name), ())) for name in EXTERNALS)
+        return dataclasses.replace(
+            self,
+            config=list(config),
+            overlay=list(overlay),
+            ext_str=ext_str,
+            ext_code=ext_code,
+            tla_str=tla_str,
+            tla_code=tla_code,
+        )
 
     def evaluate(self, console: Console, *, above: Sequence[Config] = (), inputs: Inputs | None = None) -> Mixin:
         """Evaluate the mixin with these files, and with the command's own overrides above them.
@@ -73,12 +125,23 @@ class Source:
         ``inputs`` notes what is read. Exits on an error.
         """
         inputs = inputs or Inputs()
-        for path in self.config or []:
+        for path in (*(self.config or ()), *(self.overlay or ())):
             inputs.note(path)
         try:
             configs = [*(read(path) for path in self.config or []), *above]
             with interruptible(), console.progress("compiling"):
-                return evaluate(self.path, configs, jpath=self.jpath or (), name=self.name, inputs=inputs)
+                given = {name: parsed(_option(name), getattr(self, name) or ()) for name in EXTERNALS}
+                mixin = evaluate(
+                    self.path,
+                    configs,
+                    jpath=self.jpath or (),
+                    name=self.name,
+                    inputs=inputs,
+                    externals=Externals(**given),
+                )
+                return overlay.apply(mixin, [overlay.read(path) for path in self.overlay or ()])
+        except ExternalError as error:
+            fail(str(error), USAGE)
         except (CompileError, ConfigError) as error:
             fail(str(error))
 
@@ -112,6 +175,10 @@ class Metadata:
         if wrong := [pair for pair in pairs if "=" not in pair]:
             fail(f"--label {wrong[0]}: must be KEY=VALUE, such as release=prometheus", USAGE)
         return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def output_arguments(output: Path) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from kronos_mixin.merge.placed import options_in, placed
 from kronos_mixin.merge.plan import without_dots
 from kronos_mixin.merge.prometheusyml import MergeError, to_data, tree
 
+OUTSIDE = ("--ext-str", "--ext-code", "--tla-str", "--tla-code")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -28,12 +30,16 @@ class Request:
     rules_only: bool = False
     scrape_only: bool | None = None
     """None: nothing was said, and the configuration decides."""
+    overlay: Sequence[Path] = ()
+    outside: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What was given to options of Jsonnet, such as --ext-str, by option."""
 
     def options(self, base: Path) -> list[str]:
         """As command-line arguments. Files below `base` are relative to it, so that both can move together."""
-        files = [Path(os.path.abspath(path)) for path in self.config]  # noqa: PTH100 - Links stay.
         return [
-            *each("--config", [path.relative_to(base) if path.is_relative_to(base) else path for path in files]),
+            *each("--config", _relative(self.config, base)),
+            *each("--overlay", _relative(self.overlay, base)),
+            *(part for option, values in self.outside.items() for part in each(option, values)),
             *each("--job", [self.job] if self.job else []),
             *each("--target", self.targets),
             *(["--rules-only"] if self.rules_only else []),
@@ -43,7 +49,7 @@ class Request:
 
 def earlier(config: Path, text: str, name: str) -> Request:
     """The options of the last merge of the mixin `name` into the configuration `text`, which is in `config`."""
-    values: dict[str, list[str]] = {"--config": [], "--job": [], "--target": []}
+    values: dict[str, list[str]] = {option: [] for option in ("--config", "--overlay", "--job", "--target", *OUTSIDE)}
     base = without_dots(config.parent)
     found = placed(Patterns.of(config, to_data(tree(text).get("rule_files", ("list", "", [])))), name)
     options = iter(options_of(text, name) or (options_in(found[0]) if found else []))
@@ -54,7 +60,15 @@ def earlier(config: Path, text: str, name: str) -> Request:
         rules_only |= option == "--rules-only"
         scrape_only = {"--scrape-only": True, "--no-scrape-only": False}.get(option, scrape_only)
     job = next(iter(values["--job"]), None)
-    return Request([base / path for path in values["--config"]], job, values["--target"], rules_only, scrape_only)
+    return Request(
+        [base / path for path in values["--config"]],
+        job,
+        values["--target"],
+        rules_only,
+        scrape_only,
+        [base / path for path in values["--overlay"]],
+        {option: values[option] for option in OUTSIDE if values[option]},
+    )
 
 
 def combined(now: Request, before: Request, forget_config: bool = False) -> Request:
@@ -62,20 +76,22 @@ def combined(now: Request, before: Request, forget_config: bool = False) -> Requ
 
     Raises MergeError if a remembered configuration file no longer exists.
     """
-    config = now.config or ([] if forget_config else before.config)
-    if not now.config:
-        for path in config:
+    kept = Request() if forget_config else before
+    for option, given, old in (("--config", now.config, kept.config), ("--overlay", now.overlay, kept.overlay)):
+        for path in () if given else old:
             if not path.is_file():
                 raise MergeError(
-                    f"was merged with --config {path}, which no longer exists: "
-                    "name the file again (--config FILE), or go on without it (--no-config)"
+                    f"was merged with {option} {path}, which no longer exists: "
+                    f"name the file again ({option} FILE), or go on without it (--no-config)"
                 )
     return Request(
-        config,
+        now.config or kept.config,
         now.job or before.job,
         now.targets or before.targets,
         now.rules_only or (before.rules_only and not now.targets and not now.scrape_only),
         (None if now.rules_only else before.scrape_only) if now.scrape_only is None else now.scrape_only,
+        now.overlay or kept.overlay,
+        now.outside or before.outside,
     )
 
 
@@ -102,3 +118,9 @@ def of_another(mixin: Mixin, request: Request) -> list[dict[str, Any]]:
         raise MergeError(f"the mixin {mixin.name} has {len(jobs)} scrape jobs: change them with --config")
     named = {"job_name": job} if job else {}
     return [{**(jobs[0] if jobs else {}), **named, **({"static_configs": [{"targets": targets}]} if targets else {})}]
+
+
+def _relative(files: Iterable[Path], base: Path) -> list[Path]:
+    """The files as a mark names them: below `base` by their way from there."""
+    whole = [Path(os.path.abspath(path)) for path in files]  # noqa: PTH100 - Links stay.
+    return [path.relative_to(base) if path.is_relative_to(base) else path for path in whole]
