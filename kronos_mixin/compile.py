@@ -242,7 +242,7 @@ def readable(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "name": group["name"],
             **{key: value for key, value in group.items() if key not in {"name", "rules"}},
             "rules": [
-                {key: promql.pretty(rule[key]) if key == "expr" else rule[key] for key in order if key in rule}
+                {key: promql.pretty(str(rule[key])) if key == "expr" else rule[key] for key in order if key in rule}
                 for rule in group.get("rules", [])
             ],
         }

@@ -86,11 +86,8 @@ def test_one_of_the_alerts_of_a_name_is_changed(overlaid, tmp_path):
 
 
 def test_alerts_rules_and_dashboards_are_dropped(overlaid, tmp_path):
-    overlaid(
-        overlaid(
-            "alerts: {LampDark: {enabled: false}}\nrules: {'lamp:off:sum': {enabled: false}}\ndashboards: {new: {tags: [x]}}"
-        )
-    )
+    dropped = "alerts: {LampDark: {enabled: false}}\nrules: {'lamp:off:sum': {enabled: false}}\n"
+    overlaid(f"{dropped}dashboards: {{new: {{tags: [x]}}}}")
     assert list(rules(tmp_path)) == ["burns"]
     assert [rule["record"] for rule in rules(tmp_path, "rules")["rest"]] == ["lamp:on:sum"]
     new = next((tmp_path / "monitoring/grafana").rglob("*new.json"))
@@ -166,16 +163,16 @@ def test_what_is_a_knob_is_set_as_one(call, tmp_path, text, said):
     assert said in call("compile", "--overlay", "mine.yml", code=1).stderr
 
 
-def test_an_overlay_is_remembered_and_checked(call, tmp_path):
-    """By merge, by the check for drift, and over a wrapper of the vendored mixin."""
-    (tmp_path / "mine.yml").write_text("alerts: {KronosHighErrorRate: {labels: {team: quant}}}")
-    call("compile", "--overlay", "mine.yml")
-    assert "nothing found" in call("check", "--overlay", "mine.yml").stdout
-    assert "kronos-alerts.yml: is not what the mixin compiles to" in call("check", code=1).stdout
+def test_an_overlay_is_remembered_and_checked(overlaid, call, tmp_path):
+    """By merge, and by the check for drift."""
+    overlaid("alerts: {LampDark: {labels: {team: quant}}}")
+    mixin = ("--mixin", "mixin.libsonnet", "--name", "lamp")
+    assert "nothing found" in call("check", *mixin, "--overlay", "mine.yml").stdout
+    assert "lamp-alerts.yml: is not what the mixin compiles to" in call("check", *mixin, code=1).stdout
     (tmp_path / "prometheus.yml").write_text("global: {}\n")
-    merge = ("merge", "prometheus.yml", "--target", "a:1", "--yes")
+    merge = ("merge", "prometheus.yml", *mixin, "--yes")
     call(*merge, "--overlay", "mine.yml")
-    alerts = tmp_path / "kronos-mixin/kronos-alerts.yml"
+    alerts = tmp_path / "kronos-mixin/lamp-alerts.yml"
     assert "team: quant" in alerts.read_text()
     assert "nothing to do" in call(*merge).stdout
     (tmp_path / "mine.yml").rename(tmp_path / "moved.yml")
