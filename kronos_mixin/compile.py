@@ -26,10 +26,16 @@ class Target(enum.StrEnum):
 
 
 _HEADER = "# Compiled from the mixin {} by kronos-mixin. Don't edit: change the mixin, or its configuration.\n"
-_HEADERS = re.compile(r"# Compiled from .*\. Don't edit: change the mixin, or its configuration\.\n")
+_HEADERS = re.compile(
+    r"# Compiled from (?:the mixin (?P<mixin>.*) by kronos-mixin|.*)\. "
+    r"Don't edit: change the mixin, or its configuration\.\n"
+)
 _MANIFEST_HEADER = (
     "# What `kronos-mixin compile` wrote here. It removes these when they are left over, and nothing else.\n"
 )
+
+OURS = "kronos"
+"""The name of our mixin, unless it has been given another."""
 
 _EXAMPLE = re.compile(r"://([\w.-]*\bexample\.com)\b")
 
@@ -58,6 +64,16 @@ def render(
     if Target.kubernetes in targets:
         files |= _kubernetes(mixin, labels or {}, namespace)
     return files
+
+
+def dashboard_path(mixin: Mixin, file: str) -> str:
+    """Where a dashboard goes: below the mixin's name, and there in Grafana's folder, if the mixin has one.
+
+    A provider with `foldersFromFilesStructure` makes a folder of the last part. Ours have our name already.
+    """
+    if mixin.name == OURS:
+        return f"grafana/{file}"
+    return "/".join(["grafana", mixin.name, *filter(None, [re.sub(r"[/\\]|^\.+$", "-", mixin.folder)]), file])
 
 
 def refuse_invalid(mixin: Mixin) -> list[str]:
@@ -107,7 +123,7 @@ def rule_files(mixin: Mixin) -> dict[str, str]:
         file: header(mixin.name) + to_yaml({"groups": readable(groups)})
         for file, groups in zip(rule_file_names(mixin.name), (mixin.rules, mixin.alerts), strict=True)
         # Ours are always there, so that a rule_files entry, and a dashboard link, never leads nowhere.
-        if groups or mixin.name == "kronos"
+        if groups or mixin.name == OURS
     }
 
 
@@ -118,14 +134,8 @@ def write(files: Mapping[str, str], output: Path, name: str = "kronos") -> list[
     manifest that lies beside them: a file of somebody else is neither replaced (FileExistsError) nor removed, nor is
     one that was edited since. Returns what it left standing for that reason. Raises OSError.
     """
+    _refuse_others(files, output, name)
     known = manifest(output, name)
-    for path, text in files.items():
-        if path not in known and _foreign(output / path, text):
-            raise FileExistsError(
-                errno.EEXIST,
-                "is there and was not written by this program: move it away, or choose another --output",
-                str(output / path),
-            )
     listing = {path: _hash(text.encode()) for path, text in sorted(files.items())}
     edited = [
         path for path in leftovers(files, output, name) if _hash(path.read_bytes()) != known[_below(path, output)]
@@ -139,7 +149,8 @@ def write(files: Mapping[str, str], output: Path, name: str = "kronos") -> list[
         text = _MANIFEST_HEADER + "".join(f"{digest}  {path}\n" for path, digest in listing.items())
         transaction.write(_manifest_path(output, name), text.encode())
         transaction.commit()
-    for folder in {(output / path).parent for path in known} - {output}:
+    folders = {folder for path in known for folder in (output / path).parents if folder.is_relative_to(output)}
+    for folder in sorted(folders - {output}, reverse=True):
         with contextlib.suppress(OSError):  # It is not empty.
             folder.rmdir()
     return edited
@@ -172,10 +183,10 @@ def targets_in(output: Path, name: str = "kronos") -> set[Target]:
 
 
 def _plain(mixin: Mixin) -> dict[str, str]:
-    files = {f"grafana/{name}": to_json(dashboard) for name, dashboard in sorted(mixin.dashboards.items())}
+    files = {dashboard_path(mixin, name): to_json(board) for name, board in sorted(mixin.dashboards.items())}
     files |= {f"prometheus/{name}": text for name, text in rule_files(mixin).items()}
     if mixin.scrape_configs:
-        scrape = "prometheus-scrape-config.yml" if mixin.name == "kronos" else f"{mixin.name}-scrape-config.yml"
+        scrape = "prometheus-scrape-config.yml" if mixin.name == OURS else f"{mixin.name}-scrape-config.yml"
         files[f"prometheus/{scrape}"] = header(mixin.name) + to_yaml({"scrape_configs": mixin.scrape_configs})
     if mixin.alertmanager:
         files["alertmanager/alertmanager-example.yml"] = header(mixin.name) + to_yaml(mixin.alertmanager)
@@ -190,18 +201,56 @@ def _kubernetes(mixin: Mixin, labels: Mapping[str, str], namespace: str | None) 
             name = f"{mixin.name}-{kind}"
             data = kubernetes.prometheus_rule(name, readable(groups), labels, namespace)
             files[f"kubernetes/{name}.prometheusrule.yml"] = header(mixin.name) + to_yaml(data)
-    for file, dashboard in sorted(mixin.dashboards.items()):
-        data = kubernetes.config_map(file, dashboard, labels, namespace, mixin.folder)
-        if (size := len(data["data"][file].encode())) > _LARGEST:
+    stems = {file: _own_name(mixin, file.removesuffix(".json")) for file in sorted(mixin.dashboards)}
+    names = kubernetes.object_names(stems.values())
+    for file, stem in stems.items():
+        data = kubernetes.config_map(names[stem], stem, mixin.dashboards[file], labels, namespace, mixin.folder)
+        if (size := sum(len(text.encode()) for text in data["data"].values())) > _LARGEST:
             raise CompileError(
                 f"grafanaDashboards: {file} has {size} bytes, more than the 1 MiB of a ConfigMap: "
                 "split it, or leave out --target kubernetes"
             )
-        files[f"kubernetes/{file.removesuffix('.json')}.configmap.yml"] = header(mixin.name) + to_yaml(data)
+        files[f"kubernetes/{stem}.configmap.yml"] = header(mixin.name) + to_yaml(data)
     for path, described in mixin.manifests.items():
         data = kubernetes.selectable(described, labels)
         files[f"kubernetes/{path}"] = header(mixin.name) + to_yaml(data)
     return files
+
+
+def _own_name(mixin: Mixin, stem: str) -> str:
+    """A dashboard's name among those of all mixins."""
+    named = mixin.name == OURS or re.match(rf"{re.escape(mixin.name)}([-_.]|$)", stem)
+    return stem if named else f"{mixin.name}-{stem}"
+
+
+def _refuse_others(files: Mapping[str, str], output: Path, name: str) -> None:
+    """Raise FileExistsError if a file that is about to be written is somebody else's."""
+    others = {path: by for by in _mixins_in(output) - {name} for path in manifest(output, by)}
+    known = manifest(output, name)
+    for path, text in files.items():
+        by = others.get(path) or _author(output / path)
+        if by and by != name:
+            reason = f"is of the mixin {by}, and {name} would replace it: give one of them another --name or --output"
+        elif path not in known and not by and _foreign(output / path, text):
+            reason = "is there and was not written by this program: move it away, or choose another --output"
+        else:
+            continue
+        raise FileExistsError(errno.EEXIST, reason, str(output / path))
+
+
+def _mixins_in(output: Path) -> set[str]:
+    """The mixins that were compiled into a folder, by name."""
+    return {path.name.removesuffix(".sha256") for path in output.glob("*.sha256")}
+
+
+def _author(path: Path) -> str:
+    """The mixin whose name is in the header of a file; empty without one."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            found = _HEADERS.match(file.readline())
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return found["mixin"] if found else ""
 
 
 def _foreign(path: Path, text: str) -> bool:
@@ -212,7 +261,7 @@ def _foreign(path: Path, text: str) -> bool:
         return False  # Writing will say what is wrong.
     except UnicodeDecodeError:
         return True
-    if old == text or has_header(old):
+    if old == text:
         return False
     try:
         uid = json.loads(old)["uid"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from kronos_mixin.yamltext import to_json
@@ -32,10 +34,17 @@ def prometheus_rule(
 
 
 def config_map(
-    file: str, dashboard: Mapping[str, Any], labels: Mapping[str, str], namespace: str | None, folder: str = ""
+    name: str,
+    stem: str,
+    dashboard: Mapping[str, Any],
+    labels: Mapping[str, str],
+    namespace: str | None,
+    folder: str = "",
 ) -> dict[str, Any]:
-    """A ConfigMap that Grafana's sidecar turns into the dashboard, in Grafana's ``folder``."""
-    metadata = _metadata(file.removesuffix(".json"), {SIDECAR_LABEL: "1", **labels}, namespace)
+    """A ConfigMap that Grafana's sidecar turns into the file ``stem`` with the dashboard, in Grafana's ``folder``."""
+    metadata = _metadata(name, {SIDECAR_LABEL: "1", **labels}, namespace)
+    # Other characters are not allowed in a key.
+    file = f"{stem if re.fullmatch(r'[-._a-zA-Z0-9]+', stem) else name}.json"
     if folder:
         # Read where the sidecar is told to (folderAnnotation: grafana_folder); harmless elsewhere.
         metadata["annotations"] = {"grafana_folder": folder}
@@ -48,6 +57,18 @@ def selectable(data: dict[str, Any], labels: Mapping[str, str]) -> dict[str, Any
         return data
     metadata = data["metadata"]
     return {**data, "metadata": {**metadata, "labels": {**metadata["labels"], **labels}}}
+
+
+def object_names(texts: Collection[str]) -> dict[str, str]:
+    """A name for each of several objects: where what Kubernetes takes of two is the same, or little, with a hash."""
+    plain = {text: object_name(text) for text in texts}
+    taken = Counter(plain.values())
+    return {
+        text: name
+        if taken[name] == 1 and text.isascii()
+        else f"{name[:244]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        for text, name in plain.items()
+    }
 
 
 def object_name(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from kronos_mixin import promql, promtool, variables
 from kronos_mixin.check.compiled import drift, refused_rules
 from kronos_mixin.check.finding import Finding
-from kronos_mixin.compile import manifest
+from kronos_mixin.compile import dashboard_path, manifest
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.queries import items, queries
 from kronos_mixin.queries import variables as variables_of
@@ -67,7 +67,7 @@ def _expressions(mixin: Mixin) -> Iterator[_Expression]:
     for name, dashboard in mixin.dashboards.items():
         known = variables_of(dashboard)
         for place, text in queries(dashboard):
-            yield _Expression(f"grafana/{name}", place, *variables.read(text, known))
+            yield _Expression(dashboard_path(mixin, name), place, *variables.read(text, known))
 
 
 def _rules(group: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -42,7 +42,8 @@ def compile(  # noqa: A001 - As the command is called.
     """Compile a mixin into files for Prometheus and Grafana.
 
     Either all files are written or none. Files left over from an earlier run are removed; files that it didn't write
-    are never touched.
+    are never touched. Dashboards of other mixins go to grafana/NAME/FOLDER/: a provider of Grafana's that has
+    foldersFromFilesStructure shows them in that folder.
 
     \b
     Examples
@@ -56,6 +57,9 @@ def compile(  # noqa: A001 - As the command is called.
         --label release=prometheus
     Another mixin, with libraries in vendor/:
       kronos-mixin compile --mixin vendor/node-mixin --output monitoring/node
+    Without an alert of it, and with another less urgent:
+      echo 'alerts: {NodeRAIDDegraded: {enabled: false}}' > changes.yml
+      kronos-mixin compile --mixin vendor/node-mixin --overlay changes.yml
     Again after every save, also of libraries and configuration:
       kronos-mixin compile --watch
 

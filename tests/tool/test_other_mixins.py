@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -14,13 +15,13 @@ from kronos_mixin.jsonnet import CompileError, evaluate, name_of
 def test_hidden_fields_are_compiled(call, fixtures, tmp_path):
     done = call("compile", "--mixin", fixtures / "lamp-mixin")
     assert done.stdout.splitlines() == [
-        "monitoring/grafana/lamp.json",
+        "monitoring/grafana/lamp/lamp.json",
         "monitoring/prometheus/lamp-rules.yml",
         "monitoring/prometheus/lamp-alerts.yml",
     ]
     rules = yaml.safe_load((tmp_path / "monitoring/prometheus/lamp-rules.yml").read_text())
     assert rules["groups"][0]["rules"][1] == {"record": "job:lamp_limit:max", "expr": "10"}
-    assert json.loads((tmp_path / "monitoring/grafana/lamp.json").read_text())["title"] == "Lamps"
+    assert json.loads((tmp_path / "monitoring/grafana/lamp/lamp.json").read_text())["title"] == "Lamps"
 
 
 def test_absent_fields_and_a_vendored_library(call, fixtures, tmp_path):
@@ -34,7 +35,7 @@ def test_jpath_goes_before_vendor_and_its_last_folder_wins(call, fixtures, tmp_p
         text = f"{{ board(title, panels):: {{ title: '{folder}' }}, panel(title, expr):: {{}} }}"
         (tmp_path / folder / "boards/boards.libsonnet").write_text(text)
     call("compile", "--mixin", fixtures / "kettle-mixin", "--jpath", "a", "--jpath", "b")
-    assert json.loads((tmp_path / "monitoring/grafana/kettle.json").read_text()) == {"title": "b"}
+    assert json.loads((tmp_path / "monitoring/grafana/kettle/kettle.json").read_text()) == {"title": "b"}
 
 
 def test_config_of_other_mixins(call, fixtures, tmp_path):
@@ -157,3 +158,47 @@ def test_a_mixin_in_a_vendor_folder_finds_its_neighbours(fixtures, tmp_path):
     shutil.copytree(fixtures / "kettle-mixin", tmp_path / "vendor/kettle-mixin", ignore=lambda *_: ["vendor"])
     shutil.copytree(fixtures / "kettle-mixin/vendor/boards", tmp_path / "vendor/boards")
     assert evaluate(tmp_path / "vendor/kettle-mixin").dashboards["kettle.json"]["title"] == "Kettles"
+
+
+def test_mixins_do_not_overwrite_each_other(call, tmp_path):
+    """Their dashboards may have the same name, an alert's group too; a folder of Grafana's is part of the path."""
+    for name, folder in (("lamp", "Light / Room"), ("fan", "")):
+        (tmp_path / f"{name}-mixin").mkdir()
+        (tmp_path / f"{name}-mixin/mixin.libsonnet").write_text(
+            f"{{ grafanaDashboardFolder:: '{folder}', grafanaDashboards:: {{ logs: {{ title: '{name}' }},"
+            f" '{name}-Übersicht.json': '{{}}', '{name}-Ubersicht.json': {{}} }}, prometheusAlerts:: {{ groups: ["
+            " { name: 'a', rules: [{ alert: 'A', expr: 0 }] }, { name: 'none', rules: null }] } }"
+        )
+        call("compile", "--mixin", f"{name}-mixin", "--target", "plain", "--target", "kubernetes")
+    titles = {
+        path: json.loads(path.read_text()).get("title") for path in tmp_path.glob("monitoring/grafana/**/logs.json")
+    }
+    assert {str(path.relative_to(tmp_path / "monitoring/grafana")): title for path, title in titles.items()} == {
+        "lamp/Light - Room/logs.json": "lamp",
+        "fan/logs.json": "fan",
+    }
+    maps = [yaml.safe_load(path.read_text()) for path in tmp_path.glob("monitoring/kubernetes/*.configmap.yml")]
+    keys = [key for one in maps for key in one["data"]]
+    names = [one["metadata"]["name"] for one in maps]
+    assert len(maps) == len(set(keys)) == len(set(names)) == 6
+    assert {"lamp-logs.json", "fan-logs.json"} < set(keys)
+    assert all(re.fullmatch(r"[-._a-zA-Z0-9]+", key) for key in keys)
+    assert all(re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name) for name in names)
+    folders = {one["metadata"].get("annotations", {}).get("grafana_folder") for one in maps}
+    assert folders == {"Light / Room", None}
+
+
+def test_a_file_is_said_to_be_whose_it_is(call, tmp_path):
+    (tmp_path / "a.libsonnet").write_text("{ grafanaDashboards:: { a: {}, 'a.json': {} } }")
+    assert "grafanaDashboards has both a and a.json" in call("compile", "--mixin", "a.libsonnet", code=1).stderr
+    text = "{ prometheusAlerts:: { groups: [{ name: 'a', rules: [{ alert: 'A', expr: '0' }] }] } }"
+    (tmp_path / "a.libsonnet").write_text(text)
+    call("compile", "--mixin", "a.libsonnet")
+    path = tmp_path / "monitoring/prometheus/a-alerts.yml"
+    path.write_text(path.read_text().replace("mixin a by", "mixin b by"))
+    (tmp_path / "monitoring/a.sha256").rename(tmp_path / "monitoring/b.sha256")
+    said = call("compile", "--mixin", "a.libsonnet", code=1).stderr
+    assert "a-alerts.yml: is of the mixin b, and a would replace it: give one of them another --name" in said
+    path.write_text("groups: []")
+    (tmp_path / "monitoring/b.sha256").unlink()
+    assert "was not written by this program" in call("compile", "--mixin", "a.libsonnet", code=1).stderr

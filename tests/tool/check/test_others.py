@@ -14,9 +14,10 @@ def test_check_reports_unrecorded_series(call, fixtures):
     done = call("check", "--mixin", fixtures / "kettle-mixin", code=1)
     first, second = done.stdout.splitlines()
     assert first == (
-        "grafana/kettle.json: panel 'Boiling' A: reads job:kettle_boiling:rate5m, which no rule of the mixin records"
+        "grafana/kettle/kettle.json: panel 'Boiling' A: reads job:kettle_boiling:rate5m, "
+        "which no rule of the mixin records"
     )
-    assert second == "grafana/kettle.json: panel 'Water' A: is no PromQL (unclosed left parenthesis)"
+    assert second == "grafana/kettle/kettle.json: panel 'Water' A: is no PromQL (unclosed left parenthesis)"
 
 
 def test_check_as_json(call, fixtures):
@@ -103,10 +104,10 @@ def test_what_is_wrong_is_found(call, tmp_path):
     old = {"rows": [{"panels": [{"title": query, "targets": [{"expr": query}]} for query in WRONG]}]}
     mixin = {"grafanaDashboards": {"new.json": json.dumps(new), "old.json": old}}
     (tmp_path / "mixin.libsonnet").write_text(json.dumps(mixin))
-    lines = call("check", "--mixin", "mixin.libsonnet", code=1).stdout.splitlines()
+    lines = call("check", "--mixin", "mixin.libsonnet", "--name", "new", code=1).stdout.splitlines()
     for board in ("new", "old"):
         for query, said in WRONG.items():
-            found = [line for line in lines if line.startswith(f"grafana/{board}.json: panel {query!r}")]
+            found = [line for line in lines if line.startswith(f"grafana/new/{board}.json: panel {query!r}")]
             assert any(said in line for line in found), (board, query, found)
             assert any("warning:" not in line for line in found) or said.startswith("warning")
 
