@@ -120,9 +120,8 @@ class Grafana:
         try:
             listed = self._client.data("/api/datasources")
         except AnswerError as error:
-            if not error.forbidden:
+            if not error.forbidden or not (listed := self._of_frontend()):
                 raise
-            listed = self._of_frontend()
         found = [
             DataSource(one["uid"], one["name"], one["type"], bool(one.get("isDefault")), one.get("url") or "")
             for one in listed

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from kronos_mixin.verify import (
+    answers,
     copies,
+    dashboards,
     delivery,
     histograms,
     receivers,
@@ -12,6 +14,7 @@ from kronos_mixin.verify import (
     scraping,
     series,
     service,
+    sources,
     targets,
 )
 from kronos_mixin.verify.check import Check
@@ -26,5 +29,8 @@ CHECKS: tuple[Check, ...] = (
     *recorded.CHECKS,
     *delivery.CHECKS,
     *receivers.CHECKS,
+    *answers.CHECKS,
+    *dashboards.CHECKS,
+    *sources.CHECKS,
     *service.CHECKS,
 )

@@ -15,13 +15,14 @@ import yaml
 from kronos_mixin import promql
 from kronos_mixin.connect import AnswerError, Connection, Connections
 from kronos_mixin.contract import Contract
+from kronos_mixin.grafana import Dashboard, Grafana
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.verify.alertmanager import Alertmanager, Destinations, destinations
 from kronos_mixin.verify.api import Api, QueryError, Sample
 from kronos_mixin.verify.sent import Alert, alerts
 from kronos_mixin.verify.target import Target, of_api, of_series
 
-Client = TypeVar("Client", Api, "Ruler", Alertmanager)
+Client = TypeVar("Client", Api, "Ruler", Alertmanager, Grafana)
 
 
 class Ruler(Api):
@@ -96,6 +97,17 @@ class Stack:
         """Our alerts, as they are sent. Raises ValueError for relabelling that this program can't read."""
         targets = [target.labels for target in self.targets] or [{"job": self.job}]
         return alerts(self.mixin, self.contract, targets, self.rulers)
+
+    @cached_property
+    def grafana(self) -> Grafana | None:
+        """The Grafana that was named."""
+        return self._opened(Grafana(self.connections.grafana)) if self.connections.grafana else None
+
+    @cached_property
+    def dashboards(self) -> dict[str, Dashboard | None]:
+        """Our dashboards as that Grafana keeps them, by the names of their files; None: it has none of that uid."""
+        boards = self.mixin.dashboards
+        return {file: self.grafana.dashboard(board["uid"]) for file, board in boards.items()} if self.grafana else {}
 
     @property
     def job(self) -> str:

@@ -68,16 +68,21 @@ class Store:
     """
 
     def __init__(self, version: str, apis: tuple[str, ...], *, api: bool) -> None:
-        self.version = version
         self.apis = apis
         self.api = api
         self.token = "glsa_admin"  # noqa: S105 - Nothing is behind it.
         self.tokens = {self.token: "Admin", "glsa_editor": "Editor", "glsa_viewer": "Viewer", "glsa_none": "None"}
+        self._first = version
+        self.upstream = httpx.Client(trust_env=False, timeout=30)
+        self.clear()
+
+    def clear(self) -> None:
+        """Hold nothing, as at first."""
+        self.version = self._first
         self.actions = copy.deepcopy(ACTIONS)
         self.folders: dict[str, str] = {}
         self.dashboards: dict[str, Kept] = {}
         self.data_sources: dict[str, dict[str, Any]] = {}
-        self.upstream = httpx.Client(trust_env=False, timeout=30)
 
     def add_folder(self, title: str) -> str:
         """Make a folder, unless there is one of that title; returns its uid."""
