@@ -49,6 +49,9 @@ _GAUGES = {
 }
 """The gauges of an instance that is well."""
 
+_UNMOVED = {"kronos_model_loads_total", "kronos_log_lines_lost_total"}
+"""Counters that no request moves."""
+
 _BESIDES = ("process_resident_memory_bytes", "process_start_time_seconds")
 """What prometheus-client exposes by itself, and a rule reads."""
 
@@ -158,7 +161,7 @@ class Instance:
         counted = dict.fromkeys(map(_key, self._children(metric)), 0.0)
         if metric.name == "kronos_model_loads_total":
             counted[_key({"outcome": "success"})] = 1.0
-        for flow, number in self._counts.items():
+        for flow, number in self._counts.items() if metric.name not in _UNMOVED else ():
             weight = measure(metric).weight
             for labels, _ in self._observed(metric, flow):
                 counted[_key(labels)] += int(number) * (1.0 if weight is None else weight(_values(flow)))
