@@ -11,6 +11,7 @@ from kronos_mixin.cli import (
     check,
     compile,  # noqa: A004 - As the command is called.
     console,
+    drill,
     generate,
     install,
     merge,
@@ -55,6 +56,7 @@ app.command()(check.check)
 app.command()(generate.generate)
 app.command()(merge.merge)
 app.command()(merge.unmerge)
+app.command()(drill.drill)
 app.command()(verify.verify)
 app.command()(push.diff)
 app.command()(push.push)

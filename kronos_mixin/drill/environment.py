@@ -39,7 +39,7 @@ class Environment:
     @property
     def seconds(self) -> int:
         """How long the drill takes, about: found by drills, with room for a machine that is busy."""
-        return 30 + 70 * self.interval
+        return 20 + 45 * self.interval
 
     @property
     def job(self) -> str:

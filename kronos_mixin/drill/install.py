@@ -70,7 +70,7 @@ class Place:
 
     def plan(self, environment: Environment, job: Mapping[str, Any]) -> Plan:
         """What a drill would change. Raises MergeError."""
-        return plan_merge(self.config, environment.mixin, [job], self.rules)
+        return plan_merge(self.config, environment.mixin, [job], self.rules, scrape_only=False)
 
 
 def _folder(config: Path) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kronos_mixin.drill.environment import Environment
+from kronos_mixin.drill.environment import LABEL, Environment
 from kronos_mixin.drill.faults import Expected, Fault
 from kronos_mixin.drill.server import Cast
 from kronos_mixin.drill.watch import Alert, Look, Servers
@@ -44,10 +44,16 @@ class Case:
         wanted = {"alertname": self.expected.alert, "job": self.job, **self.expected.labels}
         return all(labels.get(label) == value for label, value in wanted.items())
 
+    def arrived_as(self, labels: Mapping[str, str]) -> bool:
+        """Whether an alert with these labels in Alertmanager is the one: relabelling may have taken some away."""
+        ours = LABEL in labels or "job" in labels
+        wanted = {"alertname": self.expected.alert, "job": self.job, LABEL: "true", **self.expected.labels}
+        return ours and all(labels.get(label, value) == value for label, value in wanted.items())
+
     def follow(self, look: Look) -> Iterator[str]:
         """Note which stages it has reached, and say what is new."""
         states = {one.state for one in look.firing if self.matches(one.labels)}
-        there = next((one for one in look.sent or () if self.matches(one.labels)), None)
+        there = next((one for one in look.sent or () if self.arrived_as(one.labels)), None)
         if states and self._reach(Stage.pending):
             yield "is pending"
         if "firing" in states and self._reach(Stage.firing):
@@ -97,6 +103,8 @@ class Play:
         ]
         self._interval = cast.environment.interval
         self._patience = 45.0 + 40 * self._interval
+        # Prometheus sends an alert at the evaluation in which it begins to fire.
+        self._sending = 10.0 + 5 * self._interval
 
     def __call__(self) -> None:
         """Return when all faults have ended, or nothing more is to be waited for. Raises AnswerError."""
@@ -130,15 +138,22 @@ class Play:
         return True
 
     def _mended(self, run: _Run, look: Look) -> bool:
-        last = Stage.firing if look.sent is None else Stage.arrived
-        there = [case.times[last] for case in run.cases if last in case.times]
-        complete = len(there) == len(run.cases) and time.time() - max(there) >= self._hold
-        if not complete and time.monotonic() - run.since < self._patience + self._hold:
+        if not self._seen(run, look):
             return False
         run.cast.make_well(run.fault)
         for case in run.cases:
             case.mended = time.time()
         return True
+
+    def _seen(self, run: _Run, look: Look) -> bool:
+        """Whether a fault has lasted long enough: all that is to be seen of it has been, or will not be."""
+        fired = [case.times[Stage.firing] for case in run.cases if Stage.firing in case.times]
+        if len(fired) < len(run.cases):
+            return time.monotonic() - run.since > self._patience
+        there = [case.times[Stage.arrived] for case in run.cases if Stage.arrived in case.times]
+        if look.sent is None or len(there) == len(fired):
+            return time.time() - max(there or fired) >= self._hold
+        return time.time() - max(fired) > self._sending + self._hold
 
     def _ended(self, run: _Run, _: Look) -> bool:
         open_ = [

@@ -149,3 +149,9 @@ def own_host(server: str) -> str:
             return str(way.getsockname()[0])
     except OSError:
         return "127.0.0.1"
+
+
+def split_address(address: str) -> tuple[str, int | None]:
+    """The host of an address, in brackets if it is one of IPv6, and the port; None if there is none."""
+    host, colon, port = address.rpartition(":")
+    return (host, int(port)) if colon and port.isdecimal() and (":" not in host or "]" in host) else (address, None)

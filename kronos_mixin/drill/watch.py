@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kronos_mixin.connect import AnswerError, Client
 from kronos_mixin.drill.environment import LABEL, Environment
@@ -50,19 +50,22 @@ class Servers:
     ruler: Client
     """Evaluates the rules; mostly the same."""
     alertmanager: Client | None = None
+    strangers: set[str] = field(default_factory=set)
+    """Alerts of others that targets of the drill have set off."""
     _silent: float = 0.0
     """Since when, on the monotonic clock, one of them has not answered; 0: all do."""
 
     def __post_init__(self) -> None:
-        records = [rule["record"] for group in self.environment.mixin.rules for rule in group["rules"]]
+        mixin = self.environment.mixin
+        records = [rule["record"] for group in mixin.rules for rule in group["rules"]]
         self._record = next(name for name in records if ":kronos_requests:" in name)
+        self._alerts = {rule["alert"] for group in mixin.alerts for rule in group["rules"]}
 
     def look(self) -> Look | None:
         """What there is now; None while one of the servers does not answer. Raises AnswerError after a minute."""
         try:
-            look = Look(
-                self._ready(), self._firing(), None if self.alertmanager is None else _sent(self.alertmanager)
-            )
+            sent = None if self.alertmanager is None else _sent(self.alertmanager)
+            look = Look(self._ready(), self._firing(), sent)
         except AnswerError as error:
             refused = error.status is not None and error.status < 500
             self._silent = self._silent or time.monotonic()
@@ -84,8 +87,10 @@ class Servers:
 
     def _firing(self) -> list[Alert]:
         found = self.ruler.data("/api/v1/alerts")["data"]["alerts"]
-        ours = (one for one in found if one["labels"].get("job", "").startswith(f"{self.environment.job}-"))
-        return [Alert(one["labels"], one["state"]) for one in ours]
+        ours = [one for one in found if one["labels"].get("job", "").startswith(f"{self.environment.job}-")]
+        names = {one["labels"]["alertname"] for one in ours if one["state"] == "firing"}
+        self.strangers |= names - self._alerts
+        return [Alert(one["labels"], one["state"]) for one in ours if one["labels"]["alertname"] in self._alerts]
 
 
 def _sent(alertmanager: Client) -> list[Alert]:

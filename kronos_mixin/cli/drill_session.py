@@ -1,0 +1,246 @@
+"""One drill from the command line: what it merges, where its alerts go, and how it is put in and taken out."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from kronos_mixin import windows
+from kronos_mixin.cli.console import USAGE, Console, fail
+from kronos_mixin.cli.drill_options import Manner, Where
+from kronos_mixin.cli.options import Metadata, Source
+from kronos_mixin.config import Config, Data
+from kronos_mixin.connect import Client, ConnectError, Connection, Connections
+from kronos_mixin.drill import environment as environments
+from kronos_mixin.drill import install, objects, where
+from kronos_mixin.drill.causes import alerting, routing_of
+from kronos_mixin.drill.drill import Drill
+from kronos_mixin.drill.environment import LABEL, Environment
+from kronos_mixin.drill.faults import UNDRILLED
+from kronos_mixin.drill.install import Place, Reloader
+from kronos_mixin.drill.report import Report
+from kronos_mixin.drill.server import DISCOVERY, Stage, own_host, split_address
+from kronos_mixin.drill.watch import Servers
+from kronos_mixin.files import UndoError
+from kronos_mixin.jsonnet import Mixin
+from kronos_mixin.merge.plan import describe
+from kronos_mixin.merge.prometheusyml import MergeError
+from kronos_mixin.merge.reload import ReloadError
+from kronos_mixin.merge.validate import validate
+from kronos_mixin.schema import is_address
+
+
+class Clients:
+    """Clients of the servers; Alertmanager is the one that Prometheus sends to, if none was named."""
+
+    def __init__(self, connections: Connections, open_: contextlib.ExitStack) -> None:
+        prometheus = connections.prometheus
+        if prometheus is None:
+            raise ConnectError("no Prometheus was named")
+        self.prometheus = open_.enter_context(prometheus.client())
+        self.ruler = open_.enter_context(connections.rulers[0].client()) if connections.rulers else self.prometheus
+        known = connections.alertmanager or self._told()
+        self.alertmanager: Client | None = open_.enter_context(known.client()) if known else None
+
+    def _told(self) -> Connection | None:
+        found = self.ruler.data("/api/v1/alertmanagers")["data"].get("activeAlertmanagers") or []
+        return Connection.to(found[0]["url"].removesuffix("/api/v2/alerts")) if found else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiler:
+    """Compiles the mixin as the user has configured it."""
+
+    source: Source
+    above: list[Config]
+    console: Console
+
+    def under(self, knobs: Mapping[str, Any]) -> Mixin:
+        """With these knobs on top. Exits on an error."""
+        return self.source.evaluate(self.console, above=[*self.above, Data({"kronos": knobs}, {})])
+
+
+class Session:
+    """One drill: what it merges, and where its alerts go."""
+
+    def __init__(self, clients: Clients, user: Mixin, manner: Manner, compiler: Compiler) -> None:
+        """Exits on a bad option, and on what must not be drilled."""
+        self.clients, self.user, self.manner, self.compiler = clients, user, manner, compiler
+        self.console = compiler.console
+        self.interval = _interval(manner.interval)
+        self.hold = windows.seconds(manner.hold)
+        self.labels = where.common_labels(clients.prometheus, user, ("__name__", "job", "instance", LABEL))
+        self.environment = self._environment()
+        servers = Servers(self.environment, clients.prometheus, clients.ruler, clients.alertmanager)
+        self.drill = Drill(self.environment, servers, user.config["job"], self.labels, self.hold)
+        self._refuse_mixing()
+
+    def _environment(self) -> Environment:
+        alerts, known = self.manner.alert or [], self.user.config["alerts"]
+        for name in alerts:
+            if name not in known or not known[name]["enabled"] or name in UNDRILLED:
+                can = sorted(one for one in known if known[one]["enabled"] and one not in UNDRILLED)
+                fail(f"--alert {name}: is none that can be drilled: there are {', '.join(can)}", USAGE)
+        if not re.fullmatch(r"[a-zA-Z0-9_-]+", self.manner.job):
+            fail(f"--job {self.manner.job}: letters, digits, - and _ only", USAGE)
+        shortened = self.compiler.under(
+            environments.overrides(self.user.config, self.interval, self.manner.job, alerts)
+        )
+        # By the clock of the server, which ends them.
+        now = float(self.clients.prometheus.data("/api/v1/query", params={"query": "time()"})["data"]["result"][1])
+        return environments.environment(self.user, shortened, now + self._longest())
+
+    def _longest(self) -> float:
+        return 600 + 3 * (60 + 60 * self.interval) + self.hold
+
+    def _refuse_mixing(self) -> None:
+        """Exit if the rules of the installation would read the drill's series, and page as if they were real."""
+        selector = self.user.config["selector"]
+        for fault in self.environment.faults:
+            labels = {**self.labels, LABEL: "true", "job": self.environment.job_of(fault)}
+            if where.selects(selector, labels):
+                fail(
+                    f"the rules of the installation select {selector}, and so the targets of the drill, too "
+                    f"({labels['job']}): their alerts would not say that they are a drill. Choose another --job"
+                )
+
+    def foretell(self, prometheus_yml: Path | None, place: Where, prometheus: Connection) -> None:
+        """Print what a drill would do."""
+        if prometheus_yml is not None:
+            there = place_of(prometheus_yml, place, prometheus)
+            plan = there.plan(self.environment, self._job("HOST:PORT"))
+            self.console.diff(describe(plan, whole=self.console.verbose))
+        for line in self._announcement():
+            self.console.result(line)
+
+    def _job(self, address: str) -> dict[str, Any]:
+        return environments.scrape_job(self.environment, f"http://{address}{DISCOVERY}")
+
+    def _announcement(self) -> list[str]:
+        faults = self.environment.faults
+        count = sum(len(fault.alerts) for fault in faults)
+        scraped = f"{self.environment.instances} made-up targets, scraped every {self.environment.interval} s"
+        takes = windows.duration(self.drill.seconds)
+        lines = [f"{count} alerts through {len(faults)} faults of {scraped}: about {takes}."]
+        routing = routing_of(self.clients.alertmanager)
+        if routing is None:
+            lines.append("Prometheus sends its alerts to no Alertmanager: none will arrive.")
+        else:
+            sent = {"job": self.environment.job, LABEL: "true", **self.labels}
+            found = where.destinations(self.environment.mixin, [sent], alerting(self.clients.ruler), routing)
+            told_of = Counter(name for one in found for name in one.receivers)
+            lines.append("Receivers: " + ", ".join(f"{name} of {number}" for name, number in told_of.items()) + ".")
+        lines += [f"{name} is left out: {why}." for name, why in self.environment.undrilled.items()]
+        return lines
+
+    def play(
+        self, prometheus_yml: Path | None, place: Where, metadata: Metadata, prometheus: Connection, *, yes: bool
+    ) -> Report:
+        """Drill, and return the report."""
+        if (prometheus_yml is None) == (place.objects is None):
+            fail("name either your prometheus.yml or a folder for --objects", USAGE)
+        there = None if prometheus_yml is None else place_of(prometheus_yml, place, prometheus)
+        if there is not None:
+            clean(there, self.console, say_nothing=True)
+        for line in self._announcement():
+            self._say(line)
+        if not yes:
+            _confirm()
+        begin = time.monotonic()
+
+        def say(words: str) -> None:
+            self._say(f"{time.monotonic() - begin:4.0f} s  {words}")
+
+        with self.drill.on(*self._addresses(prometheus)) as stage:
+            if there is None:
+                folder = place.objects or Path()
+                files = objects.texts(self.environment, self._job(stage.address), metadata.labels, metadata.namespace)
+                with objects.applied(folder, files, self.environment, self.clients.ruler, say):
+                    report = self.drill(stage, say)
+                return dataclasses.replace(report, removed="Its objects have been taken away.")
+            return self._installed(there, stage, say)
+
+    def _installed(self, place: Place, stage: Stage, say: Callable[[str], None]) -> Report:
+        plan = place.plan(self.environment, self._job(stage.address))
+        for note in validate(plan):
+            self.console.note(note)
+        report = None
+        try:
+            with install.installed(place, plan):
+                say(f"{place.config} holds the drill, and Prometheus has read it")
+                report = self.drill(stage, say)
+        except (MergeError, ReloadError, UndoError, OSError) as error:
+            if report is None:
+                raise
+            return dataclasses.replace(report, clean=False, removed=f"The drill could not be taken out: {error}")
+        config = place.config.absolute()
+        return dataclasses.replace(
+            report, removed=f"{config} is as it was, and Prometheus runs nothing of the drill."
+        )
+
+    def _addresses(self, prometheus: Connection) -> tuple[tuple[str, int], str]:
+        """Where to listen, and how Prometheus reaches that."""
+        given, own = self.manner.advertise, _bracketed(own_host(prometheus.url))
+        _, port = split_address(given) if given else (own, None)
+        listen = _address(self.manner.listen or f"{'0.0.0.0' if given else own}:{port or 0}")  # noqa: S104
+        return listen, given or (own if listen[0] in {"0.0.0.0", "::"} else _bracketed(listen[0]))  # noqa: S104
+
+    def _say(self, words: str) -> None:
+        if not self.console.quiet:
+            typer.echo(words, err=True)
+
+
+def place_of(prometheus_yml: Path | None, place: Where, prometheus: Connection) -> Place:
+    """Where a drill is put. Exits if no configuration was named; raises MergeError."""
+    if prometheus_yml is None:
+        fail("name your prometheus.yml", USAGE)
+    return Place.of(prometheus_yml, Reloader(prometheus, place.reload_command), place.rules_dir)
+
+
+def clean(place: Place, console: Console, *, say_nothing: bool = False) -> None:
+    """Take out what a killed drill has left. Raises what `install.take_out` raises."""
+    traces = install.left_over(place)
+    if traces is None:
+        if not say_nothing:
+            console.done(f"{place.config}: nothing of a drill is left")
+        return
+    with install.undisturbed():
+        install.take_out(place, traces)
+    began = f" of {traces.began}" if traces.began else ""
+    console.note(f"A drill{began} had not ended: it has been taken out of {place.config}.")
+
+
+def _interval(text: str) -> int:
+    seconds = windows.seconds(text)
+    if seconds < 1 or seconds != int(seconds) or seconds > 60:
+        fail(f"--interval {text}: must be whole seconds, from 1s to 1m", USAGE)
+    return int(seconds)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not (is_address(text) or (port == "0" and is_address(f"{host}:1"))):
+        fail(f"--listen {text}: must be HOST:PORT, such as 0.0.0.0:9999", USAGE)
+    return host.strip("[]"), int(port)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _confirm() -> None:
+    try:
+        if typer.confirm("Go on?", err=True):
+            return
+    except typer.Abort:
+        typer.echo(err=True)
+        fail("There is no one to ask: add --yes or --dry-run. Nothing was changed.")
+    fail("Nothing was changed.")
