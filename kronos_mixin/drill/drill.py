@@ -17,7 +17,7 @@ from kronos_mixin.drill.report import Report, line_of
 from kronos_mixin.drill.server import DISCOVERY, Cast, Stage, serving, split_address
 from kronos_mixin.drill.watch import Servers
 
-_DISCOVERY = 60.0
+_DISCOVERY = 30.0
 """Seconds within which a Prometheus that runs the scrape job must have asked for its targets, and scraped one."""
 
 Say = Callable[[str], None]

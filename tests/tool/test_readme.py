@@ -100,7 +100,9 @@ def test_commands_exist_with_their_options():
     lines = [line.strip() for kind, code in CODE if kind == "sh" for line in code.splitlines()]
     lines += re.findall(r"`(kronos-mixin [^`]+)`", TEXT)
     commands = [shlex.split(line) for line in lines if line.startswith("kronos-mixin ")]
-    names = {name: [name] for name in ("compile", "check", "merge", "unmerge", "vendor", "install", "update")}
+    names = {
+        name: [name] for name in ("compile", "check", "merge", "unmerge", "drill", "vendor", "install", "update")
+    }
     assert {command[1] for command in commands} == {*names, "--install-completion"}
     for _, *arguments in commands:
         name = names.get(arguments[0], [])
