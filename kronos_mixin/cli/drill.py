@@ -54,7 +54,7 @@ def drill(
     source: Source,
     console: Console,
 ) -> None:
-    """Fire every alert through your Prometheus and Alertmanager, and see it arrive and resolve.
+    """Fire every alert in your stack, and see it arrive and resolve.
 
     Adds a second environment to prometheus.yml, with jobs of its own and the label drill="true" on every alert and
     series, whose windows are seconds instead of minutes. Its targets are instances that this command makes up, and

@@ -37,11 +37,15 @@ from kronos_mixin.merge.reload import ReloadError
 from kronos_mixin.merge.validate import validate
 from kronos_mixin.schema import is_address
 
+_FINDING = 15.0
+"""Seconds within which a Prometheus finds an Alertmanager that its configuration names."""
+
 
 class Clients:
     """Clients of the servers; Alertmanager is the one that Prometheus sends to, if none was named."""
 
     def __init__(self, connections: Connections, open_: contextlib.ExitStack) -> None:
+        """Raises ConnectError, and AnswerError if one of them does not answer."""
         prometheus = connections.prometheus
         if prometheus is None:
             raise ConnectError("no Prometheus was named")
@@ -49,10 +53,19 @@ class Clients:
         self.ruler = open_.enter_context(connections.rulers[0].client()) if connections.rulers else self.prometheus
         known = connections.alertmanager or self._told()
         self.alertmanager: Client | None = open_.enter_context(known.client()) if known else None
+        if self.alertmanager is not None:
+            self.alertmanager.data("/api/v2/status")
 
     def _told(self) -> Connection | None:
-        found = self.ruler.data("/api/v1/alertmanagers")["data"].get("activeAlertmanagers") or []
-        return Connection.to(found[0]["url"].removesuffix("/api/v2/alerts")) if found else None
+        """The Alertmanager that Prometheus sends to. One that has just started takes seconds to find it."""
+        deadline = time.monotonic() + _FINDING
+        while True:
+            found = self.ruler.data("/api/v1/alertmanagers")["data"].get("activeAlertmanagers") or []
+            if found:
+                return Connection.to(found[0]["url"].removesuffix("/api/v2/alerts"))
+            if time.monotonic() > deadline or not alerting(self.ruler).configured:
+                return None
+            time.sleep(0.5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +89,7 @@ class Session:
         self.clients, self.user, self.manner, self.compiler = clients, user, manner, compiler
         self.console = compiler.console
         self.interval = _interval(manner.interval)
+        self.listen, self.advertise = _addresses(manner, str(clients.prometheus.base_url))
         self.hold = windows.seconds(manner.hold)
         self.labels = where.common_labels(clients.prometheus, user, ("__name__", "job", "instance", LABEL))
         self.environment = self._environment()
@@ -159,7 +173,7 @@ class Session:
         def say(words: str) -> None:
             self._say(f"{time.monotonic() - begin:4.0f} s  {words}")
 
-        with self.drill.on(*self._addresses(prometheus)) as stage:
+        with self.drill.on(self.listen, self.advertise) as stage:
             if there is None:
                 folder = place.objects or Path()
                 files = objects.texts(self.environment, self._job(stage.address), metadata.labels, metadata.namespace)
@@ -185,13 +199,6 @@ class Session:
         return dataclasses.replace(
             report, removed=f"{config} is as it was, and Prometheus runs nothing of the drill."
         )
-
-    def _addresses(self, prometheus: Connection) -> tuple[tuple[str, int], str]:
-        """Where to listen, and how Prometheus reaches that."""
-        given, own = self.manner.advertise, _bracketed(own_host(prometheus.url))
-        _, port = split_address(given) if given else (own, None)
-        listen = _address(self.manner.listen or f"{'0.0.0.0' if given else own}:{port or 0}")  # noqa: S104
-        return listen, given or (own if listen[0] in {"0.0.0.0", "::"} else _bracketed(listen[0]))  # noqa: S104
 
     def _say(self, words: str) -> None:
         if not self.console.quiet:
@@ -223,6 +230,14 @@ def _interval(text: str) -> int:
     if seconds < 1 or seconds != int(seconds) or seconds > 60:
         fail(f"--interval {text}: must be whole seconds, from 1s to 1m", USAGE)
     return int(seconds)
+
+
+def _addresses(manner: Manner, prometheus: str) -> tuple[tuple[str, int], str]:
+    """Where to listen, and how Prometheus reaches that."""
+    given, own = manner.advertise, _bracketed(own_host(prometheus))
+    _, port = split_address(given) if given else (own, None)
+    listen = _address(manner.listen or f"{'0.0.0.0' if given else own}:{port or 0}")  # noqa: S104
+    return listen, given or (own if listen[0] in {"0.0.0.0", "::"} else _bracketed(listen[0]))  # noqa: S104
 
 
 def _address(text: str) -> tuple[str, int]:

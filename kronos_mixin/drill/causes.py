@@ -107,6 +107,8 @@ class Alerting:
 
     external: Mapping[str, str]
     rules: list[Mapping[str, Any]]
+    configured: bool
+    """Whether its configuration says where Alertmanagers are."""
 
 
 def alerting(ruler: Client) -> Alerting:
@@ -118,7 +120,7 @@ def alerting(ruler: Client) -> Alerting:
     section = config.get("alerting") or {}
     external = (config.get("global") or {}).get("external_labels") or {}
     labels = {str(name): str(value) for name, value in external.items()}
-    return Alerting(labels, section.get("alert_relabel_configs") or [])
+    return Alerting(labels, section.get("alert_relabel_configs") or [], bool(section.get("alertmanagers")))
 
 
 def routing_of(alertmanager: Client | None) -> Routing | None:

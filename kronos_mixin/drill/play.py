@@ -59,7 +59,9 @@ class Case:
         if "firing" in states and self._reach(Stage.firing):
             yield "fires"
         if there is not None and Stage.firing in self.times:
-            self.sent = there  # The last look: it takes a moment until an inhibition shows.
+            # Another alert may mute it for a moment only.
+            if self.sent is None or there.inhibited_by or not self.sent.inhibited_by:
+                self.sent = there
             if self._reach(Stage.arrived):
                 yield f"is in Alertmanager, for {', '.join(there.receivers)}"
         if self.mended and Stage.firing in self.times and "firing" not in states and self._reach(Stage.resolved):
