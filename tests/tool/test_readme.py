@@ -16,6 +16,7 @@ from kronos_mixin.__main__ import app
 from kronos_mixin.compile import render
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
+from kronos_mixin.verify.routing import Routing
 from proof.servers import binaries, kustomize, promtool
 
 FOLDER = mixin_path().parent / "monitoring"
@@ -62,9 +63,32 @@ def test_a_scrape_example_that_is_wrong_would_be_found(tmp_path):
 
 def test_the_other_yaml():
     others = [yaml.safe_load(code) for code in YAML if code not in SCRAPES]
-    monitor, _, provisioning = others
+    drills, monitor, _, provisioning = others
+    config = {"receivers": [{"name": "drills"}, {"name": "all"}], "route": {"receiver": "all", **drills}}
+    assert Routing(config).receivers({"alertname": "KronosServiceDown", "drill": "true"}) == ["drills"]
     PodMonitor.model_validate(monitor)
     assert provisioning["providers"][0]["type"] == "file"
+
+
+def test_two_environments(call, tmp_path):
+    """The commands of the guide, pasted one after the other."""
+    section = TEXT.partition("### Two environments")[2].partition("\n## ")[0]
+    commands = re.findall(r"^kronos-mixin (.*)$", section, re.MULTILINE)
+    config = tmp_path / "prometheus.yml"
+    config.write_text(mine := "global: {}\n")
+    (tmp_path / "staging.yml").write_text("kronos: {alerts: {KronosHighErrorRate: {threshold: 0.2}}}\n")
+    states = []
+    for command in commands:
+        call(*shlex.split(command), answer="y")
+        states.append(config.read_text())
+    one, both, updated, left = states
+    assert both.count("job_name: ") == updated.count("job_name: ") == 2
+    assert updated == both, "nothing had changed"
+    assert left == one != mine
+    files = {path.name for path in (tmp_path / "kronos-mixin").iterdir()}
+    assert files == {"kronos-rules.yml", "kronos-alerts.yml"}
+    call("unmerge", "prometheus.yml", answer="y")
+    assert config.read_text() == mine
 
 
 def test_the_kustomization_builds_beside_a_copy(tmp_path):
@@ -97,18 +121,25 @@ def test_finished_pods_are_no_targets():
 
 
 def test_commands_exist_with_their_options():
-    lines = [line.strip() for kind, code in CODE if kind == "sh" for line in code.splitlines()]
+    code = "\n".join(code.replace("\\\n", "") for kind, code in CODE if kind == "sh")
+    lines = [line.strip() for line in code.splitlines()]
     lines += re.findall(r"`(kronos-mixin [^`]+)`", TEXT)
     commands = [shlex.split(line) for line in lines if line.startswith("kronos-mixin ")]
-    names = {
-        name: [name] for name in ("compile", "check", "merge", "unmerge", "drill", "vendor", "install", "update")
+    assert {command[1] for command in commands} >= {
+        "compile",
+        "check",
+        "merge",
+        "unmerge",
+        "verify",
+        "drill",
+        "vendor",
     }
-    assert {command[1] for command in commands} == {*names, "--install-completion"}
     for _, *arguments in commands:
-        name = names.get(arguments[0], [])
-        text = CliRunner().invoke(app, [*name, "--help"]).stdout
+        name = [] if arguments[0].startswith("--") else arguments[:1]
+        done = CliRunner().invoke(app, [*name, "--help"])
+        assert done.exit_code == 0
         for option in (argument for argument in arguments if argument.startswith("--")):
-            assert option in text, f"{name} {option}"
+            assert option in done.stdout, f"{name} {option}"
 
 
 def test_alerts_that_are_right_on_a_shard():
