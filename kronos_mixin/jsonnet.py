@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import re
@@ -196,7 +197,7 @@ class _Program:
         """Jsonnet that lays the configuration over the mixin."""
         return overlays(self.configs, self.ours)
 
-    def evaluate(self, snippet: str) -> dict[str, Any]:
+    def evaluate(self, snippet: str) -> Any:
         """The data that ``snippet`` gives, which may read the mixin's files by relative paths."""
         missing = [path for path in self.jpath if not path.is_dir()]
         if missing:
@@ -222,23 +223,23 @@ class _Program:
                 if _CALL.match(failed):
                     failed = f"{self.file}: {failed}"
                 continue
-            data: dict[str, Any] = json.loads(text)
-            return data
+            return json.loads(text)
         raise CompileError(failed)
 
 
 def _whole(program: _Program) -> dict[str, Any]:
     """All that a mixin exports."""
-    try:
-        return program.evaluate(_snippet(program, folder=True))
-    except CompileError:
-        if program.ours:
-            raise
-        # In some mixins the folder is an error until somebody sets it.
-        return program.evaluate(_snippet(program, folder=False))
+    data: dict[str, Any] = program.evaluate(_snippet(program))
+    if data["folder"] and not program.ours:
+        # In some mixins it is an error until somebody sets it.
+        with contextlib.suppress(CompileError):
+            data["grafanaDashboardFolder"] = program.evaluate(
+                f"({program.base} {program.overlays}).grafanaDashboardFolder"
+            )
+    return data
 
 
-def _snippet(program: _Program, *, folder: bool) -> str:
+def _snippet(program: _Program) -> str:
     # Everything may be missing or hidden: a mixin without recording rules is a mixin. `_config` as a whole can't be
     # asked for: other mixins keep functions in it, and fields that raise an error until they are overridden.
     return f"""
@@ -251,7 +252,8 @@ def _snippet(program: _Program, *, folder: bool) -> str:
           [name]: get(name)
           for name in ['grafanaDashboards', 'prometheusAlerts', 'prometheusRules', 'prometheusScrapeConfigs']
         }} + {{
-          grafanaDashboardFolder: {"get('grafanaDashboardFolder')" if folder else "null"},
+          grafanaDashboardFolder: {"get('grafanaDashboardFolder')" if program.ours else "null"},
+          folder: std.objectHasAll(mixin, 'grafanaDashboardFolder'),
           alertmanagerConfig: {"get('alertmanagerConfig')" if program.ours else "null"},
           kubernetesManifests: {"get('kubernetesManifests')" if program.ours else "null"},
           config: if std.objectHasAll(config(mixin), 'kronos') then config(mixin).kronos else {{}},
