@@ -40,7 +40,9 @@ class _Answer:
 def _panels(stack: Stack) -> Iterator[Finding]:
     span = Span(stack.now - _HOUR, stack.now, _STEP, _scrape(stack))
     asker = _Asker(stack.prometheus, span)
-    slow: list[tuple[float, str]] = []
+    errors: dict[str, list[str]] = {}
+    empty: dict[str, str] = {}
+    slow: dict[str, float] = {}
     for dashboard in stack.mixin.dashboards.values():
         for choice in _choices(stack, dashboard, span):
             asked = [*_filled(dashboard, choice, span)]
@@ -49,23 +51,32 @@ def _panels(stack: Stack) -> Iterator[Finding]:
             for query, answer in zip(asked, answers, strict=True):
                 place = f"{dashboard['title']}, {query.panel}{_with(choice)}"
                 if answer.error:
-                    yield Finding(
-                        f"{place}: {shortened(answer.error)}",
-                        "see that error; if it names our own query it is a mistake of ours: please tell us",
-                    )
+                    errors.setdefault(answer.error, []).append(place)
                 elif answer.empty and asker.should_have(query):
-                    yield Finding(
-                        f"{place} is empty, though what it reads was not: {query.expr}",
-                        "see how the labels of what it reads differ: relabelling may have taken off one of them",
-                        severity=Severity.warning,
-                    )
+                    empty.setdefault(place, query.expr)
                 if answer.seconds > SLOW:
-                    slow.append((answer.seconds, place))
-    if slow:
-        most = max(slow)
+                    slow[place] = max(answer.seconds, slow.get(place, 0))
+    yield from _told(stack, errors, empty, slow)
+
+
+def _told(
+    stack: Stack, errors: Mapping[str, Sequence[str]], empty: Mapping[str, str], slow: Mapping[str, float]
+) -> Iterator[Finding]:
+    for error, places in errors.items():
         yield Finding(
-            f"{len(slow)} queries take more than {SLOW:g} s, the slowest {most[0]:.1f} s: "
-            f"{listed([place for _, place in sorted(slow, reverse=True)])}",
+            f"{stack.prometheus.url} refuses {len(places)} queries ({listed(places)}): {shortened(error)}",
+            "raise that limit; an error that names our own query is a mistake of ours: please tell us",
+        )
+    if empty:
+        yield Finding(
+            f"{listed(list(empty))}: empty, though what is read there is not: {next(iter(empty.values()))}",
+            "see how the labels of what it reads differ: relabelling may have taken off one of them",
+            severity=Severity.warning,
+        )
+    if slow:
+        slowest = sorted(slow, key=lambda place: -slow[place])
+        yield Finding(
+            f"{len(slow)} panels take more than {SLOW:g} s, the slowest {slow[slowest[0]]:.1f} s: {listed(slowest)}",
             "give the server more CPU or memory; is the store behind it healthy?",
             severity=Severity.warning,
         )
@@ -88,7 +99,10 @@ def _choices(stack: Stack, dashboard: Mapping[str, Any], span: Span) -> list[Cho
 
 def _busiest(api: Api, variable: Variable, span: Span) -> str | None:
     total = f"topk(1, sum by ({variable.label}) (sum_over_time({variable.series}[{span.whole}:1m])))"
-    found = [sample.labels.get(variable.label) for sample in api.query(total, at=span.end)]
+    try:
+        found = [sample.labels.get(variable.label) for sample in api.query(total, at=span.end)]
+    except QueryError:  # The queries of the panels will say why.
+        found = []
     return found[0] if found else None
 
 
@@ -127,15 +141,25 @@ class _Asker:
                 else self._api.query_range(expr, span.begin, span.end, span.step)
             )
         except QueryError as error:
-            return _Answer(str(error), empty=True, seconds=time.monotonic() - began)
+            if error.status is None:
+                raise
+            reason = str(error).rpartition(": HTTP ")[2]
+            return _Answer(reason, empty=True, seconds=time.monotonic() - began)
         return _Answer("", not found, time.monotonic() - began)
 
     def _has_moved(self, selector: promql.Selector) -> bool:
-        matchers = ", ".join(f"{one.label}{one.operator}{_quoted(one.value)}" for one in selector.matchers)
-        series = f"{selector.name}{{{matchers}}}[{self._span.whole}]"
-        total = f"sum(increase({series}))" if selector.counted else f"max(max_over_time({series}))"
+        # A label that no series of the name has is why it is empty.
+        matchers = [one for one in selector.matchers if self._has_label(selector.name, one.label)]
+        chosen = ", ".join(f"{one.label}{one.operator}{_quoted(one.value)}" for one in matchers)
+        series = f"{selector.name}{{{chosen}}}[{self._span.whole}]"
+        return self._positive(f"sum(increase({series}))" if selector.counted else f"max(max_over_time({series}))")
+
+    def _has_label(self, name: str, label: str) -> bool:
+        return self._positive(f'count(last_over_time({name}{{{label}!=""}}[{self._span.whole}]))')
+
+    def _positive(self, expr: str) -> bool:
         try:
-            return any(sample.value > 0 for sample in self._api.query(total, at=self._span.end))
+            return any(sample.value > 0 for sample in self._api.query(expr, at=self._span.end))
         except QueryError:
             return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -73,7 +74,7 @@ def _once(stack: Stack) -> Iterator[Finding]:
     uids = {board["uid"] for board in stack.mixin.dashboards.values()}
     titles = {stack.mixin.dashboards[file]["title"] for file in there}
     for hit in _named(stack):
-        if hit.title in titles and hit.uid not in uids:
+        if hit.title in titles and hit.uid not in uids and _reads_ours(stack, hit):
             yield Finding(
                 f"{hit.title} is there twice: the other has the uid {hit.uid}, in {_folder(hit.folder)}",
                 "delete the other, or take out its provider, if it is provisioned",
@@ -96,6 +97,12 @@ def _once(stack: Stack) -> Iterator[Finding]:
         )
     elif wanted and folders and folders != {wanted}:
         yield Finding(f"they are in {_folder(folders.pop())}, not in {wanted}", severity=Severity.note)
+
+
+def _reads_ours(stack: Stack, hit: Hit) -> bool:
+    """Whether a dashboard shows our job, not that of another environment that is called the same."""
+    found = stack.grafana.dashboard(hit.uid) if stack.grafana else None
+    return found is not None and json.dumps(stack.selector)[1:-1] in json.dumps(found.spec)
 
 
 def _equal(stack: Stack) -> Iterator[Finding]:

@@ -5,16 +5,23 @@ Half of it is faults, put into a dashboard on purpose: a check that finds nothin
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import shutil
 from collections import Counter
+from contextlib import closing
 
 import pytest
 
+from kronos_mixin.connect import Connection, Connections
 from kronos_mixin.contract import load_contract
 from kronos_mixin.drill.story import END, INSTANCES
+from kronos_mixin.verify import answers
+from kronos_mixin.verify.check import State, outcomes
 from kronos_mixin.verify.panel_check import Span, check, values
 from kronos_mixin.verify.panels import queries
+from kronos_mixin.verify.stack import Stack
 from proof.scene import backfill, truth
 from proof.scene.live import SILENT, play
 from proof.servers import binaries
@@ -28,12 +35,12 @@ MIXIN = backfill.compile_for_history()
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory):
-    """A Prometheus with the last hours of the story's day, and the story itself."""
+    """A Prometheus with the last hours of the story's day, the story itself, and where the series are."""
     folder = tmp_path_factory.mktemp("history")
     tools = binaries.newest()
     told = backfill.fill(tools, MIXIN, folder, HOURS)
     with backfill.serve(tools, folder / "data") as server:
-        yield server, told
+        yield server, told, folder / "data"
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +156,59 @@ def test_a_fault_is_found(history, fault):
     assert any(reason in one.reason for one in findings), "\n".join(map(str, findings)) or "nothing was found"
     assert {one.dashboard for one in findings} == {OVERVIEW}
     assert all(one.panel.startswith(title) or one.panel == "all" for one in findings)
+
+
+class Past(Stack):
+    """What a stack held at the end of the story."""
+
+    now = END
+
+
+@pytest.fixture
+def verified(history):
+    """Says what `verify` finds in panels of dashboards, by default all of the mixin's."""
+
+    def verified(dashboards=MIXIN.dashboards, server=None):
+        mixin = dataclasses.replace(MIXIN, dashboards=dashboards)
+        connections = Connections(Connection((server or history[0]).url))
+        with closing(Past(connections, mixin, load_contract())) as stack:
+            (outcome,) = outcomes(answers.CHECKS, stack)
+        return outcome
+
+    return verified
+
+
+def test_verify_finds_nothing_in_the_history(verified):
+    assert verified().findings == ()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("a label that the series does not have", "empty, though what is read there is not"),
+        ("an expression that does not parse", "parse error"),
+    ],
+)
+def test_verify_finds_a_fault(verified, fault, said):
+    outcome = verified(seeded(*FAULTS[fault][:3]))
+    assert outcome.findings
+    assert all(said in finding.wrong for finding in outcome.findings)
+
+
+def test_verify_finds_a_server_that_refuses(history, verified, tmp_path):
+    data = shutil.copytree(history[2], tmp_path / "data", ignore=shutil.ignore_patterns("lock"))
+    flags = [*backfill.FLAGS, "--query.max-samples=100"]
+    with Prometheus(binaries.newest(), {}, data=data, flags=flags) as small:
+        outcome = verified(seeded("Request rate", "60 *", "61 *"), small)
+    assert outcome.state is State.error
+    assert "too many samples" in outcome.findings[0].wrong
+
+
+def test_verify_finds_slow_panels(verified, monkeypatch):
+    monkeypatch.setattr(answers, "SLOW", 0)
+    outcome = verified(seeded("Request rate", "60 *", "61 *"))
+    assert outcome.state is State.warning
+    assert "panels take more than 0 s" in outcome.findings[-1].wrong
 
 
 LIES = {

@@ -313,6 +313,12 @@ HARMLESS = {
         {"uid": "other", "title": "Kronos / Overview of mine", "panels": [], "tags": ["kronos"]}, "Mine"
     ),
     "the newer schema": lambda bench: bench.keep(change=as_saved_by_grafana, file="", schema="v2beta1"),
+    "those of a second environment": lambda bench: bench.grafana.keep(
+        json.loads(
+            json.dumps({**bench.mixin.dashboards[OVERVIEW], "uid": "kronos-staging"}).replace("kronos-api", "staging")
+        ),
+        "Staging",
+    ),
     "at the top": lambda bench: [bench.keep(file, "") for file in bench.mixin.dashboards],
 }
 
