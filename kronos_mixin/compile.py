@@ -8,21 +8,29 @@ import errno
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kronos_mixin import kubernetes, promql, promtool
 from kronos_mixin.files import Transaction
+from kronos_mixin.formats import alerting, openslo, scrapeconfig
+from kronos_mixin.formats.converted import Converted, Place
 from kronos_mixin.jsonnet import CompileError, Mixin
 from kronos_mixin.yamltext import to_json, to_yaml
 
 
 class Target(enum.StrEnum):
-    """For whom files are compiled: Prometheus and Grafana themselves, or their operators in Kubernetes."""
+    """For whom files are compiled: Prometheus and Grafana themselves, their operators in Kubernetes, or other tools.
+
+    Each but the first has a folder of its own, called by its name.
+    """
 
     plain = "plain"
     kubernetes = "kubernetes"
+    scrapeconfig = "scrapeconfig"
+    grafana_alerts = "grafana-alerts"
+    openslo = "openslo"
 
 
 _HEADER = "# Compiled from the mixin {} by kronos-mixin. Don't edit: change the mixin, or its configuration.\n"
@@ -46,13 +54,11 @@ _LARGEST = 1 << 20
 def render(
     mixin: Mixin,
     targets: Collection[Target] = (Target.plain,),
-    *,
-    labels: Mapping[str, str] | None = None,
-    namespace: str | None = None,
+    place: Place | None = None,
 ) -> dict[str, str]:
     """The text of every file, by its path relative to the output folder. The same mixin gives the same bytes.
 
-    ``labels`` and ``namespace`` are for the metadata of Kubernetes objects. Raises CompileError for a dashboard whose
+    Raises CompileError for a dashboard whose
     file name leads out of the folder, or that is too large for Kubernetes.
     """
     for name in mixin.dashboards:
@@ -62,7 +68,11 @@ def render(
     if Target.plain in targets:
         files |= _plain(mixin)
     if Target.kubernetes in targets:
-        files |= _kubernetes(mixin, labels or {}, namespace)
+        files |= _kubernetes(mixin, place or Place())
+    for target, converted in _converted(mixin, targets, place or Place()):
+        for name, data in converted.files.items():
+            text = to_json(data) if name.endswith(".json") else header(mixin.name) + to_yaml(data)
+            files[f"{target}/{name}"] = text
     return files
 
 
@@ -74,6 +84,12 @@ def dashboard_path(mixin: Mixin, file: str) -> str:
     if mixin.name == OURS:
         return f"grafana/{file}"
     return "/".join(["grafana", mixin.name, *filter(None, [re.sub(r"[/\\]|^\.+$", "-", mixin.folder)]), file])
+
+
+def lost(mixin: Mixin, targets: Collection[Target]) -> list[str]:
+    """What the formats of ``targets`` can't carry, a sentence each."""
+    converted = _converted(mixin, targets, Place())
+    return [f"{target}: {sentence}" for target, one in converted for sentence in one.lost]
 
 
 def refuse_invalid(mixin: Mixin) -> list[str]:
@@ -178,8 +194,8 @@ def manifest(output: Path, name: str = "kronos") -> dict[str, str]:
 def targets_in(output: Path, name: str = "kronos") -> set[Target]:
     """The targets that ``output`` holds files of."""
     folders = {Path(path).parts[0] for path in manifest(output, name)}
-    kubernetes = {Target.kubernetes} if "kubernetes" in folders else set()
-    return kubernetes | ({Target.plain} if folders - {"kubernetes"} else set())
+    own = {target for target in Target if target in folders}
+    return own | ({Target.plain} if folders - own else set())
 
 
 def _plain(mixin: Mixin) -> dict[str, str]:
@@ -193,9 +209,19 @@ def _plain(mixin: Mixin) -> dict[str, str]:
     return files
 
 
-def _kubernetes(mixin: Mixin, labels: Mapping[str, str], namespace: str | None) -> dict[str, str]:
+def _converted(mixin: Mixin, targets: Collection[Target], place: Place) -> Iterator[tuple[Target, Converted]]:
+    if Target.scrapeconfig in targets:
+        yield Target.scrapeconfig, scrapeconfig.convert(mixin.scrape_configs, mixin.name, place)
+    if Target.grafana_alerts in targets:
+        yield Target.grafana_alerts, alerting.convert(mixin.alerts, mixin.name, mixin.folder, place)
+    if Target.openslo in targets:
+        yield Target.openslo, openslo.convert(mixin.objectives, mixin.name)
+
+
+def _kubernetes(mixin: Mixin, place: Place) -> dict[str, str]:
     files = {}
-    labels = {"app.kubernetes.io/part-of": kubernetes.object_name(mixin.name), **labels}
+    labels = {"app.kubernetes.io/part-of": kubernetes.object_name(mixin.name), **place.labels}
+    namespace = place.namespace
     for kind, groups in (("rules", mixin.rules), ("alerts", mixin.alerts)):
         if groups:
             name = f"{mixin.name}-{kind}"

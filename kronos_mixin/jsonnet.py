@@ -51,7 +51,8 @@ class Mixin:
     """What a mixin holds, as plain data.
 
     ``dashboards`` maps file names to dashboards; ``alerts`` and ``rules`` are lists of Prometheus rule groups;
-    ``scrape_configs`` is a list of Prometheus scrape jobs; ``alertmanager`` is an example of its configuration;
+    ``scrape_configs`` is a list of Prometheus scrape jobs; ``objectives`` is one of name, title, description, target,
+    window and the queries bad and valid; ``alertmanager`` is an example of its configuration;
     ``manifests`` are objects that run the service in Kubernetes, by path;
     ``config`` is ``_config.kronos`` with every override, empty for a mixin that has no such thing. ``name`` begins
     the names of files, ``folder`` is Grafana's.
@@ -61,6 +62,7 @@ class Mixin:
     alerts: list[dict[str, Any]]
     rules: list[dict[str, Any]]
     scrape_configs: list[dict[str, Any]] = field(default_factory=list)
+    objectives: list[dict[str, Any]] = field(default_factory=list)
     alertmanager: Mapping[str, Any] = field(default_factory=dict)
     manifests: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -116,6 +118,7 @@ def evaluate(
             for job in data["prometheusScrapeConfigs"] or []
         ],
         manifests=data["kubernetesManifests"] or {},
+        objectives=data["serviceLevelObjectives"] or [],
         alertmanager=data["alertmanagerConfig"] or {},
         config=data["config"],
         name=name or name_of(file),
@@ -250,7 +253,8 @@ def _snippet(program: _Program) -> str:
           if std.objectHasAll(mixin, '_config') && std.isObject(mixin._config) then mixin._config else {{}};
         {{
           [name]: get(name)
-          for name in ['grafanaDashboards', 'prometheusAlerts', 'prometheusRules', 'prometheusScrapeConfigs']
+          for name in ['grafanaDashboards', 'prometheusAlerts', 'prometheusRules', 'prometheusScrapeConfigs',
+                       'serviceLevelObjectives']
         }} + {{
           grafanaDashboardFolder: {"get('grafanaDashboardFolder')" if program.ours else "null"},
           folder: std.objectHasAll(mixin, 'grafanaDashboardFolder'),

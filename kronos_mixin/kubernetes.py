@@ -28,7 +28,7 @@ def prometheus_rule(
     return {
         "apiVersion": OPERATOR,
         "kind": "PrometheusRule",
-        "metadata": _metadata(name, labels, namespace),
+        "metadata": metadata(name, labels, namespace),
         "spec": {"groups": [_group(group) for group in groups]},
     }
 
@@ -42,13 +42,13 @@ def config_map(
     folder: str = "",
 ) -> dict[str, Any]:
     """A ConfigMap that Grafana's sidecar turns into the file ``stem`` with the dashboard, in Grafana's ``folder``."""
-    metadata = _metadata(name, {SIDECAR_LABEL: "1", **labels}, namespace)
+    described = metadata(name, {SIDECAR_LABEL: "1", **labels}, namespace)
     # Other characters are not allowed in a key.
     file = f"{stem if re.fullmatch(r'[-._a-zA-Z0-9]+', stem) else name}.json"
     if folder:
         # Read where the sidecar is told to (folderAnnotation: grafana_folder); harmless elsewhere.
-        metadata["annotations"] = {"grafana_folder": folder}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {file: to_json(dashboard)}}
+        described["annotations"] = {"grafana_folder": folder}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": described, "data": {file: to_json(dashboard)}}
 
 
 def selectable(data: dict[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
@@ -96,7 +96,8 @@ def object_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+$|^[^a-z0-9]+", "", re.sub(r"[^a-z0-9.-]+", "-", text.lower()))[:253] or "mixin"
 
 
-def _metadata(name: str, labels: Mapping[str, str], namespace: str | None) -> dict[str, Any]:
+def metadata(name: str, labels: Mapping[str, str], namespace: str | None) -> dict[str, Any]:
+    """The metadata of an object that this program writes."""
     named = {"namespace": namespace} if namespace else {}
     return {"name": object_name(name), **named, "labels": {"app.kubernetes.io/managed-by": "kronos-mixin", **labels}}
 

@@ -4,5 +4,6 @@
 (import 'dashboards/dashboards.libsonnet') +
 (import 'kubernetes.libsonnet') +
 (import 'scrape.libsonnet') +
+(import 'objectives.libsonnet') +
 (import 'alertmanager.libsonnet') +
 (import 'lib/strict.libsonnet')

@@ -58,7 +58,7 @@ def check(
     again = command("compile", *source.arguments, *output_arguments(output), *metadata.arguments)
     try:
         targets = targets_in(output, data.name) or {Target.plain}
-        files = render(data, targets, labels=metadata.labels, namespace=metadata.namespace)
+        files = render(data, targets, metadata.place)
         with console.progress("checking"):
             if is_ours(source.path):
                 contract = load_contract(source.path / "metrics.json")

@@ -14,7 +14,7 @@ import typer
 from kronos_mixin.cli.console import Console, fail
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import DEFAULT_OUTPUT, Metadata, OutputOption, Source
-from kronos_mixin.compile import Target, example_links, leftovers, refuse_invalid, render, targets_in, write
+from kronos_mixin.compile import Target, example_links, leftovers, lost, refuse_invalid, render, targets_in, write
 from kronos_mixin.inputs import Inputs
 from kronos_mixin.jsonnet import CompileError
 
@@ -27,8 +27,9 @@ def compile(  # noqa: A001 - As the command is called.
         list[Target] | None,
         typer.Option(
             "--target",
-            help="plain: files for Prometheus and Grafana; kubernetes: PrometheusRule and ConfigMap objects. May be "
-            "repeated. Default: plain, and what the folder already holds.",
+            help="plain: files for Prometheus and Grafana; kubernetes: PrometheusRule and ConfigMap objects; "
+            "scrapeconfig: the scrape job for the Prometheus Operator; grafana-alerts: alerts that Grafana 12 "
+            "evaluates itself; openslo: objectives. May be repeated. Default: plain, and what the folder holds.",
         ),
     ] = None,
     watch: Annotated[
@@ -55,6 +56,9 @@ def compile(  # noqa: A001 - As the command is called.
     For the Prometheus Operator and Grafana's sidecar:
       kronos-mixin compile --target kubernetes --namespace monitoring \\
         --label release=prometheus
+    Alerts that Grafana evaluates, and the objectives for other tools:
+      kronos-mixin compile --target grafana-alerts --data-source prom \\
+        --target openslo
     Another mixin, with libraries in vendor/:
       kronos-mixin compile --mixin vendor/node-mixin --output monitoring/node
     Without an alert of it, and with another less urgent:
@@ -110,7 +114,7 @@ def _compile(
     targets = set(target or []) or {Target.plain} | targets_in(output, data.name)
     try:
         doubts = refuse_invalid(data)
-        files = render(data, targets, labels=metadata.labels, namespace=metadata.namespace)
+        files = render(data, targets, metadata.place)
     except CompileError as error:
         fail(str(error))
     if not files:
@@ -126,7 +130,7 @@ def _compile(
             console.note(f"{path}: left over from an earlier run, but edited since: kept")
         else:
             console.done(f"{path}: removed")
-    return changed, "\n".join(filter(None, [*doubts, example_links(data)]))
+    return changed, "\n".join(filter(None, [*doubts, *lost(data, targets), example_links(data)]))
 
 
 def _differs(path: Path, text: str) -> bool:

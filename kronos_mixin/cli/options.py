@@ -16,6 +16,7 @@ from kronos_mixin.commands import each
 from kronos_mixin.config import Config, ConfigError, read
 from kronos_mixin.contract import ContractError, mixin_path
 from kronos_mixin.externals import ExternalError, Externals, parsed
+from kronos_mixin.formats.converted import Place
 from kronos_mixin.inputs import Inputs
 from kronos_mixin.jsonnet import CompileError, Mixin, evaluate, is_ours
 
@@ -148,7 +149,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Metadata:
-    """Metadata of Kubernetes objects."""
+    """What a mixin cannot know of the installation: metadata of Kubernetes objects, and Grafana's data source."""
 
     namespace: Annotated[
         str | None,
@@ -163,10 +164,24 @@ class Metadata:
         ),
     ] = None
 
+    data_source: Annotated[
+        str,
+        typer.Option("--data-source", help="Uid of Grafana's data source, for grafana-alerts.", metavar="UID"),
+    ] = Place.data_source
+
     @property
     def arguments(self) -> list[str]:
         """These options, as they were given."""
-        return [*each("--namespace", [self.namespace] if self.namespace else []), *each("--label", self.label or [])]
+        return [
+            *each("--namespace", [self.namespace] if self.namespace else []),
+            *each("--label", self.label or []),
+            *each("--data-source", [self.data_source] if self.data_source != Place.data_source else []),
+        ]
+
+    @property
+    def place(self) -> Place:
+        """These options, for what is compiled. Exits if a label is malformed."""
+        return Place(self.labels, self.namespace, self.data_source)
 
     @property
     def labels(self) -> dict[str, str]:

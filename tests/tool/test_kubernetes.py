@@ -3,44 +3,30 @@
 from __future__ import annotations
 
 import json
-from typing import Any, get_args
+from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
 from cloudcoil.models.prometheus_operator.v1 import PrometheusRule
-from pydantic import BaseModel
 
 from kronos_mixin.compile import render
 from kronos_mixin.contract import mixin_path
+from kronos_mixin.formats.converted import Place
 from kronos_mixin.jsonnet import CompileError, Mixin, evaluate
 from kronos_mixin.kubernetes import object_name
 from proof.servers import promtool
+from tests.tool.models import unknown
 
 MIXIN = evaluate(mixin_path())
 LABELS = {"release": "prometheus"}
-FILES = render(MIXIN, ["kubernetes"], labels=LABELS, namespace="monitoring")
+FILES = render(MIXIN, ["kubernetes"], Place(LABELS, "monitoring"))
 # Those that run the service lie below.
 OBJECTS = {name: yaml.safe_load(text) for name, text in FILES.items() if name.count("/") == 1}
 
 
 def of_kind(kind: str) -> list[dict[str, Any]]:
     return [data for data in OBJECTS.values() if data["kind"] == kind]
-
-
-def unknown(data: Any, annotation: Any, path: str = "") -> list[str]:
-    """Keys that the type does not know: the model itself takes any."""
-    models = [part for part in [annotation, *get_args(annotation)] if isinstance(part, type)]
-    model = next((part for part in models if issubclass(part, BaseModel)), None)
-    inner = [part for part in get_args(annotation) if part is not type(None)]
-    if isinstance(data, list):
-        item = next((get_args(part)[0] for part in [annotation, *inner] if get_args(part)), None)
-        return [found for number, entry in enumerate(data) for found in unknown(entry, item, f"{path}[{number}]")]
-    if not isinstance(data, dict) or model is None:
-        return []
-    fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-    found = [f"{path}.{key}" for key in data if key not in fields]
-    return found + [hit for key in data if key in fields for hit in unknown(data[key], fields[key], f"{path}.{key}")]
 
 
 def test_the_walk_finds_unknown_keys():

@@ -14,6 +14,7 @@ from cloudcoil.models.prometheus_operator.v1 import PodMonitor
 
 from kronos_mixin.compile import render, write
 from kronos_mixin.contract import mixin_path
+from kronos_mixin.formats.converted import Place
 from kronos_mixin.jsonnet import evaluate
 from kronos_service.settings import Settings
 from proof.servers import kustomize
@@ -31,7 +32,7 @@ CHOICES = [
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compiled")
-    write(render(evaluate(mixin_path()), ["kubernetes"], labels={"release": "prometheus"}), folder)
+    write(render(evaluate(mixin_path()), ["kubernetes"], Place({"release": "prometheus"})), folder)
     return folder / "kubernetes"
 
 

@@ -21,6 +21,7 @@ TOOL = Layers(
         ("knobs", "series"),
         ("reference",),
         ("compile", "overlay"),
+        ("formats",),
         ("kubernetes", "files", "promtool", "jsonnet", "running"),
         ("imports", "schema", "trace"),
         ("inputs", "native", "variables"),
