@@ -72,7 +72,7 @@ def render(
     for target, converted in _converted(mixin, targets, place or Place()):
         for name, data in converted.files.items():
             text = to_json(data) if name.endswith(".json") else header(mixin.name) + to_yaml(data)
-            files[f"{target}/{name}"] = text
+            files[f"{target}/{_own_name(mixin, name)}"] = text
     return files
 
 
