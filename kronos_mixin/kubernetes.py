@@ -71,26 +71,6 @@ def object_names(texts: Collection[str]) -> dict[str, str]:
     }
 
 
-def scrape_config(
-    name: str, job: Mapping[str, Any], labels: Mapping[str, str], namespace: str | None
-) -> dict[str, Any]:
-    """A ScrapeConfig of monitoring.coreos.com/v1alpha1 for a scrape job that finds its targets over HTTP."""
-    found = [
-        {"url": one["url"], "refreshInterval": one["refresh_interval"]} for one in job.get("http_sd_configs", ())
-    ]
-    return {
-        "apiVersion": "monitoring.coreos.com/v1alpha1",
-        "kind": "ScrapeConfig",
-        "metadata": _metadata(name, labels, namespace),
-        "spec": {
-            "honorLabels": job["honor_labels"],
-            "scrapeInterval": job["scrape_interval"],
-            "scrapeTimeout": job["scrape_timeout"],
-            "httpSDConfigs": found,
-        },
-    }
-
-
 def object_name(text: str) -> str:
     """``text`` as Kubernetes takes it for a name: small letters, digits, `-` and `.`."""
     return re.sub(r"[^a-z0-9]+$|^[^a-z0-9]+", "", re.sub(r"[^a-z0-9.-]+", "-", text.lower()))[:253] or "mixin"

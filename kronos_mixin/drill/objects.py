@@ -12,6 +12,7 @@ from kronos_mixin import kubernetes
 from kronos_mixin.compile import header, rule_files
 from kronos_mixin.connect import AnswerError, Client
 from kronos_mixin.drill.environment import NAME, Environment
+from kronos_mixin.formats import scrapeconfig
 from kronos_mixin.yamltext import to_yaml
 
 WAIT = 3600.0
@@ -32,7 +33,7 @@ def texts(
     for kind, groups in (("rules", mixin.rules), ("alerts", mixin.alerts)):
         rule = kubernetes.prometheus_rule(f"{NAME}-{kind}", groups, labels, namespace)
         files[f"kubernetes/{NAME}-{kind}.prometheusrule.yml"] = header(NAME) + to_yaml(rule)
-    scrape = kubernetes.scrape_config(NAME, job, labels, namespace)
+    scrape, _ = scrapeconfig.scrape_config(NAME, job, labels, namespace)
     files[f"kubernetes/{NAME}.scrapeconfig.yml"] = header(NAME) + to_yaml(scrape)
     return files
 

@@ -36,22 +36,39 @@ _TLS = {"server_name", "insecure_skip_verify", "min_version", "max_version"}
 def convert(jobs: list[dict[str, Any]], part_of: str, place: Place) -> Converted:
     """A ScrapeConfig for each job. Files with secrets are lost: the operator takes objects of Kubernetes for them."""
     converted = Converted()
+    labels = {"app.kubernetes.io/part-of": object_name(part_of), **place.labels}
     for job in jobs:
-        spec: dict[str, Any] = {}
-        name = str(job["job_name"])
-        for key, value in job.items():
-            spec |= _field(key, value, f"job {name}: {key}", converted.lost)
-        # Older operators know no jobName, and would name the job after the object.
-        named = {"targetLabel": "job", "replacement": name}
-        spec["relabelings"] = [named, *spec.get("relabelings", [])]
-        labels = {"app.kubernetes.io/part-of": object_name(part_of), **place.labels}
-        converted.files[f"{object_name(name)}.scrapeconfig.yml"] = {
-            "apiVersion": API_VERSION,
-            "kind": "ScrapeConfig",
-            "metadata": metadata(name, labels, place.namespace),
-            "spec": spec,
-        }
+        name = object_name(job["job_name"])
+        data, lost = scrape_config(name, job, labels, place.namespace)
+        converted.files[f"{name}.scrapeconfig.yml"] = data
+        converted.lost.extend(lost)
     return converted
+
+
+def scrape_config(
+    name: str, job: Mapping[str, Any], labels: Mapping[str, str], namespace: str | None
+) -> tuple[dict[str, Any], list[str]]:
+    """The object ``name`` for a job, and what it could not carry."""
+    spec: dict[str, Any] = {}
+    lost: list[str] = []
+    for key, value in job.items():
+        spec |= _field(key, value, f"job {job['job_name']}: {key}", lost)
+    # The operator names the job after the object, and discovery may give it a name of its own, which stays. Not every
+    # operator knows jobName, which would replace that, too.
+    named = {
+        "sourceLabels": ["job"],
+        "regex": "scrapeConfig/.*",
+        "targetLabel": "job",
+        "replacement": job["job_name"],
+    }
+    spec["relabelings"] = [named, *spec.get("relabelings", [])]
+    data = {
+        "apiVersion": API_VERSION,
+        "kind": "ScrapeConfig",
+        "metadata": metadata(name, labels, namespace),
+        "spec": spec,
+    }
+    return data, lost
 
 
 def _field(key: str, value: Any, where: str, lost: list[str]) -> dict[str, Any]:

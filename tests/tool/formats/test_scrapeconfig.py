@@ -30,6 +30,9 @@ EVERY_KNOB = {
     }
 }
 
+NAMED = {"sourceLabels": ["job"], "regex": "scrapeConfig/.*", "targetLabel": "job"}
+"""Gives the job its name, unless discovery did."""
+
 FOREIGN = {
     "job_name": "node",
     "kubernetes_sd_configs": [
@@ -83,7 +86,7 @@ def test_nothing_but_the_spelling_differs(jobs):
     assert unknown(data, ScrapeConfig) == []
     spec = lowered(back(data["spec"]))
     named, *relabelling = spec.pop("relabel_configs")
-    assert named == {"target_label": "job", "replacement": job["job_name"]}
+    assert named == back(NAMED | {"replacement": job["job_name"]})
     if relabelling:
         spec["relabel_configs"] = relabelling
     assert spec == {key: value for key, value in lowered(job).items() if key != "job_name"}
@@ -103,7 +106,7 @@ def test_what_needs_a_secret_is_told():
     assert spec == {
         "tlsConfig": {"serverName": "a"},
         "httpSDConfigs": [{"url": "http://a"}],
-        "relabelings": [{"targetLabel": "job", "replacement": "a"}],
+        "relabelings": [NAMED | {"replacement": "a"}],
     }
     secret = "has no counterpart in a ScrapeConfig: put it into a Secret, and name that in the object"
     assert converted.lost == [

@@ -94,7 +94,7 @@ def test_consumers_can_override_anything(vendored, call, tmp_path):
     call("compile", "--mixin", vendored / "mixin.libsonnet", "--output", "out", "--name", "forecasts")
     rules = yaml.safe_load((tmp_path / "out/prometheus/forecasts-rules.yml").read_text())["groups"]
     alerts = yaml.safe_load((tmp_path / "out/prometheus/forecasts-alerts.yml").read_text())["groups"]
-    board = json.loads((tmp_path / "out/grafana/forecasts/kronos-dashboard.json").read_text())
+    board = json.loads((tmp_path / "out/grafana/forecasts/Kronos/kronos-dashboard.json").read_text())
     by_name = {rule["alert"]: rule for group in alerts for rule in group["rules"]}
     assert "> 0.05" in " ".join(by_name["KronosHighErrorRate"]["expr"].split())
     assert "KronosHighMemoryUsage" not in by_name
