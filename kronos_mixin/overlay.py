@@ -251,7 +251,7 @@ def _readers(mixin: Mixin, series: str) -> list[str]:
         found += [str(rule.get("alert", rule.get("record"))) for rule in reading]
     for name, dashboard in mixin.dashboards.items():
         known = queries.variables(dashboard)
-        if any(_reads(variables.read(text, known)[0], series) for _, text in queries.queries(dashboard)):
+        if any(_reads(variables.read(text, known)[0], series) for _, text, *_ in queries.queries(dashboard)):
             found.append(name)
     return list(dict.fromkeys(found))
 

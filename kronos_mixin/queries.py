@@ -21,6 +21,10 @@ class Query(NamedTuple):
 
     place: str
     text: str
+    panel: str = ""
+    """Its panel's title; a variable and an annotation have none."""
+    target: str = ""
+    """Its number in the panel, from 0."""
 
 
 def queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
@@ -29,10 +33,11 @@ def queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
     variables = items(dashboard.get("templating"), "list")
     sources = {str(one.get("name")): one.get("query") for one in variables if one.get("type") == "datasource"}
     for panel in panels(dashboard):
-        for target in items(panel, "targets"):
+        for number, target in enumerate(items(panel, "targets")):
             if _asks_prometheus(target.get("datasource") or panel.get("datasource"), sources):
-                place = f"panel {panel.get('title') or panel.get('id')!r} {target.get('refId') or ''}".rstrip()
-                yield from _query(place, target.get("expr"))
+                title = panel.get("title")
+                place = f"panel {title or panel.get('id')!r} {target.get('refId') or ''}".rstrip()
+                yield from _query(place, target.get("expr"), str(title or ""), str(number))
     for variable in variables:
         text = variable.get("query")
         text = text.get("query") if isinstance(text, Mapping) else text
@@ -55,6 +60,11 @@ def variables(dashboard: Mapping[str, Any]) -> dict[str, Sequence[str]]:
     return found
 
 
+def title(dashboard: Mapping[str, Any]) -> str:
+    """The dashboard's title, if it has one."""
+    return str(dashboard.get("title") or _spec(dashboard).get("title") or "")
+
+
 def panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """All panels, those inside rows included; old dashboards keep rows in a list of their own."""
     rows = [panel for row in items(dashboard, "rows") for panel in items(row, "panels")]
@@ -69,9 +79,9 @@ def items(holder: Any, key: str) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _query(place: str, text: Any) -> Iterator[Query]:
+def _query(place: str, text: Any, panel: str = "", target: str = "") -> Iterator[Query]:
     if isinstance(text, str) and text.strip():
-        yield Query(place, text)
+        yield Query(place, text, panel, target)
 
 
 def _asks_prometheus(source: Any, variables: Mapping[str, Any]) -> bool:

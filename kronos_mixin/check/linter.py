@@ -1,11 +1,10 @@
-"""The rules of the community's dashboard linter, under its names, with waivers where we break them on purpose.
+"""The rules of the community's dashboard linter, under its names.
 
 Left out are those that other checks cover: title, description, unit, valid PromQL.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from kronos_mixin.check.expressions import Expression
 from kronos_mixin.check.finding import Finding
+from kronos_mixin.check.waivers import About, Waiver, applied, idle
 from kronos_mixin.contract import Contract
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.series import counters
@@ -31,81 +31,30 @@ class Offence:
     series: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiver:
-    """A rule that we break on purpose: why, and where, as shell patterns."""
-
-    rule: str
-    dashboard: str
-    reason: str
-    panel: str = "*"
-    series: str = "*"
-
-    def covers(self, offence: Offence) -> bool:
-        """Whether this waiver applies to the offence."""
-        pairs = (
-            (offence.dashboard, self.dashboard),
-            (offence.panel, self.panel),
-            (offence.series, self.series),
-        )
-        return self.rule == offence.rule and all(fnmatch.fnmatchcase(text, pattern) for text, pattern in pairs)
-
-
-_AGGREGATED = "Rules sum over instances: a recorded series has no label instance."
-
-WAIVERS = (
-    Waiver(
-        "target-instance-rule",
-        "*",
-        f"{_AGGREGATED} That keeps panels fast, however many instances there are.",
-        series="*:*",
-    ),
-    Waiver(
-        "template-instance-rule",
-        "kronos-dashboard.json",
-        f"{_AGGREGATED} A variable that filters hardly anything would mislead; kronos-instances.json has it.",
-    ),
-    Waiver(
-        "template-instance-rule",
-        "kronos-slo.json",
-        f"{_AGGREGATED} Objectives are about the service, not about one instance.",
-    ),
-    Waiver(
-        "target-instance-rule",
-        "kronos-dashboard.json",
-        "Shows the share of all instances that are ready.",
-        panel="Ready",
-    ),
-    Waiver(
-        "target-instance-rule",
-        "kronos-dashboard.json",
-        "Most alerts are about the service and have no label instance: a filter would hide them.",
-        series="ALERTS",
-    ),
-)
-
-
 def check(
-    mixin: Mixin, contract: Contract, expressions: Iterable[Expression], waivers: Iterable[Waiver] = WAIVERS
+    mixin: Mixin, contract: Contract, expressions: Iterable[Expression], waivers: Iterable[Waiver]
 ) -> Iterator[Finding]:
-    """Report offences without a waiver, and waivers without an offence."""
+    """Report offences without a waiver, and waivers without an offence or a reason."""
     offences = [
-        offence
+        (_about(mixin, offence), _finding(offence))
         for name, dashboard in mixin.dashboards.items()
         for offence in (*_templates(name, dashboard), *_targets(name, contract, expressions))
     ]
     waivers = list(waivers)
-    for offence in offences:
-        if not any(waiver.covers(offence) for waiver in waivers):
-            place = f"panel {offence.panel!r}" if offence.panel else ""
-            yield Finding(f"grafana/{offence.dashboard}", place, f"{offence.message} ({offence.rule})")
-    for waiver in waivers:
-        # The dashboard may be switched off.
-        if not any(fnmatch.fnmatchcase(name, waiver.dashboard) for name in mixin.dashboards):
-            continue
-        if not any(waiver.covers(offence) for offence in offences):
-            where = f"{waiver.dashboard}, panel {waiver.panel}, series {waiver.series}"
-            yield Finding("kronos_mixin/check/linter.py", waiver.rule, f"needs no waiver for {where}")
+    yield from applied(offences, waivers)
+    # The dashboard may be switched off.
+    titles = {"", *(str(dashboard["title"]) for dashboard in mixin.dashboards.values())}
+    yield from idle(offences, [waiver for waiver in waivers if waiver.about.dashboard in titles])
+
+
+def _about(mixin: Mixin, offence: Offence) -> About:
+    title = mixin.dashboards[offence.dashboard]["title"]
+    return About(offence.rule, title, offence.panel, series=offence.series)
+
+
+def _finding(offence: Offence) -> Finding:
+    place = f"panel {offence.panel!r}" if offence.panel else ""
+    return Finding(f"grafana/{offence.dashboard}", place, offence.message, rule=offence.rule)
 
 
 def _templates(name: str, dashboard: Mapping[str, Any]) -> Iterator[Offence]:

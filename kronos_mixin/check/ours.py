@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from kronos_mixin import documents, promql, series
-from kronos_mixin.check import alerts, compiled, dashboards, expressions, linter, runbooks
+from kronos_mixin.check import alerts, compiled, dashboards, expressions, linter, runbooks, waivers
 from kronos_mixin.check.expressions import Expression
 from kronos_mixin.check.finding import Finding
 from kronos_mixin.commands import command
@@ -48,7 +48,7 @@ def check(
         *expressions.check(mixin, read),
         *alerts.check(mixin, read),
         *dashboards.check(mixin, read),
-        *linter.check(mixin, contract, read),
+        *linter.check(mixin, contract, read, waivers.waivers(folder)),
         *runbooks.check(mixin, known_by_default, folder / "runbooks"),
         *_large_groups(mixin),
         *compiled.refused_rules(mixin),

@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 
-from kronos_mixin.check import others, ours
+from kronos_mixin.check import others, ours, waivers
 from kronos_mixin.cli.console import FAILED, Console, fail
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import DEFAULT_OUTPUT, Metadata, OutputOption, Source, output_arguments
 from kronos_mixin.commands import command
 from kronos_mixin.compile import Target, render, targets_in
+from kronos_mixin.config import ConfigError
 from kronos_mixin.contract import ContractError, load_contract
 from kronos_mixin.jsonnet import CompileError, is_ours
 
@@ -44,7 +45,8 @@ def check(
     must be there where they are known, and series named like recorded ones must be recorded by a rule.
     Compiled files are compared if there are any.
 
-    If promtool is on PATH, it checks the rules as well.
+    If promtool is on PATH, it checks the rules as well. A file .lint beside the mixin, as dashboard-linter and
+    mixtool read it, excuses findings by the name in their brackets.
 
     \b
     Examples
@@ -67,8 +69,9 @@ def check(
                     data, contract, files, output, source.path, configured=configured, compile_command=again
                 )
             else:
-                findings = others.check(data, files, output, again)
-    except (CompileError, ContractError) as error:
+                place = source.path if source.path.is_dir() else source.path.parent
+                findings = others.check(data, files, output, again, waivers.waivers(place))
+    except (CompileError, ConfigError, ContractError) as error:
         fail(str(error))
     counts = {
         "rules": sum(len(group.get("rules", [])) for group in data.rules),

@@ -21,9 +21,12 @@ def installed(tmp_path_factory):
     work = tmp_path_factory.mktemp("wheel")
     source = work / "source"
     # Others may be at work in the checkout, and building leaves traces.
-    hidden = shutil.ignore_patterns(
-        ".*", "__pycache__", "tests", "monitoring", "vendor", "proof", "benchmarks", "training"
-    )
+    beside = shutil.ignore_patterns(".*", "tests", "monitoring", "vendor", "proof", "benchmarks", "training")
+    built = shutil.ignore_patterns("__pycache__")
+
+    def hidden(folder, names):
+        return built(folder, names) | (beside(folder, names) if folder == str(ROOT) else set())
+
     shutil.copytree(ROOT, source, ignore=hidden)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     constraints = ["--constraint", str(ROOT / "constraints.txt")]

@@ -15,9 +15,14 @@ def test_check_reports_unrecorded_series(call, fixtures):
     first, second = done.stdout.splitlines()
     assert first == (
         "grafana/kettle/kettle.json: panel 'Boiling' A: reads job:kettle_boiling:rate5m, "
-        "which no rule of the mixin records"
+        "which no rule of the mixin records (promql-recorded-rule)"
     )
-    assert second == "grafana/kettle/kettle.json: panel 'Water' A: is no PromQL (unclosed left parenthesis)"
+    assert (
+        second
+    assert second == (
+        "grafana/kettle/kettle.json: panel 'Water' A: is no PromQL (unclosed left parenthesis) (target-promql-rule)"
+    )
+    )
 
 
 def test_check_as_json(call, fixtures):
@@ -178,3 +183,35 @@ def test_what_prometheus_would_refuse_is_not_written(call, tmp_path, monkeypatch
     assert "a:b:c: promtool refuses it: " in call(*compile_, code=1).stderr
     wrote("holt_winters(b[1h], 0.5, 0.5)")
     assert call(*compile_).stderr == ""
+
+
+def test_waivers(call, tmp_path):
+    """In the file of dashboard-linter and mixtool, by rule, dashboard, panel, query and alert."""
+    panels = [{"title": name, "targets": [{"expr": "up"}, {"expr": "sum("}]} for name in ("On", "Off")]
+    groups = [{"name": "a", "rules": [{"alert": name, "expr": "a:b:sum > 0"} for name in ("LampOn", "LampOff")]}]
+    board = {"title": "Lamps", "panels": panels}
+    mixin = {"grafanaDashboards": {"a.json": board}, "prometheusAlerts": {"groups": groups}}
+    (tmp_path / "mixin.libsonnet").write_text(json.dumps(mixin))
+
+    def found(lint: str, code: int = 1) -> str:
+        (tmp_path / ".lint").write_text(lint)
+        return call("check", "--mixin", "mixin.libsonnet", "--name", "lamp", code=code).output
+
+    plain = found("exclusions:\n  panel-units-rule:\n")
+    assert [plain.count(f"({rule})") for rule in ("target-promql-rule", "promql-recorded-rule")] == [2, 2]
+    one = "exclusions:\n  target-promql-rule:\n    entries:\n    - {dashboard: Lamps, panel: 'Off', targetIdx: 1}\n"
+    assert "panel 'On'" in found(one)
+    assert "panel 'Off'" not in found(one)
+    for other in ("dashboard: Lamp", "panel: 'of'", "targetIdx: '0'"):
+        said = found(f"exclusions:\n  target-promql-rule:\n    entries:\n    - {{{other}}}\n")
+        assert said.count("(target-promql-rule)") == 2
+    alert = "exclusions:\n  promql-recorded-rule:\n    reason: b\n    entries: [{alert: LampOn}]\n"
+    assert ["LampOn:" in found(alert), "LampOff:" in found(alert)] == [False, True]
+    lenient = "warnings:\n  target-promql-rule:\n  promql-recorded-rule: {reason: elsewhere}\n"
+    assert "warning: is no PromQL" in found(lenient, code=0)
+    # Our own rules are nobody else's: what excuses nothing is left over.
+    said = found("exclusions:\n  template-job-rule:\n  promql-labels-rule: {reason: a}\n  promql-recorded-rule:\n")
+    assert ".lint:3: promql-labels-rule: excuses nothing: take it out" in said
+    assert ".lint:4: promql-recorded-rule: does not say why: give a reason" in said
+    assert "template-job-rule" not in said
+    assert ".lint:1: no such section: exclusion. Did you mean exclusions?" in found("exclusion: {}\n")
