@@ -17,11 +17,8 @@ def test_check_reports_unrecorded_series(call, fixtures):
         "grafana/kettle/kettle.json: panel 'Boiling' A: reads job:kettle_boiling:rate5m, "
         "which no rule of the mixin records (promql-recorded-rule)"
     )
-    assert (
-        second
     assert second == (
         "grafana/kettle/kettle.json: panel 'Water' A: is no PromQL (unclosed left parenthesis) (target-promql-rule)"
-    )
     )
 
 
