@@ -6,6 +6,7 @@ import contextlib
 
 import httpx
 import pytest
+import yaml
 
 from kronos_mixin.contract import load_contract
 from kronos_mixin.drill.measures import SINGLE
@@ -72,3 +73,20 @@ def test_all_rules_are_healthy_and_groups_have_names_of_their_own(servers):
         groups = server.rules()
         assert len({group["name"] for group in groups}) == len(groups) > 2
         assert [rule["lastError"] for group in groups for rule in group["rules"] if rule["health"] != "ok"] == []
+
+
+def test_neither_is_blind_for_the_other(servers):
+    blind = 'ALERTS{alertname=~"Kronos(RulesMissing|LabelsTaken|MetricsMissing|TargetMissing)"}'
+    for server in servers:
+        server.wait_for(blind, lambda found: not found, timeout=60)
+
+
+def test_rules_of_one_do_not_stand_in_for_those_of_the_other(servers):
+    server = servers[-1]
+    config = yaml.safe_load(server.config.read_text())
+    # The alerts of one without the rules that they read.
+    some = ("strict/prometheus/kronos-*", "strict/prometheus/kronos-alerts")
+    rules = [name.replace(*some) for name in config["rule_files"]]
+    server.reload({**config, "rule_files": rules})
+    found = server.wait_for('ALERTS{alertname="KronosRulesMissing"}', bool, timeout=60)
+    assert {sample.labels["job"] for sample in found} == {"strict"}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
+import subprocess
 import textwrap
 
 import pytest
@@ -73,22 +75,33 @@ def test_the_other_yaml():
 def test_two_environments(call, tmp_path):
     """The commands of the guide, pasted one after the other."""
     section = TEXT.partition("### Two environments")[2].partition("\n## ")[0]
-    commands = re.findall(r"^kronos-mixin (.*)$", section, re.MULTILINE)
+    commands = re.findall(r"^(kronos-mixin|echo) (.*)$", section, re.MULTILINE)
     config = tmp_path / "prometheus.yml"
     config.write_text(mine := "global: {}\n")
     (tmp_path / "staging.yml").write_text("kronos: {alerts: {KronosHighErrorRate: {threshold: 0.2}}}\n")
     states = []
-    for command in commands:
-        call(*shlex.split(command), answer="y")
+    for program, arguments in commands:
+        if program == "echo":
+            subprocess.run(["sh", "-c", f"echo {arguments}"], check=True, cwd=tmp_path)
+        else:
+            call(*shlex.split(arguments), answer="y")
         states.append(config.read_text())
-    one, both, updated, left = states
-    assert both.count("job_name: ") == updated.count("job_name: ") == 2
+    one, both, updated, left, *_ = states
+    assert both.count("job_name: ") == 2
     assert updated == both, "nothing had changed"
     assert left == one != mine
     files = {path.name for path in (tmp_path / "kronos-mixin").iterdir()}
     assert files == {"kronos-rules.yml", "kronos-alerts.yml"}
+    # The other way round.
+    call(*shlex.split(commands[1][1]), answer="y")
     call("unmerge", "prometheus.yml", answer="y")
+    assert "job_name: staging" in config.read_text()
+    assert "kronos-api" not in config.read_text()
+    call("unmerge", "prometheus.yml", "--name", "staging", answer="y")
     assert config.read_text() == mine
+    for path in (tmp_path / "both/grafana").iterdir():
+        variables = {one["name"]: one for one in json.loads(path.read_text())["templating"]["list"]}
+        assert 'up{job=~"kronos-api|staging"' in variables["job"]["definition"]
 
 
 def test_the_kustomization_builds_beside_a_copy(tmp_path):
