@@ -204,6 +204,9 @@ def _plain(mixin: Mixin) -> dict[str, str]:
     if mixin.scrape_configs:
         scrape = "prometheus-scrape-config.yml" if mixin.name == OURS else f"{mixin.name}-scrape-config.yml"
         files[f"prometheus/{scrape}"] = header(mixin.name) + to_yaml({"scrape_configs": mixin.scrape_configs})
+    if mixin.central:
+        alerts = to_yaml({"groups": readable(mixin.central)})
+        files[f"central/{mixin.name}-central-alerts.yml"] = header(mixin.name) + alerts
     if mixin.alertmanager:
         files["alertmanager/alertmanager-example.yml"] = header(mixin.name) + to_yaml(mixin.alertmanager)
     return files

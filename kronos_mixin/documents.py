@@ -132,7 +132,7 @@ def _defaults(data: Mixin, meanings: Mapping[tuple[str, ...], str], alert: str, 
 def _index(data: Mixin, runbooks: Mapping[str, Path]) -> str:
     """A table of all alerts: severity, `for`, and the first sentence of the runbook."""
     compiled: dict[str, list[Mapping[str, Any]]] = {}
-    for rule in (rule for group in data.alerts for rule in group["rules"]):
+    for rule in (rule for group in [*data.alerts, *data.central] for rule in group["rules"]):
         compiled.setdefault(rule["alert"], []).append(rule)
     rows = []
     for alert, path in runbooks.items():

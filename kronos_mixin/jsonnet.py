@@ -53,6 +53,7 @@ class Mixin:
     ``dashboards`` maps file names to dashboards; ``alerts`` and ``rules`` are lists of Prometheus rule groups;
     ``scrape_configs`` is a list of Prometheus scrape jobs; ``objectives`` is one of name, title, description, target,
     window and the queries bad and valid; ``alertmanager`` is an example of its configuration;
+    ``central`` are groups of alerts for a centre that receives from several servers;
     ``manifests`` are objects that run the service in Kubernetes, by path;
     ``config`` is ``_config.kronos`` with every override, empty for a mixin that has no such thing. ``name`` begins
     the names of files, ``folder`` is Grafana's.
@@ -64,6 +65,7 @@ class Mixin:
     scrape_configs: list[dict[str, Any]] = field(default_factory=list)
     objectives: list[dict[str, Any]] = field(default_factory=list)
     alertmanager: Mapping[str, Any] = field(default_factory=dict)
+    central: list[dict[str, Any]] = field(default_factory=list)
     manifests: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     name: str = "kronos"
@@ -117,6 +119,7 @@ def evaluate(
             {"job_name": job["job_name"], **job} if isinstance(job, dict) and "job_name" in job else job
             for job in data["prometheusScrapeConfigs"] or []
         ],
+        central=shape.groups("prometheusCentralAlerts", data["prometheusCentralAlerts"]),
         manifests=data["kubernetesManifests"] or {},
         objectives=data["serviceLevelObjectives"] or [],
         alertmanager=data["alertmanagerConfig"] or {},
@@ -259,6 +262,7 @@ def _snippet(program: _Program) -> str:
           grafanaDashboardFolder: {"get('grafanaDashboardFolder')" if program.ours else "null"},
           folder: std.objectHasAll(mixin, 'grafanaDashboardFolder'),
           alertmanagerConfig: {"get('alertmanagerConfig')" if program.ours else "null"},
+          prometheusCentralAlerts: {"get('prometheusCentralAlerts')" if program.ours else "null"},
           kubernetesManifests: {"get('kubernetesManifests')" if program.ours else "null"},
           config: if std.objectHasAll(config(mixin), 'kronos') then config(mixin).kronos else {{}},
           defaults: get('kronosDefaults'),

@@ -342,6 +342,15 @@
           'for': '1h',
           keepFiringFor: '0s',
         },
+        // At a centre that receives from several Prometheus servers; in a file of its own.
+        KronosClusterSilent: {
+          enabled: true,
+          severity: 'critical',
+          'for': '5m',
+          keepFiringFor: '0s',
+          // How long a cluster that no longer sends is missed.
+          window: '1d',
+        },
         KronosTrafficDropped: {
           // Off by default: it needs traffic with a weekly pattern, and a retention of more than a week.
           enabled: false,

@@ -43,12 +43,15 @@ def all_of(mixin: Mixin, known: Known) -> list[Expression]:
         found.append(
             Expression("prometheus/kronos-rules.yml", rule["record"], rule, text, promql.read(text, known), {})
         )
-    for rule in (rule for group in mixin.alerts for rule in group["rules"]):
-        texts = rule["annotations"] | {f"label {name}": text for name, text in rule.get("labels", {}).items()}
-        shown = {key: set(_TEMPLATE_LABEL.findall(text)) for key, text in texts.items()}
-        text = rule["expr"]
-        reading = promql.read(text, known)
-        found.append(Expression("prometheus/kronos-alerts.yml", rule["alert"], rule, text, reading, shown))
+    for file, groups in (
+        ("prometheus/kronos-alerts.yml", mixin.alerts),
+        ("central/kronos-central-alerts.yml", mixin.central),
+    ):
+        for rule in (rule for group in groups for rule in group["rules"]):
+            texts = rule["annotations"] | {f"label {name}": text for name, text in rule.get("labels", {}).items()}
+            shown = {key: set(_TEMPLATE_LABEL.findall(text)) for key, text in texts.items()}
+            text = rule["expr"]
+            found.append(Expression(file, rule["alert"], rule, text, promql.read(text, known), shown))
     for name, dashboard in mixin.dashboards.items():
         for part in (_panels, _variables, _annotations):
             found += part(f"grafana/{name}", dashboard, known)

@@ -69,7 +69,7 @@ def _stale(folder: Path, default: Mixin) -> Iterator[Finding]:
 
 def _large_groups(mixin: Mixin) -> Iterator[Finding]:
     """Groups that a ruler of Mimir refuses. Those of the mixin are split; yours may not be."""
-    for name, groups in (("rules", mixin.rules), ("alerts", mixin.alerts)):
+    for name, groups in (("rules", mixin.rules), ("alerts", mixin.alerts), ("central", mixin.central)):
         for group in groups:
             if (count := len(group["rules"])) > MOST_RULES:
                 sentence = f"has {count} rules, but Mimir takes at most {MOST_RULES} in a group: split it"

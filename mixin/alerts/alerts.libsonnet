@@ -1,10 +1,12 @@
 // All alerts, in groups by the question they answer. What every alert has in common is added here, once.
 local groups = import '../lib/groups.libsonnet';
+local text = import '../lib/text.libsonnet';
 local records = import '../rules/records.libsonnet';
 
 {
   local config = $._config.kronos,
   local rules = records(config),
+  local at = text(config),
 
   // Links go to the dashboard that shows the alert, with the alert's own labels chosen as its variables. Every alert has
   // a job; a label that it does not have leaves nothing behind.
@@ -13,7 +15,7 @@ local records = import '../rules/records.libsonnet';
       std.strReplace(config.dashboardURL, '{uid}', config.dashboards[alert.dashboard].uid),
       '{query}',
       'var-job={{ $labels.job | urlquery }}' + std.join('', [
-        '{{ with $labels.' + label + ' }}&var-' + label + '={{ . | urlquery }}{{ end }}'
+        '{{ with ' + at.valueOf(label) + ' }}&var-' + label + '={{ . | urlquery }}{{ end }}'
         for label in alert.variables
         if label != 'job'
       ])
@@ -54,5 +56,10 @@ local records = import '../rules/records.libsonnet';
       group('kronos-objective-alerts', (import 'objectives.libsonnet')(config, rules)) +
       group('kronos-resource-alerts', (import 'resources.libsonnet')(config, rules)) +
       group('kronos-monitoring-alerts', (import 'monitoring.libsonnet')(config, rules)),
+  },
+
+  // Not for the servers that scrape.
+  prometheusCentralAlerts+:: {
+    groups+: group('kronos-central-alerts', (import 'central.libsonnet')(config, rules)),
   },
 }

@@ -1,0 +1,21 @@
+// For a centre to which several Prometheus servers send what they record: does each of them still send?
+local query = import '../lib/query.libsonnet';
+local text = import '../lib/text.libsonnet';
+
+function(config, rules) {
+  local q = query(config),
+  local at = text(config),
+
+  // A server that has lost its targets still sends an alert about it. One that sends nothing leaves no series behind.
+  KronosClusterSilent: {
+    local targets = q.read(rules.targets),
+    local ownAlert = q.read({ name:: 'ALERTS', labelNames:: ['alertname'] }, { alertname: 'KronosTargetMissing' }),
+    expr: 'last_over_time(' + targets + '[' + config.alerts.KronosClusterSilent.window + ']) unless ' + targets +
+          ' unless ' + q.on([]) + ' ' + ownAlert,
+    summary: 'A Prometheus that watches Kronos has stopped sending.',
+    description: 'Nothing has come from the server that watches ' + at.job + ': neither its recorded series nor its ' +
+                 'alerts. It may still alert by itself.',
+    dashboard: 'overview',
+    variables: q.targetLabels,
+  },
+}
