@@ -65,7 +65,7 @@ def test_a_scrape_example_that_is_wrong_would_be_found(tmp_path):
 
 def test_the_other_yaml():
     others = [yaml.safe_load(code) for code in YAML if code not in SCRAPES]
-    drills, monitor, _, provisioning = others
+    drills, monitor, _, provisioning, _ = others
     config = {"receivers": [{"name": "drills"}, {"name": "all"}], "route": {"receiver": "all", **drills}}
     assert Routing(config).receivers({"alertname": "KronosServiceDown", "drill": "true"}) == ["drills"]
     PodMonitor.model_validate(monitor)
