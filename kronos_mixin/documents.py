@@ -21,7 +21,14 @@ Section = Callable[[Sequence[str]], str]
 """Makes the Markdown of a section from the words after its name."""
 
 SECTIONS = "kronos_mixin.sections"
-"""Entry points through which other packages add sections to the guide; each is a function that returns Markdown."""
+"""Entry points through which others add sections to these pages; each is a function that returns Markdown."""
+
+_PAGES = {
+    "service/OBSERVABILITY.md": ("metrics", "log-fields", "settings"),
+    "monitoring/README.md": ("checks",),
+    "docs/design.md": ("reasons",),
+}
+"""The pages of a checkout beside the mixin, and their sections."""
 
 _SECTION = re.compile(r"<!-- generated: (?P<name>\S+)(?P<words>[^>]*) -->\n.*?<!-- end of (?P=name) -->", re.DOTALL)
 
@@ -35,7 +42,7 @@ def documents(mixin: Path, data: Mixin) -> dict[Path, str]:
 
     ``mixin`` is the folder of the Kronos mixin, ``data`` the evaluated mixin with its default configuration.
 
-    In a checkout, the guide to the service and the design are included. Raises DocumentError, or ContractError if
+    In a checkout, the guides and the design are included. Raises DocumentError, or ContractError if
     the contract is wrong.
     """
     meanings = knobs.meanings(mixin)
@@ -48,11 +55,12 @@ def documents(mixin: Path, data: Mixin) -> dict[Path, str]:
     if index is not None:
         pages[index] = _filled(index, {"alerts": lambda _: _index(data, runbooks)})
     contract = load_contract(mixin / "metrics.json")
-    guide, design = (mixin.parent / page for page in ("service/OBSERVABILITY.md", "docs/design.md"))
-    if guide.is_file():
-        pages[guide] = _filled(guide, {"metrics": lambda _: reference.section(contract), **dict(_others())})
-    if design.is_file():
-        pages[design] = _filled(design, {"reasons": lambda _: reference.reasons(contract)})
+    own = {"metrics": lambda _: reference.section(contract), "reasons": lambda _: reference.reasons(contract)}
+    for page, names in _PAGES.items():
+        path = mixin.parent / page
+        if path.is_file():
+            known = own | dict(_others())
+            pages[path] = _filled(path, {name: known[name] for name in names if name in known})
     return pages
 
 

@@ -98,15 +98,15 @@ def verify(
     connections = servers.read()
     if connections.prometheus is None:
         fail("name your Prometheus: --prometheus URL, PROMETHEUS_URL, or prometheus in --connections FILE", USAGE)
-    stack = _stack(connections, source, merged, console)
     ended = []
-    running = outcomes(CHECKS, stack, {check.name for check in chosen})
-    for check in chosen:
-        with console.progress(f"{check.name}: {check.looks_at}"):
-            ended.append(outcome := next(running))
-        if form is Format.text and not (console.quiet and outcome.state in {State.ok, State.skipped}):
-            for line in _lines(outcome):
-                console.result(line)
+    with _stack(connections, source, merged, console) as stack:
+        running = outcomes(CHECKS, stack, {check.name for check in chosen})
+        for check in chosen:
+            with console.progress(f"{check.name}: {check.looks_at}"):
+                ended.append(outcome := next(running))
+            if form is Format.text and not (console.quiet and outcome.state in {State.ok, State.skipped}):
+                for line in _lines(outcome):
+                    console.result(line)
     if form is Format.json:
         console.result(json.dumps(_data(ended), indent=2))
     else:

@@ -1,1 +1,1 @@
-"""Checks a mixin against a running Prometheus."""
+"""Whether a running stack really watches the service: `kronos-mixin verify`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kronos_mixin import reference
 from kronos_mixin.verify import (
     answers,
     copies,
@@ -34,3 +35,9 @@ CHECKS: tuple[Check, ...] = (
     *sources.CHECKS,
     *service.CHECKS,
 )
+
+
+def table() -> str:
+    """A Markdown table of all checks, for the guide."""
+    rows = ((f"`{check.name}`", check.looks_at, check.finds) for check in CHECKS)
+    return reference.table(("check", "what it looks at", "what it finds"), rows)

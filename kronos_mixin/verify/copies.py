@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from kronos_mixin import promql
@@ -19,8 +20,9 @@ DEDUPLICATE = (
 def _once(stack: Stack) -> Iterator[Finding]:
     # No two processes took exactly as long to load their model.
     loads: dict[float, list[Sample]] = {}
-    for sample in stack.ask("kronos_model_load_seconds > 0"):
-        loads.setdefault(sample.value, []).append(sample)
+    for sample in stack.alive("kronos_model_load_seconds"):
+        if sample.value > 0:  # It has loaded one.
+            loads.setdefault(sample.value, []).append(sample)
     for several in loads.values():
         ours = [one for one in several if stack.selects(one.labels)]
         keys = {stack.key(one.labels) for one in ours}
@@ -49,8 +51,9 @@ def _once(stack: Stack) -> Iterator[Finding]:
 def _sharing(stack: Stack) -> Iterator[Finding]:
     """Processes that look like one to the rules."""
     found: dict[tuple[str, ...], dict[float, Sample]] = {}
-    for sample in stack.ask(f"kronos_model_load_seconds{{{stack.selector}}} > 0"):
-        found.setdefault(stack.key(sample.labels), {})[sample.value] = sample
+    for sample in stack.alive("kronos_model_load_seconds"):
+        if sample.value > 0 and stack.selects(sample.labels):
+            found.setdefault(stack.key(sample.labels), {})[sample.value] = sample
     for key, several in found.items():
         if len(several) > 1:
             yield Finding(
@@ -62,9 +65,13 @@ def _sharing(stack: Stack) -> Iterator[Finding]:
 
 
 def _watched(stack: Stack) -> Iterator[Finding]:
-    labels = sorted({"job", *(one.label for one in promql.matchers(stack.selector))})
-    jobs = stack.ask(f"count by ({', '.join(labels)}) (kronos_build_info)")
-    others = {one.labels.get("job", ""): one.value for one in jobs if not stack.selects(one.labels)}
+    # What our own targets are called is told by other checks.
+    ours = {target.labels.get("instance") for target in stack.targets}
+    others = Counter(
+        one.labels.get("job", "")
+        for one in stack.alive("kronos_build_info")
+        if not stack.selects(one.labels) and one.labels.get("instance") not in ours
+    )
     if not others:
         return
     read = [
@@ -78,7 +85,7 @@ def _watched(stack: Stack) -> Iterator[Finding]:
     for job, count in sorted(others.items()):
         if not any(all(m.lets_through(job) for m in one.matchers if m.label == "job") for one in read):
             yield Finding(
-                f"{count:.0f} instances are scraped by the job {job}, which no rule reads: the rules select by "
+                f"{count} instances are scraped by the job {job}, which no rule reads: the rules select by "
                 f"{{{stack.selector}}}",
                 f"add rules for it: kronos-mixin merge PROMETHEUS_YML --name {job} --job {job} --rules-only",
                 severity=Severity.warning,
@@ -101,6 +108,6 @@ CHECKS = (
         finds="instances in a job that no rule reads, such as a second job where one was expected",
         why="No alert fires for them.",
         run=_watched,
-        after=("prometheus-answers",),
+        after=("targets-found",),
     ),
 )

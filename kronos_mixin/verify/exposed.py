@@ -36,21 +36,22 @@ class Exposed:
     @cached_property
     def targets(self) -> set[tuple[str, ...]]:
         """The targets that are up and have any series of ours."""
-        up = self.stack.by_key(f"up{{{self.stack.selector}}} == 1")
+        up = self.stack.by_key(f"{self.stack.recent(f'up{{{self.stack.selector}}}')} == 1")
         return up.keys() & self.stack.by_key(self.all).keys()
 
     @cached_property
     def native(self) -> set[str]:
         """The histograms that have arrived as native ones."""
         names = "|".join(metric.name for metric in self.contract.metrics.values() if metric.type == "histogram")
-        found = self.stack.ask(f'count by (__name__) ({{__name__=~"{names}",{self.stack.selector}}})')
+        selector = f'{{__name__=~"{names}",{self.stack.selector}}}'
+        found = self.stack.ask(f"count by (__name__) ({self.stack.recent(selector)})")
         return {sample.labels["__name__"] for sample in found}
 
     def expected(self, metric: Metric) -> set[tuple[str, ...]]:
         """The targets that should have a metric: not all of them have a GPU, or have loaded their model."""
         conditions = {
-            "model_loaded": f"kronos_model_ready{{{self.stack.selector}}} == 1",
-            "gpu": f'kronos_model_info{{device=~"cuda.*",{self.stack.selector}}}',
+            "model_loaded": self.stack.recent(f"kronos_model_ready{{{self.stack.selector}}}") + " == 1",
+            "gpu": self.stack.recent(f'kronos_model_info{{device=~"cuda.*",{self.stack.selector}}}'),
         }
         if metric.when is None:
             return self.targets
@@ -62,9 +63,13 @@ class Exposed:
         each = f"group by (__name__, {', '.join(self.stack.identity)}) ({self.all})"
         return {one.labels["__name__"]: round(one.value) for one in self.stack.ask(f"count by (__name__) ({each})")}
 
+    def lacks(self, name: str) -> bool:
+        """Whether the service itself does not expose a series, which another check tells."""
+        return any(name not in one.series and name not in one.types for one in self.stack.expositions)
+
     def having(self, name: str) -> set[tuple[str, ...]]:
         """The targets that have a series of this name."""
-        return self.targets & self.stack.by_key(f"{name}{{{self.stack.selector}}}").keys()
+        return self.targets & self.stack.by_key(self.stack.recent(f"{name}{{{self.stack.selector}}}")).keys()
 
     @property
     def contract(self) -> Contract:
@@ -111,8 +116,8 @@ class Exposed:
 
     @property
     def all(self) -> str:
-        """The selector of all series of ours."""
-        return f'{{__name__=~"kronos_.+",{self.stack.selector}}}'
+        """All series of ours, as an expression."""
+        return self.stack.recent(f'{{__name__=~"kronos_.+",{self.stack.selector}}}')
 
 
 def bound(text: str) -> str:

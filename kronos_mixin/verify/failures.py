@@ -17,6 +17,8 @@ class Failure:
     mend: str
 
 
+_LIMIT = r"_limit|limit (was )?exceeded|limit of|label limit|too big|exceeds|maxScrapeSize"
+
 _KNOWN = (
     (
         r"\b404\b",
@@ -28,7 +30,11 @@ _KNOWN = (
         "wants a key",
         "set authorization: {{credentials_file: FILE}} in the scrape job, with its KRONOS_METRICS_TOKEN",
     ),
-    (r"HTTP response to HTTPS client", "speaks HTTP, and is asked by HTTPS", "set scheme: http in the scrape job"),
+    (
+        r"HTTP response to HTTPS client|first record does not look like",
+        "speaks HTTP, and is asked by HTTPS",
+        "set scheme: http in the scrape job",
+    ),
     (
         r"HTTP request to an? HTTPS|malformed HTTP (response|status)|connection reset|\bEOF\b|server closed",
         "ends the connection without an answer",
@@ -40,7 +46,7 @@ _KNOWN = (
         "set tls_config in the scrape job: ca_file, and server_name if the name differs",
     ),
     (
-        r"_limit|limit (was )?exceeded|limit of|label limit|too big|exceeds|maxScrapeSize",
+        _LIMIT,
         "is refused for a limit of the scrape job",
         "raise the limit that the message names in the scrape job: an instance has at most {series} series",
     ),
@@ -69,6 +75,11 @@ _KNOWN = (
 
 MOST_SERIES = 650
 """What an instance exposes at most, with all clients that it tells apart."""
+
+
+def is_limited(target: Target) -> bool:
+    """Whether a scrape is refused for a limit."""
+    return re.search(_LIMIT, target.error) is not None
 
 
 def failure(target: Target, contract: Contract) -> Failure:

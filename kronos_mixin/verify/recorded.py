@@ -32,7 +32,8 @@ def _there(stack: Stack) -> Iterator[Finding]:
         for rule in group["rules"]:
             if rule.get("type") != "recording" or rule["name"] in counts or rule.get("health") == "err":
                 continue
-            if stack.prometheus.query(rule["query"], at=stack.now - late):
+            # What it reads may have ended just now.
+            if all(stack.prometheus.query(rule["query"], at=at) for at in (stack.now - late, stack.now)):
                 since = ruler.since
                 early = since is None or stack.now - since < late
                 missing.setdefault((ruler.url, early and since is not None), []).append(rule["name"])

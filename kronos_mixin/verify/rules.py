@@ -67,7 +67,7 @@ def _others(stack: Stack, ruler: Ruler, wanted: Mapping[str, Any]) -> Iterator[F
                 "take out the older of both",
                 why="Both write the same series, or fire the same alert.",
             )
-        elif base in bases and job and not stack.ask(f'count(up{{job="{job}"}})'):
+        elif base in bases and job and not stack.alive(f'up{{job="{job}"}}'):
             yield Finding(
                 f"the group {group['name']} ({group.get('file')}) reads the job {job}, which has no targets",
                 "take it out, with `kronos-mixin unmerge PROMETHEUS_YML --name NAME` if merge put it there",
@@ -78,14 +78,24 @@ def _others(stack: Stack, ruler: Ruler, wanted: Mapping[str, Any]) -> Iterator[F
 
 def _equal(stack: Stack) -> Iterator[Finding]:
     for ruler in stack.rulers:
+        external = _external_labels(stack, ruler)
         for group in stack.groups:
             for running in ruler.loaded(group["name"])[:1]:
-                if wrong := list(_group_differences(group, running)):
+                if wrong := list(_group_differences(group, running, external)):
                     more = f"; and {len(wrong) - 2} more differences" if len(wrong) > 2 else ""
                     yield Finding(f"{group['name']}: {'; '.join(wrong[:2])}{more}", _LOAD)
 
 
-def _group_differences(written: Mapping[str, Any], running: Mapping[str, Any]) -> Iterator[str]:
+def _external_labels(stack: Stack, ruler: Ruler) -> dict[str, str]:
+    """What every rule of ours has as a label: vmalert shows its -external.label there."""
+    rules = [rule for group in stack.groups for one in ruler.loaded(group["name"]) for rule in one["rules"]]
+    labels = [set((rule.get("labels") or {}).items()) for rule in rules]
+    return dict(set.intersection(*labels)) if labels else {}
+
+
+def _group_differences(
+    written: Mapping[str, Any], running: Mapping[str, Any], external: Mapping[str, str]
+) -> Iterator[str]:
     interval = windows.seconds(str(written.get("interval", "0s")))
     if interval and float(running.get("interval") or interval) != interval:
         yield f"its interval is {windows.duration(float(running['interval']))} instead of {written['interval']}"
@@ -94,7 +104,10 @@ def _group_differences(written: Mapping[str, Any], running: Mapping[str, Any]) -
     yield from (f"{name} is there, and should not" for name in (theirs - ours).elements())
     if ours == theirs:
         for one, other in zip(written["rules"], running["rules"], strict=True):
-            for difference in differences(one, other):
+            own = (one.get("labels") or {}).keys()
+            added = {label for label in external if label not in own}
+            shown = {label: text for label, text in (other.get("labels") or {}).items() if label not in added}
+            for difference in differences(one, {**other, "labels": shown}):
                 yield f"{_name(one)}: {difference}"
 
 

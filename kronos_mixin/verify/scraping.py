@@ -7,8 +7,8 @@ from typing import Any
 
 from kronos_mixin import windows
 from kronos_mixin.verify.api import Sample
-from kronos_mixin.verify.check import Check, Finding, Severity, Skip
-from kronos_mixin.verify.failures import MOST_SERIES
+from kronos_mixin.verify.check import Check, Finding, Severity, Skip, Unasked
+from kronos_mixin.verify.failures import MOST_SERIES, is_limited
 from kronos_mixin.verify.stack import Stack
 from kronos_mixin.verify.target import Target
 from kronos_mixin.verify.words import ago, listed
@@ -89,7 +89,7 @@ def _lookback(stack: Stack, interval: float) -> Iterator[Finding]:
     slowest = max(
         interval, windows.seconds(config["evaluationInterval"]), windows.seconds(config["slowEvaluationInterval"])
     )
-    if flag and 0 < windows.seconds(flag) < 2 * slowest:
+    if flag and windows.seconds(flag) < min(2 * slowest, windows.LOOKBACK):
         yield Finding(
             f"Prometheus was started with --query.lookback-delta={flag}, and takes series for gone between samples "
             f"that are {windows.duration(slowest)} apart",
@@ -104,14 +104,15 @@ def _limits(stack: Stack) -> Iterator[Finding]:
     jobs = [job for job in stack.configuration.get("scrape_configs") or () if job.get("job_name") in pools]
     if not jobs:
         raise Skip("another server scrapes the targets, or sends their samples here")
-    kept = stack.ask(f"max(scrape_samples_post_metric_relabeling{{{stack.selector}}})")
+    if any(map(is_limited, stack.targets)):
+        raise Unasked("a limit is exceeded already: targets-up has to be right first")
+    kept = stack.ask(f"max({stack.recent(f'scrape_samples_post_metric_relabeling{{{stack.selector}}}')})")
     most = max([MOST_SERIES, *(round(one.value * 1.1) for one in kept)])
     for job in jobs:
         given: Mapping[str, Any] = {**(stack.configuration.get("global") or {}), **job}
         for limit, needed, what in (
             ("sample_limit", most, f"an instance can have {most} series"),
             ("series_limit", most, f"an instance can have {most} series"),
-            ("label_limit", _labels(stack), f"series have up to {_labels(stack)} labels"),
             ("target_limit", len(stack.targets) + 1, f"there are {len(stack.targets)} targets"),
         ):
             if 0 < (number := int(given.get(limit) or 0)) < needed:
@@ -119,12 +120,6 @@ def _limits(stack: Stack) -> Iterator[Finding]:
                     f"the {limit} of the scrape job {job['job_name']} is {number}, and {what}",
                     f"set {limit}: {2 * needed} in the scrape job, or take it out",
                 )
-
-
-def _labels(stack: Stack) -> int:
-    """How many labels a series of ours has at most, with its name and those of its target."""
-    own = max(len(labels) for labels in stack.contract.all_exposed_series().values())
-    return own + 1 + max((len(target.labels) for target in stack.targets), default=0)
 
 
 def _fresh(stack: Stack) -> Iterator[Finding]:
@@ -164,7 +159,7 @@ CHECKS = (
     Check(
         name="scrape-limits",
         looks_at="limits of the scrape job, against what an instance exposes",
-        finds="a sample_limit, label_limit or target_limit that an instance, or one more, would exceed",
+        finds="a sample_limit, series_limit or target_limit that an instance, or one more, would exceed",
         why="Beyond a limit all samples of a scrape are lost, and the target counts as down.",
         run=_limits,
         after=("targets-found",),

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
 
-from kronos_mixin import promql
-from kronos_mixin.connect import AnswerError, Connection, Connections
+from kronos_mixin import promql, windows
+from kronos_mixin.connect import AnswerError, ConnectError, Connection, Connections
 from kronos_mixin.contract import Contract
 from kronos_mixin.grafana import Dashboard, Grafana
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.verify.alertmanager import Alertmanager, Destinations, destinations
 from kronos_mixin.verify.api import Api, QueryError, Sample
+from kronos_mixin.verify.exposition import Exposition, parse
 from kronos_mixin.verify.sent import Alert, alerts
-from kronos_mixin.verify.target import Target, of_api, of_series
+from kronos_mixin.verify.target import Target, by_series, of_api, of_series, pace
 
 Client = TypeVar("Client", Api, "Ruler", Alertmanager, Grafana)
+
+_READ, _PATIENCE = 5, 3.0
+"""How many targets are read themselves, and how many seconds each may take."""
 
 
 class Ruler(Api):
@@ -56,7 +61,8 @@ class Ruler(Api):
 class Stack:
     """The servers, the mixin as the user's configuration compiles, and its contract. Answers are kept: ask freely.
 
-    All queries are about the same moment, `now`, so that answers fit together.
+    All queries are about the same moment, `now`, so that answers fit together. A context manager, which closes what
+    it has opened.
     """
 
     connections: Connections
@@ -65,8 +71,10 @@ class Stack:
     _answers: dict[str, list[Sample]] = field(default_factory=dict, repr=False, compare=False)
     _exit: ExitStack = field(default_factory=ExitStack, repr=False, compare=False)
 
-    def close(self) -> None:
-        """Close all connections."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._exit.close()
 
     @cached_property
@@ -178,11 +186,57 @@ class Stack:
         return scraped or of_series(self.ups)
 
     @cached_property
+    def expositions(self) -> tuple[Exposition, ...]:
+        """What the named instance exposes, or else those targets, of the first few, that can be read from here."""
+        if (named := self.connections.service) is not None:
+            return (self._exposition(named, self.contract.metrics_path),)
+        found = []
+        for target in [one for one in self.targets if one.up and one.url][:_READ]:
+            with suppress(AnswerError, ConnectError):
+                found.append(self._exposition(Connection.to(target.url), ""))
+        return tuple(found)
+
+    def _exposition(self, instance: Connection, path: str) -> Exposition:
+        url = instance.url + path
+        with instance.client(seconds=_PATIENCE) as client:
+            answer = client.get(url)
+        if not answer.is_success:
+            raise AnswerError(f"{url} answers {answer.status_code} {answer.reason_phrase}", answer.status_code)
+        return parse(url, answer.text)
+
+    @cached_property
     def ups(self) -> list[Sample]:
-        """All samples of the job's `up` within the last minutes, of series that still have a value."""
-        there = {frozenset(sample.labels.items()) for sample in self.ask(f"up{{{self.selector}}}")}
+        """All samples of the job's `up` within the last minutes, of series that still get any."""
         recent = self.ask(f"up{{{self.selector}}}[5m]")
+        # What others send may lag, and does so for all of them alike.
+        scrapes = self.all_targets or self.configuration.get("scrape_configs")
+        living = self.alive(f"up{{{self.selector}}}") if scrapes else self.ask(f"up{{{self.selector}}}")
+        there = {frozenset(sample.labels.items()) for sample in living}
         return [sample for sample in recent if frozenset(sample.labels.items()) in there]
+
+    def alive(self, selector: str) -> list[Sample]:
+        """The last sample of each series, of a few, that still gets any, at the pace at which it got them."""
+        return [samples[-1] for samples in by_series(self.ask(f"{selector}[5m]")) if self._is_alive(samples)]
+
+    def _is_alive(self, samples: list[Sample]) -> bool:
+        times = [sample.timestamp for sample in samples]
+        apart = pace(times, least=1) or windows.seconds(self.mixin.config["scrape"]["interval"])
+        return self.now - times[-1] <= 3 * apart + 2
+
+    def recent(self, selector: str) -> str:
+        """The last sample of each series that had one within three scrapes, as an expression.
+
+        A plain selector goes on to show a series for five minutes after a reload has ended it.
+        """
+        return f"last_over_time({selector}[{self._window}s])"
+
+    @cached_property
+    def _window(self) -> int:
+        """Seconds: three scrapes, and as much as the last samples are late."""
+        compiled = windows.seconds(self.mixin.config["scrape"]["interval"])
+        interval = max((target.interval or 0 for target in self.targets), default=0) or compiled
+        late = self.now - max((sample.timestamp for sample in self.ups), default=self.now)
+        return math.ceil(3 * interval + max(late, 0)) + 2
 
     @cached_property
     def flags(self) -> Mapping[str, str]:

@@ -51,23 +51,28 @@ def of_api(told: Iterable[Mapping[str, Any]], chosen: Callable[[Mapping[str, str
 
 def of_series(up: Iterable[Sample]) -> tuple[Target, ...]:
     """Targets by their series `up` over a while, where there is no API for them; the interval is as seen."""
-    times: dict[frozenset[tuple[str, str]], list[Sample]] = {}
-    for sample in up:
-        times.setdefault(frozenset(sample.labels.items()), []).append(sample)
     return tuple(
         Target(
             {label: value for label, value in samples[-1].labels.items() if label != "__name__"},
             samples[-1].value == 1,
             interval=pace([sample.timestamp for sample in samples]),
         )
-        for samples in times.values()
+        for samples in by_series(up)
     )
 
 
-def pace(times: Sequence[float]) -> float | None:
-    """How many seconds samples are apart, without jitter; None if there are too few to tell."""
+def by_series(samples: Iterable[Sample]) -> list[list[Sample]]:
+    """The samples of each series, in their order."""
+    found: dict[frozenset[tuple[str, str]], list[Sample]] = {}
+    for sample in samples:
+        found.setdefault(frozenset(sample.labels.items()), []).append(sample)
+    return list(found.values())
+
+
+def pace(times: Sequence[float], least: int = 3) -> float | None:
+    """How many seconds samples are apart, without jitter; None if it is fewer than `least` times that they are."""
     apart = [later - earlier for earlier, later in itertools.pairwise(times)]
-    if len(apart) <= 2:
+    if len(apart) < least:
         return None
     median = statistics.median(apart)
     return float(round(median)) if median > 2 else round(median, 1)

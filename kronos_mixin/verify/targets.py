@@ -66,12 +66,12 @@ def _not_found(stack: Stack) -> Finding:
             f"{{{stack.selector}}}",
             "take out what rewrites them in relabel_configs, or set the knob job, or selector, to what they are",
         )
-    if stack.ask(f"kronos_build_info{{{stack.selector}}}"):
+    if stack.alive(f"kronos_build_info{{{stack.selector}}}"):
         return Finding(
             f"there are series of {{{stack.selector}}}, but not `up`: what collects them leaves it out",
             f"let up{{{stack.selector}}} through, too: in the match[] of a federation, or in write_relabel_configs",
         )
-    elsewhere = stack.ask("count by (job, exported_job) (kronos_build_info)")
+    elsewhere = stack.alive("kronos_build_info")
     for sample in elsewhere:
         if stack.selects({"job": sample.labels.get("exported_job", "")}):
             return Finding(
@@ -79,12 +79,11 @@ def _not_found(stack: Stack) -> Finding:
                 f"set honor_labels: true in the scrape job {sample.labels['job']}",
             )
     if elsewhere:
-        other = elsewhere[0].labels.get("job", "")
+        others = sorted({one.labels.get("job", "") for one in elsewhere})
         return Finding(
-            f"Kronos is scraped by the job {listed([one.labels.get('job', '') for one in elsewhere])}, and the rules "
-            f"select by {{{stack.selector}}}",
+            f"Kronos is scraped by the job {listed(others)}, and the rules select by {{{stack.selector}}}",
             f"name the scrape job {job}, or compile for its name: kronos-mixin merge PROMETHEUS_YML --rules-only "
-            f"--job {other}",
+            f"--job {others[0]}",
         )
     jobs = [str(one.get("job_name")) for one in stack.configuration.get("scrape_configs") or ()]
     if job in jobs:
@@ -127,7 +126,8 @@ def _up(stack: Stack) -> Iterator[Finding]:
 
 
 def _ours(stack: Stack) -> Iterator[Finding]:
-    shown = stack.by_key(f"up{{{stack.selector}}} == 1")
+    up = stack.recent(f"up{{{stack.selector}}}")
+    shown = stack.by_key(f"{up} == 1")
     if not shown and any(target.up for target in stack.targets):
         yield Finding(
             "targets are up, but no query shows it yet: VictoriaMetrics, say, shows samples after 30 s",
@@ -135,10 +135,10 @@ def _ours(stack: Stack) -> Iterator[Finding]:
             severity=Severity.early,
         )
         return
-    series = stack.by_key(_OURS.format(stack.selector))
+    series = stack.by_key(stack.recent(f'{{__name__=~"kronos_.+",{stack.selector}}}'))
     for key in shown.keys() - series.keys():
         yield _another(stack, shown[key])
-    there = stack.by_key(f"up{{{stack.selector}}}")
+    there = stack.by_key(up)
     for key in sorted(series.keys() - there.keys()):
         yield Finding(
             f"there are series of {stack.named(key)}, which is the name of no target",
@@ -147,16 +147,13 @@ def _ours(stack: Stack) -> Iterator[Finding]:
         )
 
 
-_OURS = '{{__name__=~"kronos_.+",{}}}'
-
-
 def _another(stack: Stack, up: Sample) -> Finding:
     """Why a target that is up has none of our series."""
     name = up.labels.get("instance", "")
     url = next((one.url for one in stack.targets if one.labels.get("instance") == name and one.url), name)
     only = ",".join([stack.selector, f'instance="{name}"'])
     scraped, kept = (
-        max((one.value for one in stack.ask(f"{metric}{{{only}}}")), default=0)
+        max((one.value for one in stack.ask(stack.recent(f"{metric}{{{only}}}"))), default=0)
         for metric in ("scrape_samples_scraped", "scrape_samples_post_metric_relabeling")
     )
     if kept < scraped:
@@ -164,7 +161,7 @@ def _another(stack: Stack, up: Sample) -> Finding:
             f"{name} has {scraped:.0f} samples, and relabelling leaves {kept:.0f}, none of which begins with kronos_",
             "take out what drops or renames them in metric_relabel_configs of the scrape job",
         )
-    moved = stack.ask(f'kronos_build_info{{instance="{name}"}}')
+    moved = stack.alive(f'kronos_build_info{{instance="{name}"}}')
     if moved:
         return Finding(
             f'the series of {name} have job="{moved[0].labels.get("job", "")}", and its `up` has '

@@ -1,15 +1,18 @@
-"""VictoriaMetrics' own verdict on rules: vmalert."""
+"""VictoriaMetrics on a loopback port, and vmalert, which evaluates rules over it or tells what it thinks of them."""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import re
 import subprocess
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from proof.servers.debian import Missing, Say, debian
+from proof.servers.process import Process, free_port
 
 SUITES = ("trixie", "forky")
 """Debian suites: 1.112, the oldest that takes `keep_firing_for`, and the newest. bookworm's 1.79 refuses it."""
@@ -26,6 +29,11 @@ class Tools:
     version: str
     vmalert: Path
 
+    @property
+    def storage(self) -> Path:
+        """The server that stores and answers."""
+        return self.vmalert.with_name("victoria-metrics")
+
 
 def every(*, say: Say | None = None) -> list[Tools]:
     """Return one of each version to test with, the oldest first. Raises Missing."""
@@ -34,6 +42,34 @@ def every(*, say: Say | None = None) -> list[Tools]:
         root = debian(suite, ("victoria-metrics",), say=say)
         found.append(Tools(_version(root), root / "usr/bin/vmalert"))
     return found
+
+
+@contextlib.contextmanager
+def storing(tools: Tools, *flags: str) -> Iterator[str]:
+    """A storage for as long as a `with` block, in a temporary folder; gives its address. Raises ProcessError."""
+    with tempfile.TemporaryDirectory(prefix="kronos-victoria-") as folder:
+        own = [f"-storageDataPath={folder}/data", *flags]
+        with _running(tools.storage, own, Path(folder), f"VictoriaMetrics {tools.version}") as url:
+            yield url
+
+
+@contextlib.contextmanager
+def alerting(tools: Tools, rules: Iterable[Path], storage: str, *flags: str) -> Iterator[str]:
+    """vmalert over the storage at an address, for as long as a `with` block; gives its own. Raises ProcessError."""
+    with tempfile.TemporaryDirectory(prefix="kronos-vmalert-") as folder:
+        own = [f"-datasource.url={storage}", *(f"-rule={path}" for path in rules), *flags]
+        with _running(tools.vmalert, own, Path(folder), f"vmalert {tools.version}") as url:
+            yield url
+
+
+@contextlib.contextmanager
+def _running(program: Path, flags: Sequence[str], folder: Path, name: str) -> Iterator[str]:
+    port = free_port()
+    argv: list[str | Path] = [program, f"-httpListenAddr=127.0.0.1:{port}", *flags]
+    with Process(argv, log=folder / "log", name=name) as process:
+        url = f"http://127.0.0.1:{port}"
+        process.wait_http(f"{url}/health")
+        yield url
 
 
 def check_rules(tools: Tools, paths: Iterable[Path]) -> str:

@@ -14,6 +14,7 @@ import yaml
 from cloudcoil.models.prometheus_operator.v1 import PodMonitor
 from typer.testing import CliRunner
 
+from kronos_mixin import connect
 from kronos_mixin.__main__ import app
 from kronos_mixin.compile import render
 from kronos_mixin.contract import load_contract, mixin_path
@@ -63,11 +64,15 @@ def test_a_scrape_example_that_is_wrong_would_be_found(tmp_path):
         promtool.check_config(binaries.newest(), tmp_path / "p.yml")
 
 
-def test_the_other_yaml():
+def test_the_other_yaml(tmp_path):
     others = [yaml.safe_load(code) for code in YAML if code not in SCRAPES]
-    drills, monitor, _, provisioning, _ = others
+    drills, connections, monitor, _, provisioning, _ = others
     config = {"receivers": [{"name": "drills"}, {"name": "all"}], "route": {"receiver": "all", **drills}}
     assert Routing(config).receivers({"alertname": "KronosServiceDown", "drill": "true"}) == ["drills"]
+    (tmp_path / "stack.yml").write_text(yaml.safe_dump(connections))
+    found = connect.read(tmp_path / "stack.yml")
+    assert found.prometheus.http_headers == {"X-Scope-OrgID": "quant"}
+    assert found.alertmanager.basic_auth["password_file"] == str(tmp_path / "password")
     PodMonitor.model_validate(monitor)
     assert provisioning["providers"][0]["type"] == "file"
 

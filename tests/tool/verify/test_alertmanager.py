@@ -124,7 +124,7 @@ class Bench:
     @contextmanager
     def stack(self, **named):
         connections = Connections(prometheus=Connection(self.prometheus.url), **named)
-        with closing(Stack(connections, self.mixin, load_contract())) as stack:
+        with Stack(connections, self.mixin, load_contract()) as stack:
             yield stack
 
     def found(self, **named):

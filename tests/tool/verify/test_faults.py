@@ -1,0 +1,311 @@
+"""Each fault, sown in a running stack, is found by the check whose kind it is of, and by no other."""
+
+from __future__ import annotations
+
+import copy
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from tests.tool.verify.bench import WELL, Bench, bench, wrong
+
+LANES = {"newest": 2, "oldest": 1}
+"""Stacks side by side, with which Prometheus: most of the time a fault waits for the next scrape."""
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory, request):
+    """The outcome of each fault that is asked for, by version; they are tried in several stacks at once."""
+    asked = [item.callspec.params for item in request.session.items if item.module is request.module]
+    lanes: dict[str, SimpleQueue[Bench]] = {version: SimpleQueue() for version in LANES}
+    with ExitStack() as running:
+        for version in [one for one, count in LANES.items() for _ in range(count)]:
+            lanes[version].put(running.enter_context(bench(tmp_path_factory.mktemp("stack"), version)))
+        pools = {version: running.enter_context(ThreadPoolExecutor(count)) for version, count in LANES.items()}
+
+        def attempt(version: str, fault: str) -> None:
+            lane = lanes[version].get()
+            try:
+                try_out(lane, *FAULTS[fault])
+            finally:
+                lanes[version].put(lane)
+
+        yield {tuple(one.values()): pools[one["version"]].submit(attempt, **one) for one in asked}
+        for pool in pools.values():
+            pool.shutdown(cancel_futures=True)
+
+
+def job(config: dict[str, Any]) -> dict[str, Any]:
+    return config["scrape_configs"][0]
+
+
+def targets(config: dict[str, Any]) -> list[str]:
+    return job(config)["static_configs"][0]["targets"]
+
+
+def relabel(**rule: Any):
+    """Change series on their way."""
+    return lambda _, config, __: job(config).update(metric_relabel_configs=[rule])
+
+
+def drop(regex: str, *labels: str):
+    return relabel(action="drop", regex=regex, source_labels=["__name__", *labels])
+
+
+def in_job(**changes: Any):
+    return lambda _, config, __: job(config).update(changes)
+
+
+def answering(number: int, **answer: Any):
+    """Let an instance answer in another way."""
+    return lambda stack, *_: [setattr(stack.instances[number], name, value) for name, value in answer.items()]
+
+
+def edited(number: int, pattern: str, replacement: str):
+    return answering(number, edit=lambda text: re.sub(pattern, replacement, text))
+
+
+def group(rules: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(one for data in rules.values() for one in data["groups"] if one["name"].partition(":")[0] == name)
+
+
+def rule(rules: dict[str, Any], name: str) -> dict[str, Any]:
+    every = [one for data in rules.values() for each in data["groups"] for one in each["rules"]]
+    return next(one for one in every if name in (one.get("alert"), one.get("record")))
+
+
+def another_job(name: str, *addresses: int, **changes: Any):
+    def sow(stack: Bench, config: dict[str, Any], _: object) -> None:
+        found = [stack.addresses[number] for number in addresses]
+        config["scrape_configs"].append(
+            {**copy.deepcopy(job(config)), "job_name": name, "static_configs": [{"targets": found}], **changes}
+        )
+
+    return sow
+
+
+def twice(_, __, rules):
+    rules["copy.rules.yml"] = copy.deepcopy(rules["kronos-alerts.rules.yml"])
+
+
+FAULTS = {
+    "another job name": (in_job(job_name="forecasts"), "targets-found", "scraped by the job forecasts"),
+    "the label job rewritten": (
+        in_job(relabel_configs=[{"target_label": "job", "replacement": "web"}]),
+        "targets-found",
+        'the targets of the scrape job kronos-api have job="web"',
+    ),
+    "discovery finds nothing": (
+        in_job(static_configs=[]),
+        "targets-found",
+        "finds no target: its discovery lists none",
+    ),
+    "all targets dropped": (
+        in_job(relabel_configs=[{"action": "drop", "regex": ".*", "source_labels": ["__address__"]}]),
+        "targets-found",
+        "finds no target",
+    ),
+    "wrong path": (in_job(metrics_path="/metrics"), "targets-up", "has no such path .*404"),
+    "wrong scheme": (in_job(scheme="https"), "targets-up", "speaks HTTP, and is asked by HTTPS"),
+    "a key is wanted": (answering(1, key="secret"), "targets-up", "1 of 2 targets .* wants a key"),
+    "another port": (
+        lambda _, config, __: targets(config).__setitem__(0, "127.0.0.1:1"),
+        "targets-up",
+        "127.0.0.1:1 does not listen",
+    ),
+    "a page in place of metrics": (
+        answering(0, edit=lambda _: "<html><body>Welcome</body></html>", kind="text/html"),
+        "targets-up",
+        "answers with something other than metrics",
+    ),
+    "out of order": (answering(0, status=503), "targets-up", "answers with an error .*503"),
+    "sample limit exceeded": (in_job(sample_limit=100), "targets-up", "is refused for a limit"),
+    "another service": (
+        answering(1, edit=lambda _: "node_load1 0.5\nnode_boot_time_seconds 1.7e9\n"),
+        "targets-ours",
+        "another service answers at .*none of its 2 samples",
+    ),
+    "all series dropped": (drop("kronos_.*"), "targets-ours", "relabelling leaves 2, none of which"),
+    "series in another job": (
+        relabel(target_label="job", replacement="web"),
+        "targets-ours",
+        'have job="web", and its `up` has job="kronos-api"',
+    ),
+    "series of another instance": (
+        relabel(source_labels=["instance"], target_label="instance", regex="(.*):.*"),
+        "targets-ours",
+        "there are series of 127.0.0.1, which is the name of no target",
+    ),
+    "two names for one process": (
+        lambda stack, config, _: targets(config).append(stack.addresses[0].replace("127.0.0.1", "localhost")),
+        "targets-once",
+        "one process is scraped as .*localhost",
+    ),
+    "scraped by a second job, too": (another_job("web", 0), "targets-once", "is scraped by the job web, too"),
+    "a second job that no rule reads": (
+        another_job("web", 2),
+        "jobs-watched",
+        "1 instances are scraped by the job web",
+    ),
+    "scraped too seldom": (
+        in_job(scrape_interval="10s", scrape_timeout="10s"),
+        "scrape-pace",
+        "is scraped every 10s, but .* must hold 4 scrapes",
+    ),
+    "a shorter timeout": (in_job(scrape_timeout="500ms"), "scrape-pace", "is 0.5 s, and was compiled as 1 s"),
+    "near the sample limit": (
+        in_job(sample_limit=640),
+        "scrape-limits",
+        "sample_limit .* is 640, and an instance can",
+    ),
+    "near the target limit": (in_job(target_limit=2), "scrape-limits", "target_limit .* is 2, and there are 2"),
+    "a metric dropped": (
+        drop("kronos_queue_depth"),
+        "series-present",
+        "there is no kronos_queue_depth of any target",
+    ),
+    "a metric renamed": (
+        relabel(source_labels=["__name__"], regex="kronos_draining", target_label="__name__", replacement="draining"),
+        "series-present",
+        "there is no kronos_draining",
+    ),
+    "a histogram dropped on one target": (
+        lambda stack, *rest: relabel(
+            action="drop",
+            source_labels=["__name__", "instance"],
+            regex=f"kronos_queue_wait_seconds.*;{stack.addresses[1]}",
+        )(stack, *rest),
+        "series-present",
+        "there is no kronos_queue_wait_seconds of 127.0.0.1",
+    ),
+    "a target's label over ours": (
+        lambda _, config, __: job(config).update(
+            honor_labels=False, static_configs=[{"targets": targets(config), "labels": {"stage": "prod"}}]
+        ),
+        "series-labels",
+        "displaces the one of the service, which is now exported_stage",
+    ),
+    "a label dropped": (relabel(action="labeldrop", regex="dtype"), "series-labels", "has no label dtype"),
+    "a label rewritten": (
+        relabel(source_labels=["route"], regex="/v1/(.+)", target_label="route", replacement="$1"),
+        "series-labels",
+        'has route="predict/batch", which the service never says',
+    ),
+    "an outcome dropped": (drop("kronos_requests_total;error", "status"), "series-complete", 'with status "error"'),
+    "a bucket dropped": (
+        drop("kronos_request_duration_seconds_bucket;5.0", "le"),
+        "series-complete",
+        'kronos_request_duration_seconds_bucket has no series with le "5"',
+    ),
+    "a sum dropped": (drop("kronos_queue_wait_seconds_sum"), "series-complete", "no kronos_queue_wait_seconds_sum"),
+    "another spelling of le": (
+        relabel(source_labels=["le"], regex=r"(\d+)\.0", target_label="le", replacement="${1}.000"),
+        "bucket-bounds",
+        'has le="5.000", and the rules read le=~',
+    ),
+    "two spellings of le": (
+        lambda stack, *rest: relabel(
+            source_labels=["instance", "le"],
+            regex=stack.addresses[0] + r";(\d+)\.0",
+            target_label="le",
+            replacement="$1",
+        )(stack, *rest),
+        "bucket-bounds",
+        "has le in two spellings, 1 and 1.0",
+    ),
+    "buckets dropped": (drop("kronos_.*_bucket"), "histograms", "arrive without their buckets"),
+    "rules not loaded": (
+        lambda _, config, __: config.update(rule_files=[config["rule_files"][0].replace("*.rules", "none")]),
+        "groups-once",
+        "none of our groups is loaded",
+    ),
+    "alerts not loaded": (
+        lambda _, config, __: config.update(rule_files=[config["rule_files"][0].replace("*", "kronos-rules")]),
+        "groups-once",
+        "kronos-availability-alerts:kronos-api, .* and 2 more is not loaded",
+    ),
+    "a threshold edited": (
+        lambda _, __, rules: rule(rules, "KronosHighMemoryUsage").update(
+            expr=rule(rules, "KronosHighMemoryUsage")["expr"].replace("0.9", "0.99")
+        ),
+        "rules-equal",
+        "KronosHighMemoryUsage: expr has 0.99 instead of 0.9",
+    ),
+    "another for": (
+        lambda _, __, rules: rule(rules, "KronosHighMemoryUsage").update({"for": "1h"}),
+        "rules-equal",
+        "KronosHighMemoryUsage: for is 1h instead of ",
+    ),
+    "another severity": (
+        lambda _, __, rules: rule(rules, "KronosHighMemoryUsage")["labels"].update(severity="info"),
+        "rules-equal",
+        "labels.severity is info instead of warning",
+    ),
+    "another interval": (
+        lambda _, __, rules: group(rules, "kronos-work").update(interval="4s"),
+        "rules-equal",
+        "its interval is 4s instead of 2s",
+    ),
+    "a rule taken out": (
+        lambda _, __, rules: group(rules, "kronos-causes")["rules"].pop(),
+        "rules-equal",
+        "is missing",
+    ),
+    "a limit on a group": (
+        lambda _, __, rules: group(rules, "kronos-requests").update(limit=1),
+        "rules-healthy",
+        "job_route_status:kronos_requests:rate20s of kronos-requests:kronos-api fails: exceeded limit",
+    ),
+    "metrics of the process dropped": (
+        drop("process_.*"),
+        "alert-inputs",
+        "there is no process_resident_memory_bytes .* KronosHighMemoryUsage reads",
+    ),
+    "a newer service": (
+        edited(0, 'version="0.1.0"', 'version="1.0.0"'),
+        "service-version",
+        "1 instances have version 1.0.0, and this mixin is of",
+    ),
+    "a metric that the service lacks": (
+        edited(0, r"(?m)^.*kronos_draining.*\n", ""),
+        "service-contract",
+        "exposes something else than the contract says: no kronos_draining",
+    ),
+    "another bucket": (
+        edited(0, 'kronos_queue_wait_seconds_bucket{le="0.25"}', 'kronos_queue_wait_seconds_bucket{le="0.3"}'),
+        "service-contract",
+        "kronos_queue_wait_seconds_bucket",
+    ),
+    "a metric that the mixin does not know": (
+        edited(0, r"\Z", "# TYPE kronos_new_total counter\nkronos_new_total 1\n"),
+        "service-contract",
+        "exposes kronos_new_total, which this mixin does not know",
+    ),
+}
+
+
+FIRST = {check: fault for fault, (_, check, _) in reversed(FAULTS.items())}
+"""The first fault of each check: what the oldest Prometheus is tried with."""
+
+
+def try_out(stack: Bench, sow, check: str, message: str) -> None:
+    """Break a stack that is well, and wait until verify says so."""
+    stack.until(lambda found: all(outcome.state in WELL for outcome in found.values()))
+    with stack.broken(sow):
+        stack.until(
+            lambda found: (
+                wrong(found) == {check} and any(re.search(message, one.wrong) for one in found[check].findings)
+            ),
+        )
+
+
+@pytest.mark.parametrize(
+    ("version", "fault"),
+    [("newest", fault) for fault in FAULTS] + [("oldest", fault) for fault in FIRST.values()],
+)
+def test_a_fault_is_found_by_its_check_alone(tried, version, fault):
+    tried[version, fault].result()
