@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -114,7 +113,7 @@ class Bench:
     def found(self, token=None):
         """What is wrong, but for checks that wait for another one: findings, or the reason why there are none."""
         connections = Connections(Connection(self.prometheus.url), grafana=self.grafana.connection(token))
-        with closing(Stack(connections, self.mixin, load_contract())) as stack:
+        with Stack(connections, self.mixin, load_contract()) as stack:
             ended = list(outcomes(CHECKS, stack, OURS))
         return {
             one.check.name: one.reason or "; ".join(finding.wrong for finding in one.findings)
@@ -150,7 +149,7 @@ def test_nothing_is_found_where_all_is_well(scraped, generation):
 
 def test_without_a_grafana_it_is_skipped(scraped):
     mixin, prometheus = scraped
-    with closing(Stack(Connections(Connection(prometheus.url)), mixin, load_contract())) as stack:
+    with Stack(Connections(Connection(prometheus.url)), mixin, load_contract()) as stack:
         ended = [one for one in outcomes(CHECKS, stack, OURS) if one.state is not State.skipped]
     assert ended == []
 
