@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
+import warnings
 from typing import NamedTuple
 
 import promql_parser as promql
@@ -34,8 +36,10 @@ _NEWER = (
 )
 _SMOOTHING = "double_exponential_smoothing"
 
-# Newer servers have more functions, and RE2 knows things that other libraries for regular expressions do not.
-_OPEN = re.compile(r"unknown function|illegal regex")
+# Newer servers have more functions and durations, and RE2 has what other libraries for regular expressions lack.
+_OPEN = re.compile(r"unknown function|illegal regex|unexpected character inside brackets")
+# Words of newer PromQL that may also be names.
+_WORDS = re.compile(r"\b(anchored|smoothed)\b")
 
 
 class RefusedError(ValueError):
@@ -56,6 +60,7 @@ class Parsed(NamedTuple):
 @functools.lru_cache(maxsize=8192)
 def parse(expression: str) -> Parsed:
     """Parse ``expression``. Raises RefusedError."""
+    expression = _without_backticks(expression)
     try:
         return Parsed(promql.parse(expression))
     except ValueError as error:
@@ -66,7 +71,7 @@ def parse(expression: str) -> Parsed:
             return Parsed(promql.parse(text), newer)
         except ValueError as error:
             refused = RefusedError(*error.args)
-    refused.certain = not _OPEN.search(str(refused)) or _unbalanced(str(refused))
+    refused.certain = _unbalanced(str(refused)) or not (_OPEN.search(str(refused)) or _WORDS.search(expression))
     raise refused
 
 
@@ -78,6 +83,15 @@ def split(expression: str) -> list[str]:
 def has_comment(expression: str) -> bool:
     """Whether there is a comment in an expression; a `#` in quotes is none."""
     return any(part.startswith("#") for part in split(expression)[1::2])
+
+
+def _without_backticks(expression: str) -> str:
+    """Texts between backticks as quoted ones: the parser looks for escapes in them, and there are none."""
+    if "`" not in expression:
+        return expression
+    parts = split(expression)
+    parts[1::2] = [json.dumps(part[1:-1]) if part.startswith("`") else part for part in parts[1::2]]
+    return "".join(parts)
 
 
 def _older(expression: str) -> tuple[tuple[str, ...], str]:
@@ -96,7 +110,8 @@ def _unbalanced(refusal: str) -> bool:
     """Whether a regular expression is refused for something that no library takes."""
     _, _, regex = refusal.partition("illegal regex for ")
     try:
-        re.compile(regex)
+        with warnings.catch_warnings(action="ignore"):
+            re.compile(regex)
     except re.error as error:
         return error.msg.startswith(("missing )", "unbalanced", "unterminated character", "nothing to repeat"))
     return False

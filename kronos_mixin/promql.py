@@ -32,6 +32,7 @@ _ALTERNATIVES = re.compile(r"[\w/.:-]+(\|[\w/.:-]+)*")
 _SET_OPERATORS = {"and", "or", "unless"}
 _KEEPS_LABELS = {"topk", "bottomk", "limitk", "limit_ratio"}
 _ADDS_UP = {"sum", "avg"}
+_ADDS_LABELS = {"info", "histogram_quantiles"}
 _OF_COUNTERS = {"rate", "irate", "increase", "resets", "absent", "absent_over_time"}
 
 
@@ -163,6 +164,8 @@ class _Walk:
     def _selector(self, node: promql.VectorSelector) -> Labels | None:
         # Matchers joined by `or` narrow nothing down: any one of them may hold.
         certain = node.matchers.matchers
+        if node.matchers.or_matchers:
+            self._reading.newer = (*self._reading.newer, "matchers joined by `or`, which VictoriaMetrics alone has,")
         named = [_matcher(one) for one in [*certain, *(m for group in node.matchers.or_matchers for m in group)]]
         name = node.name or next((matcher.value for matcher in named if matcher.label == "__name__"), "")
         texts = tuple(matcher for matcher in named if matcher.label != "__name__")
@@ -237,17 +240,22 @@ class _Walk:
         if operator in _KEEPS_LABELS:
             return inner
         named = frozenset(node.modifier.labels) if node.modifier else frozenset()
+        made = (
+            {node.param.val: None}
+            if operator == "count_values" and isinstance(node.param, promql.StringLiteral)
+            else {}
+        )
         by = node.modifier is None or node.modifier.type == promql.AggModifierType.By
         if operator in _ADDS_UP and ("le" in named) != by:
             self._buckets(operator, node.expr)
         if node.modifier is None:
-            return {}
-        if _unclear(named):
+            return made
+        if _unclear([*named, *made]):
             return None
         if node.modifier.type == promql.AggModifierType.By:
             self._need(inner, node.modifier.labels, f"what {operator} is taken of", "groups by")
-            return {label: (inner or {}).get(label) for label in named}
-        return None if inner is None else _without(inner, named)
+            return {**{label: (inner or {}).get(label) for label in named}, **made}
+        return None if inner is None else {**_without(inner, named), **made}
 
     def _buckets(self, operator: str, node: promql.Expr) -> None:
         """Report a sum or average over buckets of several le: they are cumulative, so it counts things twice."""
@@ -277,10 +285,10 @@ class _Walk:
                 self._need(arguments[1], ["le"], "its argument", "takes a quantile over")
             return None if arguments[1] is None else _without(arguments[1], {"le"})
         if name in {"label_replace", "label_join"}:
-            target, *rest = (text.val for text in node.args[1:] if isinstance(text, promql.StringLiteral))
-            # An empty pattern over no label always matches.
-            values = frozenset(rest[:1]) if name == "label_replace" and rest[1:] == ["", ""] else None
-            return None if arguments[0] is None or ANY_LABEL in target else {**arguments[0], target: values}
+            texts = [text.val for text in node.args[1:] if isinstance(text, promql.StringLiteral)]
+            return _relabelled(name, arguments[0], texts)
+        if name in _ADDS_LABELS:
+            return None
         # All others keep the labels of their only vector argument; vector(), time() and scalar() have none.
         return next((labels for labels in arguments if labels is None or labels), {})
 
@@ -359,6 +367,19 @@ def _spellings(label: str, value: str) -> tuple[str, ...]:
 
 def _without(labels: Labels, unwanted: Iterable[str]) -> Labels:
     return {label: values for label, values in labels.items() if label not in frozenset(unwanted)}
+
+
+def _relabelled(function: str, labels: Labels | None, texts: list[str]) -> Labels | None:
+    """Labels after label_replace or label_join; None where it depends on their values whether there is one less."""
+    target, *rest = texts
+    if labels is None or ANY_LABEL in target:
+        return None
+    if function == "label_join":
+        return {**labels, target: None}
+    always = rest[1:] == ["", ""]  # An empty pattern over no label.
+    if rest[0] == "":
+        return _without(labels, [target]) if always else None
+    return {**labels, target: frozenset(rest[:1]) if always else None}
 
 
 def _joined(

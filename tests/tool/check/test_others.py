@@ -44,6 +44,13 @@ NOTHING_WRONG = [
     # Metrics with colons of their own.
     "rate(:lamp:core:runs[5m]) / lamp:hit_rate + lamp:google:api__count_total",
     "increase(lamp:pause:count[1h])",
+    # Texts between backticks have no escapes, and may hold quotes.
+    'watts{room=~`a\\.b"`} # "',
+    # Labels that functions make, and take away.
+    "sum by (version) (count_values by (room) ('version', lamp_build))",
+    "sum by (house) (info(sum by (job, instance) (watts)))",
+    "sum by (room) (watts) / label_replace(sum by (room, lamp) (watts), 'lamp', '', '', '')",
+    "sum by (room) (watts) / label_replace(sum by (room, lamp) (watts), 'lamp', '', 'room', '.*')",
     # Variables for operators, functions, numbers, durations, labels, matchers, and names.
     "$agg by (room, $by) (watts) $op ${factor}",
     "sum by (room, $by) (watts) / sum by (room) (volts)",
@@ -89,6 +96,7 @@ WRONG = {
     "rate(watts[5m] anchored)": "warning: uses the modifier anchored",
     "watts offset (step() * 2)": "warning: uses a duration that is calculated",
     "holt_winters(watts[1h], 1_0, 1)": "warning: uses a number with underscores and holt_winters",
+    'watts{room="a" or lamp="b"}': "warning: uses matchers joined by `or`, which VictoriaMetrics alone has",
     "newest_over_time(watts[5m])": "warning: this program can't read it (unknown function",
     # What is newer does not hide what is wrong.
     "sum by (room) (sum by (lamp) (max_over_time(watts[max(5m, step()):]) + a smoothed))": "groups by room",
