@@ -8,6 +8,9 @@ from pathlib import Path
 
 from kronos_mixin.inputs import Inputs
 
+_TEXTS = {".json", ".jsonnet", ".libsonnet"}
+"""Engines would put a replacement character in place of what is no UTF-8."""
+
 
 class Imports:
     """The import callback of Jsonnet's bindings: beside the file first, then in ``folders``, of which the last wins.
@@ -26,12 +29,18 @@ class Imports:
             path = _path(place, name)
             self._inputs.note(path)
             try:
-                return str(path), path.read_bytes()
+                content = path.read_bytes()
+                if path.suffix in _TEXTS:
+                    content.decode()
             except (FileNotFoundError, NotADirectoryError):
                 continue
+            except UnicodeDecodeError as error:
+                reason = f"{path}: is not UTF-8: {error.reason} at byte {error.start}"
+                break
             except OSError as error:
                 reason = f"{path}: {error.strerror}"
                 break
+            return str(path), content
         else:
             reason = "no match locally or in the Jsonnet library paths"
         self._failure = f'couldn\'t open import "{name}": {reason}'

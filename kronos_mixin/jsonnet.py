@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -13,23 +12,11 @@ from typing import Any
 
 from kronos_mixin import schema, shape, trace
 from kronos_mixin.config import Config, Data, meant, overlays
+from kronos_mixin.engines import Choice, Engine, EngineError, JsonnetError, engine
 from kronos_mixin.externals import Externals
 from kronos_mixin.imports import Imports
+from kronos_mixin.inline import inlined
 from kronos_mixin.inputs import Inputs
-from kronos_mixin.native import FUNCTIONS
-
-
-def _engine(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
-
-
-_gojsonnet = _engine("_gojsonnet")
-"""A tenth of the time, and messages that say less."""
-_jsonnet = _engine("_jsonnet")
-"""Not everywhere: see pyproject.toml."""
 
 ENTRIES = ("mixin.libsonnet", "mixin.jsonnet", "main.libsonnet")
 """What a mixin's folder is entered by."""
@@ -38,8 +25,8 @@ ENTRIES = ("mixin.libsonnet", "mixin.jsonnet", "main.libsonnet")
 _NAMELESS = {"mixin", "mixins", "jsonnet", "monitoring", "contrib", "doc", "docs", "documentation", "lib", "src"}
 
 
-# How a message begins that is about the arguments of a mixin that is a function.
-_CALL = re.compile(r"function parameter \w+ not bound|function has no parameter|[Mm]issing argument")
+# How a message begins that is about the whole mixin: its arguments, if it is a function, or what it holds.
+_WHOLE = re.compile(r"function has no parameter|missing argument|couldn't manifest function")
 
 
 class CompileError(Exception):
@@ -80,6 +67,7 @@ def evaluate(
     name: str | None = None,
     inputs: Inputs | None = None,
     externals: Externals | None = None,
+    choice: Choice | None = None,
 ) -> Mixin:
     """Evaluate a mixin, everything in one VM.
 
@@ -87,13 +75,16 @@ def evaluate(
     merged object by object, as in ``{"kronos": {"rateWindow": "1m"}}``; a Path is a Jsonnet file, and says itself
     with ``+:`` what it adds to. In ``jpath``, as in the library paths of jsonnet, a later folder wins; the vendor
     folders around the mixin are searched after it. ``inputs`` notes the files that this reads, and where it looks in
-    vain. ``externals`` are external variables, and arguments if the mixin is a function. Raises CompileError, which
-    names file, line and reason.
+    vain. ``externals`` are external variables, and arguments if the mixin is a function; ``choice`` is that of the
+    implementation of Jsonnet. Raises CompileError, which names file, line and reason.
     """
     inputs = inputs or Inputs()
     file = entry(mixin, inputs)
     configs = [config] if isinstance(config, Mapping | Path) else list(config)
-    program = _Program(file, configs, jpath, inputs, externals or Externals())
+    try:
+        program = _Program(file, configs, jpath, inputs, externals or Externals(), engine(choice))
+    except EngineError as error:
+        raise CompileError(str(error)) from None
     # A wrong knob breaks the mixin anywhere, or at its own assertion, which knows neither file nor line.
     if program.ours and configs:
         _refuse(_wrong_knobs(program))
@@ -183,17 +174,22 @@ class _Program:
     jpath: Sequence[Path]
     inputs: Inputs
     externals: Externals
+    engine: Engine
 
     @property
     def ours(self) -> bool:
         return is_ours(self.file)
 
     @property
+    def _import(self) -> str:
+        return f"import {json.dumps(self.file.name)}"
+
+    @property
     def base(self) -> str:
         """Jsonnet for the mixin without configuration."""
         wrong = f"{self.file}: is no object but of the type %s, and has no dashboards, alerts or rules"
         return f"""(
-            local loaded = import {json.dumps(self.file.name)};
+            local loaded = {self._import};
             local value = if std.isFunction(loaded) then loaded({self.externals.arguments}) else loaded;
             if std.isObject(value) then value else error {json.dumps(wrong)} % std.type(value)
         )"""
@@ -210,27 +206,25 @@ class _Program:
             raise CompileError(f"{missing[0]}: is no folder, but given as a library path")
         paths = _library_path(self.file, self.jpath, self.inputs)
         # The name decides where relative imports start. No such file exists.
-        name, imports = str(self.file.parent / trace.SNIPPET), Imports(paths, self.inputs)
-        failed = "there is no Jsonnet here: pip install jsonnet, or gojsonnet where that has no wheel"
-        for engine, options in ((_gojsonnet, {}), (_jsonnet, {"max_trace": 100})):
-            if engine is None:
-                continue
-            try:
-                text = engine.evaluate_snippet(
-                    name,
-                    snippet,
-                    import_callback=imports,
-                    native_callbacks=FUNCTIONS,
-                    **self.externals.variables,
-                    **options,
-                )
-            except (RuntimeError, UnicodeDecodeError) as error:
-                failed = trace.readable(imports.told(error), paths)
-                if _CALL.match(failed):
-                    failed = f"{self.file}: {failed}"
-                continue
-            return json.loads(text)
-        raise CompileError(failed)
+        name, variables = str(self.file.parent / trace.SNIPPET), self.externals.variables
+        if self.ours and self.engine.choice is Choice.CPP:
+            whole = inlined(self.file, Imports(paths, self.inputs))
+            # If that fails, the files by themselves tell where.
+            with contextlib.suppress(JsonnetError):
+                moved = snippet.replace(self._import, whole or self._import, 1)
+                return self.engine.evaluate(name, moved, Imports(paths, self.inputs), variables)
+        try:
+            return self.engine.evaluate(name, snippet, Imports(paths, self.inputs), variables)
+        except JsonnetError as error:
+            told = trace.parsed(str(error), paths)
+        if told.steps and not told.own:
+            # Go does not tell from where in the user's code a library was asked for what is only now evaluated.
+            with contextlib.suppress(EngineError):
+                try:
+                    engine(Choice.CPP).evaluate(name, snippet, Imports(paths, self.inputs), variables)
+                except JsonnetError as error:
+                    told = trace.parsed(str(error), paths)
+        raise CompileError(f"{self.file}: {told}" if not told.frames and _WHOLE.match(told.reason) else str(told))
 
 
 def _whole(program: _Program) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from kronos_mixin.cli.console import USAGE, Console, fail, interruptible
 from kronos_mixin.commands import each
 from kronos_mixin.config import Config, ConfigError, read
 from kronos_mixin.contract import ContractError, mixin_path
+from kronos_mixin.engines import VARIABLE, Choice
 from kronos_mixin.externals import ExternalError, Externals, parsed
 from kronos_mixin.formats.converted import Place
 from kronos_mixin.inputs import Inputs
@@ -82,6 +83,14 @@ class Source:
         list[str] | None,
         typer.Option("--tla-code", help="Argument of a mixin that is a function, as code.", metavar=_VALUE),
     ] = None
+    engine: Annotated[
+        Choice | None,
+        typer.Option(
+            "--engine",
+            help="Implementation of Jsonnet. auto: Go where it is installed, it is quicker; C++ elsewhere.",
+            envvar=VARIABLE,
+        ),
+    ] = None
 
     @property
     def path(self) -> Path:
@@ -139,6 +148,7 @@ class Source:
                     name=self.name,
                     inputs=inputs,
                     externals=Externals(**given),
+                    choice=self.engine,
                 )
                 return overlay.apply(mixin, [overlay.read(path) for path in self.overlay or ()])
         except ExternalError as error:

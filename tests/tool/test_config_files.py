@@ -67,7 +67,7 @@ def test_jsonnet_and_yaml_say_the_same(laid):
         ("a.yml", "kronos: {scrape: {zzz: 1}}", "_config.kronos.scrape.zzz. There are: authorization, discovery,"),
         ("a.libsonnet", "{ kronos+: { rateWindw: '1m' } }", "_config.kronos.rateWindw. Did you mean rateWindow?"),
         ("a.libsonnet", "{ kronos: { rateWindow: '1m' } }", "write `kronos+:`, not `kronos:`"),
-        ("a.libsonnet", "{ kronos+: { rateWindow: x } }", "a.libsonnet:1: Unknown variable: x"),
+        ("a.libsonnet", "{ kronos+: { rateWindow: x } }", "a.libsonnet:1:26: unknown variable: x"),
     ],
 )
 def test_a_knob_that_does_not_exist(laid, name, text, message):

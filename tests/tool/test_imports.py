@@ -4,6 +4,7 @@ import _gojsonnet
 import _jsonnet
 import pytest
 
+from kronos_mixin.engines import Choice
 from kronos_mixin.imports import Imports
 from kronos_mixin.inputs import Inputs
 from kronos_mixin.jsonnet import CompileError, evaluate
@@ -63,7 +64,7 @@ def test_where_it_was_looked_for_in_vain_is_noted(tmp_path, monkeypatch):
     put(tmp_path / "own/mixin.libsonnet", "import 'lib/main.libsonnet'")
     inputs = Inputs()
     with pytest.raises(
-        CompileError, match=r'mixin.libsonnet:1: couldn\'t open import "lib/main.libsonnet": no match'
+        CompileError, match=r'mixin.libsonnet:1:1: couldn\'t open import "lib/main.libsonnet": no match'
     ):
         evaluate(tmp_path / "own", inputs=inputs)
     assert not inputs.changed()
@@ -83,16 +84,14 @@ def test_what_follows_the_message_of_an_import_is_no_part_of_it(tmp_path, garbag
     assert imports.told(error.value) == f"RUNTIME ERROR: {raised.value}\n\ta.jsonnet:1:3-9\t$\n"
 
 
-@pytest.mark.parametrize("engine", ["_gojsonnet", "_jsonnet"])
-def test_a_folder_is_no_file(tmp_path, monkeypatch, engine):
-    monkeypatch.setattr("kronos_mixin.jsonnet._gojsonnet", None if engine == "_jsonnet" else _gojsonnet)
-    monkeypatch.setattr("kronos_mixin.jsonnet._jsonnet", None if engine == "_gojsonnet" else _jsonnet)
+@pytest.mark.parametrize("choice", [Choice.CPP, Choice.GO])
+def test_a_folder_is_no_file(tmp_path, choice):
     (tmp_path / "lib.libsonnet").mkdir()
     (tmp_path / "mixin.libsonnet").write_text("import 'lib.libsonnet'")
     for _ in range(20):  # Where it ends well by chance, it does not twenty times.
         with pytest.raises(CompileError) as error:
-            evaluate(tmp_path)
+            evaluate(tmp_path, choice=choice)
         first, second = str(error.value).splitlines()[:2]
-        place = f"{tmp_path}/mixin.libsonnet:1"
+        place = f"{tmp_path}/mixin.libsonnet:1:1"
         assert first == f'{place}: couldn\'t open import "lib.libsonnet": {tmp_path}/lib.libsonnet: Is a directory'
         assert second == "  | import 'lib.libsonnet'"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kronos_mixin import jsonnet
+from kronos_mixin.engines import Choice
 from kronos_mixin.jsonnet import CompileError, evaluate
 
 CALLS = {
@@ -21,17 +21,13 @@ CALLS = {
 }
 
 
-@pytest.fixture(params=["c++", "go"])
-def value(request, tmp_path, monkeypatch):
+@pytest.fixture(params=[Choice.CPP, Choice.GO])
+def value(request, tmp_path):
     """Evaluates an expression inside a mixin."""
-    if request.param == "c++":
-        monkeypatch.setattr(jsonnet, "_gojsonnet", None)
-    else:
-        assert jsonnet._gojsonnet is not None
 
     def value(expression):
         (tmp_path / "mixin.libsonnet").write_text(f"{{ grafanaDashboards:: {{ 'a.json': {{ x: {expression} }} }} }}")
-        return evaluate(tmp_path).dashboards["a.json"]["x"]
+        return evaluate(tmp_path, choice=request.param).dashboards["a.json"]["x"]
 
     return value
 
@@ -53,14 +49,3 @@ def test_what_goes_wrong(value, call, message):
     with pytest.raises(CompileError) as caught:
         value(call)
     assert message in str(caught.value)
-
-
-def test_errors_where_there_is_only_the_go_engine(tmp_path, monkeypatch):
-    """As on ARM: the place is told, if not the reason of a native function."""
-    monkeypatch.setattr(jsonnet, "_jsonnet", None)
-    (tmp_path / "mixin.libsonnet").write_text("{\n  prometheusRules:: { groups: nowhere },\n}")
-    with pytest.raises(CompileError, match=r"mixin\.libsonnet:2:31-38 Unknown variable: nowhere"):
-        evaluate(tmp_path)
-    monkeypatch.setattr(jsonnet, "_gojsonnet", None)
-    with pytest.raises(CompileError, match="there is no Jsonnet here"):
-        evaluate(tmp_path)

@@ -86,16 +86,19 @@ def mixin(tmp_path, text, **files):
     [
         (
             "{\n  prometheusAlerts+:: { groups: [oops] },\n}",
-            ["mixin.libsonnet:2: Unknown variable: oops", "| prometheus"],
+            ["mixin.libsonnet:2:34: unknown variable: oops", "| prometheus"],
         ),
-        ("{\n  grafanaDashboards:: {\n    a: 1\n    b: 2\n  }\n}", ["mixin.libsonnet:4: expected a comma", "hint: "]),
+        (
+            "{\n  grafanaDashboards:: {\n    a: 1\n    b: 2\n  }\n}",
+            ["mixin.libsonnet:4:5: expected a comma", "hint: "],
+        ),
         (
             "import 'grafonnet/grafonnet.libsonnet'",
-            ["mixin.libsonnet:1: couldn't open import", "hint: install", "--jpath"],
+            ["mixin.libsonnet:1:1: couldn't open import", "hint: install", "--jpath"],
         ),
         (
             "{ prometheusRules: { groups: ['%d' % 'x'] } }",
-            ["mixin.libsonnet:1: Format required number", "the `%` of"],
+            ["mixin.libsonnet:1:31: Format required number", "the `%` of"],
         ),
         (
             "{\n  local a = b, local b = a,\n  grafanaDashboards: a }",
@@ -103,10 +106,10 @@ def mixin(tmp_path, text, **files):
         ),
         (
             "{ grafanaDashboards: { 'a.json': {}.panels } }",
-            ["mixin.libsonnet:1: field does not exist: panels", "hint:"],
+            ["mixin.libsonnet:1:34: field does not exist: panels", "hint:"],
         ),
         ("{ grafanaDashboards: { 'a.json': function(x) x } }", ["couldn't manifest function", "hint: a function"]),
-        ("(import 'lib/boards.libsonnet').board(self)", ["mixin.libsonnet:1: "]),
+        ("(import 'lib/boards.libsonnet').board(self)", ["mixin.libsonnet:1:39: "]),
         ("[]", ["object"]),
         (
             "{ prometheusRules: [] }",
@@ -140,9 +143,9 @@ def test_an_error_in_a_library_names_the_place_that_led_there(tmp_path):
     with pytest.raises(CompileError) as caught:
         evaluate(own)
     first, second, third = str(caught.value).splitlines()[:3]
-    assert "vendor/lib.libsonnet:3: " in first
+    assert "vendor/lib.libsonnet:3:14: " in first
     assert "reached from" in second
-    assert second.endswith("own/mixin.libsonnet:3")
+    assert second.endswith("own/mixin.libsonnet:3:35")
     assert third == "  | grafanaDashboards:: { 'a.json': lib.board(null) },"
 
 

@@ -59,7 +59,7 @@ def test_each_change_is_compiled_until_ctrl_c(watching, tmp_path):
     watching.until(lambda: "config.yml:2: is not YAML" in watching.tail())
     (tmp_path / "more.jsonnet").write_text("{ grafanaDashboards: { 'more.json': {title: 'third'} }")
     (tmp_path / "config.yml").write_text("{}")
-    watching.until(lambda: "more.jsonnet:1: " in watching.tail(5))
+    watching.until(lambda: "more.jsonnet:1:" in watching.tail(5))
     assert board()["title"] == "second"
     (tmp_path / "more.jsonnet").write_text("{ grafanaDashboards: { 'more.json': {title: 'third'} } }")
     watching.until(lambda: board()["title"] == "third")
