@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import errno
-import hashlib
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -17,6 +14,7 @@ from kronos_mixin.files import Transaction
 from kronos_mixin.formats import alerting, openslo, scrapeconfig
 from kronos_mixin.formats.converted import Converted, Place
 from kronos_mixin.jsonnet import CompileError, Mixin
+from kronos_mixin.written import hash_of, header, list_path, listing, manifest, refuse_others
 from kronos_mixin.yamltext import to_json, to_yaml
 
 
@@ -32,15 +30,6 @@ class Target(enum.StrEnum):
     grafana_alerts = "grafana-alerts"
     openslo = "openslo"
 
-
-_HEADER = "# Compiled from the mixin {} by kronos-mixin. Don't edit: change the mixin, or its configuration.\n"
-_HEADERS = re.compile(
-    r"# Compiled from (?:the mixin (?P<mixin>.*) by kronos-mixin|.*)\. "
-    r"Don't edit: change the mixin, or its configuration\.\n"
-)
-_MANIFEST_HEADER = (
-    "# What `kronos-mixin compile` wrote here. It removes these when they are left over, and nothing else.\n"
-)
 
 OURS = "kronos"
 """The name of our mixin, unless it has been given another."""
@@ -118,16 +107,6 @@ def example_links(mixin: Mixin) -> str:
     return f"Links in alerts lead to {hosts}, which are examples: set {' and '.join(knobs)} with --config."
 
 
-def header(name: str) -> str:
-    """The first line of every YAML file that is compiled from the mixin ``name``."""
-    return _HEADER.format(name)
-
-
-def has_header(text: str) -> bool:
-    """Whether this program, in any version, wrote a file that begins with ``text``."""
-    return _HEADERS.match(text) is not None
-
-
 def rule_file_names(name: str) -> tuple[str, str]:
     """How the files with the rules, and with the alerts, of the mixin ``name`` are called."""
     return f"{name}-rules.yml", f"{name}-alerts.yml"
@@ -143,27 +122,25 @@ def rule_files(mixin: Mixin) -> dict[str, str]:
     }
 
 
-def write(files: Mapping[str, str], output: Path, name: str = "kronos") -> list[Path]:
+def write(files: Mapping[str, str], output: Path, name: str = OURS, source: Path | None = None) -> list[Path]:
     """Write ``files`` of the mixin ``name`` below ``output``, and remove what an older one of it left there.
 
     All or none: a full disk or a lost permission leaves everything as it was. What is ours is known from the
     manifest that lies beside them: a file of somebody else is neither replaced (FileExistsError) nor removed, nor is
-    one that was edited since. Returns what it left standing for that reason. Raises OSError.
+    one that was edited since. Returns what it left standing for that reason. ``source`` is where the mixin is:
+    another one of the same name is not this one. Raises OSError.
     """
-    _refuse_others(files, output, name)
+    refuse_others(files, output, name, source)
     known = manifest(output, name)
-    listing = {path: _hash(text.encode()) for path, text in sorted(files.items())}
-    edited = [
-        path for path in leftovers(files, output, name) if _hash(path.read_bytes()) != known[_below(path, output)]
-    ]
+    old = {path: known[path.relative_to(output).as_posix()] for path in leftovers(files, output, name)}
+    edited = [path for path, digest in old.items() if hash_of(path.read_bytes()) != digest]
     with Transaction() as transaction:
         for path, text in files.items():
             transaction.write(output / path, text.encode())
-        for leftover in leftovers(files, output, name):
+        for leftover in old:
             if leftover not in edited:
                 transaction.remove(leftover)
-        text = _MANIFEST_HEADER + "".join(f"{digest}  {path}\n" for path, digest in listing.items())
-        transaction.write(_manifest_path(output, name), text.encode())
+        transaction.write(list_path(output, name), listing(files, output, source).encode())
         transaction.commit()
     folders = {folder for path in known for folder in (output / path).parents if folder.is_relative_to(output)}
     for folder in sorted(folders - {output}, reverse=True):
@@ -172,26 +149,12 @@ def write(files: Mapping[str, str], output: Path, name: str = "kronos") -> list[
     return edited
 
 
-def leftovers(files: Mapping[str, str], output: Path, name: str = "kronos") -> list[Path]:
+def leftovers(files: Mapping[str, str], output: Path, name: str = OURS) -> list[Path]:
     """What was compiled from the mixin ``name`` into ``output``, and would not be today."""
     return [output / path for path in manifest(output, name) if path not in files and (output / path).is_file()]
 
 
-def manifest(output: Path, name: str = "kronos") -> dict[str, str]:
-    """What was compiled from the mixin ``name`` into ``output``: paths relative to it, with their hashes.
-
-    In the format of sha256sum, so `sha256sum --check` finds what was edited.
-    """
-    try:
-        lines = _manifest_path(output, name).read_text(encoding="utf-8").splitlines()
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    pairs = (line.partition("  ") for line in lines if not line.startswith("#"))
-    # A path that leads out of the folder can only come from somebody else's hand.
-    return {path: digest for digest, _, path in pairs if path and ".." not in Path(path).parts and path[0] != "/"}
-
-
-def targets_in(output: Path, name: str = "kronos") -> set[Target]:
+def targets_in(output: Path, name: str = OURS) -> set[Target]:
     """The targets that ``output`` holds files of."""
     folders = {Path(path).parts[0] for path in manifest(output, name)}
     own = {target for target in Target if target in folders}
@@ -250,66 +213,6 @@ def _own_name(mixin: Mixin, stem: str) -> str:
     """A dashboard's name among those of all mixins."""
     named = mixin.name == OURS or re.match(rf"{re.escape(mixin.name)}([-_.]|$)", stem)
     return stem if named else f"{mixin.name}-{stem}"
-
-
-def _refuse_others(files: Mapping[str, str], output: Path, name: str) -> None:
-    """Raise FileExistsError if a file that is about to be written is somebody else's."""
-    others = {path: by for by in _mixins_in(output) - {name} for path in manifest(output, by)}
-    known = manifest(output, name)
-    for path, text in files.items():
-        by = others.get(path) or _author(output / path)
-        if by and by != name:
-            reason = f"is of the mixin {by}, and {name} would replace it: give one of them another --name or --output"
-        elif path not in known and not by and _foreign(output / path, text):
-            reason = "is there and was not written by this program: move it away, or choose another --output"
-        else:
-            continue
-        raise FileExistsError(errno.EEXIST, reason, str(output / path))
-
-
-def _mixins_in(output: Path) -> set[str]:
-    """The mixins that were compiled into a folder, by name."""
-    return {path.name.removesuffix(".sha256") for path in output.glob("*.sha256")}
-
-
-def _author(path: Path) -> str:
-    """The mixin whose name is in the header of a file; empty without one."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            found = _HEADERS.match(file.readline())
-    except (OSError, UnicodeDecodeError):
-        return ""
-    return found["mixin"] if found else ""
-
-
-def _foreign(path: Path, text: str) -> bool:
-    """Whether a file that is about to be replaced, and is in no manifest, is somebody else's."""
-    try:
-        old = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return False  # Writing will say what is wrong.
-    except UnicodeDecodeError:
-        return True
-    if old == text:
-        return False
-    try:
-        uid = json.loads(old)["uid"]
-    except (ValueError, TypeError, KeyError):
-        return True
-    # The same uid: to Grafana an older version of the same dashboard.
-    return not uid or json.loads(text).get("uid") != uid
-
-
-def _manifest_path(output: Path, name: str) -> Path:
-    return output / f"{name}.sha256"
-
-
-def _below(path: Path, output: Path) -> str:
-    return path.relative_to(output).as_posix()
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def readable(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:

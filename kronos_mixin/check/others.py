@@ -11,10 +11,11 @@ from kronos_mixin import promql, promtool, variables
 from kronos_mixin.check.compiled import drift, refused_rules
 from kronos_mixin.check.finding import Finding
 from kronos_mixin.check.waivers import About, Waiver, applied, idle
-from kronos_mixin.compile import dashboard_path, manifest
+from kronos_mixin.compile import dashboard_path
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.queries import items, queries, title
 from kronos_mixin.queries import variables as variables_of
+from kronos_mixin.written import manifest
 
 _OPERATION = re.compile(
     r"(?:p?\d+)?(?:sum|avg|mean|min|max|count|rate|irate|increase|delta|deriv|ratio|share|quantile|histogram|median|"

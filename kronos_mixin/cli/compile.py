@@ -16,7 +16,7 @@ from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import DEFAULT_OUTPUT, Metadata, OutputOption, Source
 from kronos_mixin.compile import Target, example_links, leftovers, lost, refuse_invalid, render, targets_in, write
 from kronos_mixin.inputs import Inputs
-from kronos_mixin.jsonnet import CompileError
+from kronos_mixin.jsonnet import CompileError, entry, is_ours
 
 
 @grouped
@@ -122,7 +122,7 @@ def _compile(
     stale = leftovers(files, output, data.name)
     changed = {output / file: _differs(output / file, text) for file, text in files.items()}
     try:
-        kept = write(files, output, data.name)
+        kept = write(files, output, data.name, None if is_ours(source.path) else entry(source.path))
     except OSError as error:
         fail(f"{error.filename or output}: {error.strerror}; nothing was changed")
     for path in stale:

@@ -7,9 +7,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from kronos_mixin.compile import has_header, rule_file_names
+from kronos_mixin.compile import rule_file_names
 from kronos_mixin.merge.patterns import Patterns
 from kronos_mixin.merge.prometheusyml import MergeError
+from kronos_mixin.written import has_header
 
 _LINE = "# Put here by `kronos-mixin merge{}`, and taken away by `kronos-mixin unmerge`."
 _LINES = re.compile(r"^# Put here by `kronos-mixin merge(?P<options>[^`]*)`")

@@ -40,6 +40,7 @@ TOOL = Layers(
             "reasons",
             "shape",
             "windows",
+            "written",
             "yamltext",
         ),
         ("dialect",),

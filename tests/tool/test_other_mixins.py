@@ -205,3 +205,21 @@ def test_a_file_is_said_to_be_whose_it_is(call, tmp_path):
     path.write_text("groups: []")
     (tmp_path / "monitoring/b.sha256").unlink()
     assert "was not written by this program" in call("compile", "--mixin", "a.libsonnet", code=1).stderr
+
+
+def test_two_mixins_of_one_name_are_not_one(call, tmp_path):
+    for team in "ab":
+        (tmp_path / team / "lamp-mixin").mkdir(parents=True)
+        (tmp_path / team / "lamp-mixin/mixin.libsonnet").write_text(f"{{ grafanaDashboards:: {{ {team}: {{}} }} }}")
+    call("compile", "--mixin", "a/lamp-mixin")
+    call("compile", "--mixin", "a/lamp-mixin/mixin.libsonnet")
+    said = call("compile", "--mixin", "b/lamp-mixin", code=1).stderr
+    assert (
+        "lamp.sha256: says that lamp was compiled from ../a/lamp-mixin/mixin.libsonnet, and now it is ../b/" in said
+    )
+    assert (tmp_path / "monitoring/grafana/lamp/a.json").exists()
+    call("compile", "--mixin", "b/lamp-mixin", "--name", "other")
+    (tmp_path / "a/lamp-mixin").rename(tmp_path / "moved-mixin")
+    (tmp_path / "monitoring/lamp.sha256").unlink()
+    call("compile", "--mixin", "moved-mixin", "--name", "lamp")
+    assert sorted(path.name for path in tmp_path.glob("monitoring/grafana/*/*.json")) == ["a.json", "b.json"]
