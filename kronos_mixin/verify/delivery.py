@@ -85,8 +85,12 @@ def _answers(stack: Stack) -> Iterator[Finding]:
         try:
             _ = one.status
         except AnswerError as error:
-            if not named and error.status is None and "refused" not in str(error):
-                raise Unasked(f"{error}: name it as it can be reached from here, by --alertmanager URL") from error
+            # What is wrong from here need not be wrong from where the ruler is.
+            if not named and (error.forbidden or (error.status is None and "refused" not in str(error))):
+                raise Unasked(
+                    f"{error}: name it as it can be reached from here, by --alertmanager URL, or with credentials, "
+                    "in --connections FILE"
+                ) from error
             mend = (
                 "give credentials: authorization or basic_auth of alertmanager in --connections FILE"
                 if error.forbidden

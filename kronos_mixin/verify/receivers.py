@@ -25,7 +25,7 @@ _OPERATORS = {(False, True): "=", (False, False): "!=", (True, True): "=~", (Tru
 
 
 def _receivers(stack: Stack) -> Iterator[Finding]:
-    told: dict[str, set[str]] = {}
+    told: dict[str, dict[str, set[str]]] = {}
     nobody: dict[tuple[str, bool], set[str]] = {}
     others: set[str] = set()
     routing = _one(stack).routing
@@ -36,7 +36,7 @@ def _receivers(stack: Stack) -> Iterator[Finding]:
         elif all(stop.is_root for stop in heard):
             others.add(_named(alert))
         for stop in heard:
-            told.setdefault(stop.receiver, set()).add(_named(alert))
+            told.setdefault(stop.receiver, {}).setdefault(alert.severity, set()).add(alert.name)
     for (receiver, lesser), names in nobody.items():
         yield Finding(
             f"the receiver {receiver}, to which {listed(sorted(names))} would go, has no integration",
@@ -50,8 +50,11 @@ def _receivers(stack: Stack) -> Iterator[Finding]:
             why="Whoever reads what is left over may not be who answers for Kronos.",
             severity=Severity.warning,
         )
-    for receiver, names in told.items():
-        yield Finding(f"{receiver} hears of {len(names)}: {', '.join(sorted(names))}", severity=Severity.note)
+    for receiver, several in told.items():
+        by_severity = (
+            f"{severity or 'without a severity'}: {', '.join(sorted(names))}" for severity, names in several.items()
+        )
+        yield Finding(f"{receiver} hears of {'; '.join(by_severity)}", severity=Severity.note)
 
 
 def _mute_times(stack: Stack) -> Iterator[Finding]:

@@ -49,29 +49,30 @@ def alerts(mixin: Mixin, contract: Contract, targets: Sequence[Labels], rulers: 
     Raises ValueError for relabelling that this program can't read.
     """
     known = _known(mixin, contract, targets)
-    ways = [way for ruler in rulers for way in _ways(ruler)]
+    changes = [way for ruler in rulers for way in ways(ruler)]
     found: dict[tuple[tuple[str, str], ...], Alert] = {}
     for rule in (rule for group in mixin.alerts for rule in group["rules"]):
         result = promql.read(str(rule["expr"]), known).labels or {}
         for labels, unknown in _labels(rule, result, targets):
             # It is sent if any ruler lets it through.
-            sent = next((sent for sent in (way.sent(labels) for way in ways) if sent is not None), None)
+            sent = next((sent for sent in (way.sent(labels) for way in changes) if sent is not None), None)
             found[tuple(sorted(labels.items()))] = Alert(labels, sent, unknown)
     return list(found.values())
 
 
 @dataclass(frozen=True)
-class _Way:
+class Way:
     """How one ruler changes the labels of alerts on their way."""
 
     external: Labels
     relabellings: Sequence[Mapping[str, Any]]
 
     def sent(self, labels: Labels) -> dict[str, str] | None:
+        """The labels on arrival; None if relabelling drops the alert."""
         return relabelled({**self.external, **labels}, self.relabellings)
 
 
-def _ways(ruler: Api) -> Iterator[_Way]:
+def ways(ruler: Api) -> Iterator[Way]:
     """One for each set of Alertmanagers in the configuration; one that changes nothing where the ruler has none."""
     try:
         config = yaml.safe_load(ruler.status("config")["yaml"]) or {}
@@ -81,7 +82,9 @@ def _ways(ruler: Api) -> Iterator[_Way]:
     alerting = config.get("alerting") or {}
     common = alerting.get("alert_relabel_configs") or []
     for one in alerting.get("alertmanagers") or [{}]:
-        yield _Way(external, [*common, *(one.get("alert_relabel_configs") or [])])
+        # The API prints defaults, and leaves out what is empty.
+        rules = [*common, *(one.get("alert_relabel_configs") or [])]
+        yield Way(external, [{"separator": "", "replacement": "", **rule} for rule in rules])
 
 
 def _known(mixin: Mixin, contract: Contract, targets: Iterable[Labels]) -> series.Known:

@@ -222,12 +222,13 @@ class Alertmanager:
 
     def muted_by(self, alert: Labels) -> list[Labels]:
         """The alerts that mute one now."""
-        known = self._alerts()
+        known = self.alerts()
         by_id = {one["fingerprint"]: one["labels"] for one in known}
         (found,) = (one for one in known if one["labels"] == alert)
         return [by_id[fingerprint] for fingerprint in found["status"]["inhibitedBy"]]
 
-    def _alerts(self) -> list[dict[str, Any]]:
+    def alerts(self) -> list[dict[str, Any]]:
+        """All alerts that it holds, as in the API."""
         alerts: list[dict[str, Any]] = self._client.get(f"{self._url}/api/v2/alerts").raise_for_status().json()
         return alerts
 
