@@ -109,6 +109,12 @@ def bench_rules(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_live(session: nox.Session) -> None:
+    """From a save to the file and the drawn dashboard; needs Node and Chromium, or `-- --without-browser`."""
+    run(session, "benchmarks.bench_live", "bench")
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Thousands of requests made from the OpenAPI document, then every known mistake; `-- --seed N` repeats a run."""
     run(session, "benchmarks.fuzz", "fuzz")

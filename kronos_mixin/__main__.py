@@ -16,6 +16,7 @@ from kronos_mixin.cli import (
     install,
     merge,
     push,
+    serve,
     vendor,
     verify,
 )
@@ -53,6 +54,7 @@ def _options(
 
 app.command()(compile.compile)
 app.command()(check.check)
+app.command()(serve.serve)
 app.command()(generate.generate)
 app.command()(merge.merge)
 app.command()(merge.unmerge)

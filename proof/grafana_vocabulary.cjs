@@ -1,5 +1,5 @@
 // Prints the ids that Grafana itself knows: of units, reducers, colours, matchers and transformations. It needs the
-// packages of proof/pictures/app (`npm ci` there). From the root of the repository:
+// packages of the page (`npm ci` in kronos_mixin/serve/app). From the root of the repository:
 //
 //   node proof/grafana_vocabulary.cjs > kronos_mixin/check/grafana_vocabulary.json
 const { createRequire } = require('node:module');
@@ -7,7 +7,7 @@ const { createRequire } = require('node:module');
 // The packages are made for a browser, and ask for its language as they load.
 Object.defineProperty(globalThis, 'navigator', { value: { language: 'en-GB', languages: ['en-GB'] } });
 
-const installed = createRequire(`${__dirname}/pictures/app/`);
+const installed = createRequire(`${__dirname}/../kronos_mixin/serve/app/`);
 const data = installed('@grafana/data');
 
 const ids = (registry) => registry.list().map((item) => item.id);

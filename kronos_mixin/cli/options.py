@@ -134,27 +134,32 @@ class Source:
 
         ``inputs`` notes what is read. Exits on an error.
         """
-        inputs = inputs or Inputs()
-        for path in (*(self.config or ()), *(self.overlay or ())):
-            inputs.note(path)
         try:
-            configs = [*(read(path) for path in self.config or []), *above]
-            with interruptible(), console.progress("compiling"):
-                given = {name: parsed(_option(name), getattr(self, name) or ()) for name in EXTERNALS}
-                mixin = evaluate(
-                    self.path,
-                    configs,
-                    jpath=self.jpath or (),
-                    name=self.name,
-                    inputs=inputs,
-                    externals=Externals(**given),
-                    choice=self.engine,
-                )
-                return overlay.apply(mixin, [overlay.read(path) for path in self.overlay or ()])
+            with console.progress("compiling"):
+                return self.read(above=above, inputs=inputs)
         except ExternalError as error:
             fail(str(error), USAGE)
         except (CompileError, ConfigError) as error:
             fail(str(error))
+
+    def read(self, *, above: Sequence[Config] = (), inputs: Inputs | None = None) -> Mixin:
+        """As `evaluate`, for callers that go on after an error. Raises ExternalError, CompileError, ConfigError."""
+        inputs = inputs or Inputs()
+        for path in (*(self.config or ()), *(self.overlay or ())):
+            inputs.note(path)
+        configs = [*(read(path) for path in self.config or []), *above]
+        with interruptible():
+            given = {name: parsed(_option(name), getattr(self, name) or ()) for name in EXTERNALS}
+            mixin = evaluate(
+                self.path,
+                configs,
+                jpath=self.jpath or (),
+                name=self.name,
+                inputs=inputs,
+                externals=Externals(**given),
+                choice=self.engine,
+            )
+            return overlay.apply(mixin, [overlay.read(path) for path in self.overlay or ()])
 
 
 @dataclass(frozen=True)

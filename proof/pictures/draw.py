@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,19 +16,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from kronos_mixin.connect import Connection
 from kronos_mixin.drill.story import END
 from kronos_mixin.jsonnet import CompileError
+from kronos_mixin.serve.app import AppError, build
+from kronos_mixin.serve.live import Live
+from kronos_mixin.serve.page import PageServer
 from kronos_mixin.verify.api import QueryError
 from proof.pictures import png
 from proof.pictures.browser import Browser, BrowserError, MissingProgram, require
-from proof.pictures.page_server import PageServer
 from proof.scene import backfill
 from proof.servers import binaries
 from proof.servers.process import ProcessError
 from proof.servers.promtool import CheckFailed
 
 ROOT = Path(__file__).parents[2]
-APP = Path(__file__).parent / "app"
 
 HOURS = 12
 """How much of the day is shown: all that happens in it, and some hours before."""
@@ -52,9 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--app", type=Path, help="a folder with the app already built (default: build it)")
     options = parser.parse_args(argv)
     try:
-        app = options.app or build()
+        require("chromium", "chromium-browser", "google-chrome", install="apt-get install --yes chromium")
+        app = options.app or build(print, types=True)
         problems = _draw(app, options.output)
     except (
+        AppError,
         BrowserError,
         CheckFailed,
         CompileError,
@@ -63,7 +66,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         ProcessError,
         QueryError,
         binaries.Missing,
-        subprocess.CalledProcessError,
     ) as error:
         print(f"pictures: {error}", file=sys.stderr)
         return 1
@@ -72,36 +74,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if problems else 0
 
 
-def build() -> Path:
-    """Build the app and return its folder; raises MissingProgram or CalledProcessError, whose output was shown."""
-    require("node", install="apt-get install --yes nodejs npm  (version 20 or newer)")
-    npm = require("npm", install="apt-get install --yes npm")
-    require("chromium", "chromium-browser", "google-chrome", install="apt-get install --yes chromium")
-    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    if int(version.removeprefix("v").partition(".")[0]) < 20:
-        raise MissingProgram(f"node on PATH is {version}: install version 20 or newer, and put it first on PATH")
-    installed = APP / "node_modules" / ".package-lock.json"
-    lock = APP / "package-lock.json"
-    if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
-        print("Installing the packages of proof/pictures/app (500 MB) ...")
-        subprocess.run([npm, "ci", "--no-fund", "--no-audit"], cwd=APP, check=True)
-    for script in ("types", "build"):
-        print(f"npm run {script} ...")
-        subprocess.run([npm, "run", "--silent", script], cwd=APP, check=True)
-    return APP / "dist"
-
-
 def _draw(app: Path, output: Path) -> list[str]:
     """Draw all dashboards and return what is wrong with them."""
     print("Back-filling a day of history ...")
     tools = binaries.newest(say=print)
     mixin = backfill.compile_for_history()
+    live = Live()
+    live.show(mixin.dashboards)
     with tempfile.TemporaryDirectory(prefix="kronos-pictures-") as folder:
         backfill.fill(tools, mixin, Path(folder))
         output.mkdir(parents=True, exist_ok=True)
         with (
             backfill.serve(tools, Path(folder) / "data") as prometheus,
-            PageServer(app, mixin.dashboards.values(), prometheus.url, backfill.STEP) as pages,
+            PageServer(app, live, Connection(prometheus.url), backfill.STEP, follow=False) as pages,
             Browser() as browser,
         ):
             artist = _Artist(browser, pages.url)

@@ -16,7 +16,7 @@ TOOL = Layers(
         ("__main__",),
         ("cli",),
         ("drill",),
-        ("check", "merge", "push", "verify", "vendor"),
+        ("check", "merge", "push", "serve", "verify", "vendor"),
         ("documents",),
         ("knobs", "series"),
         ("reference",),

@@ -130,7 +130,7 @@ def test_colour_and_progress_on_a_terminal_only(run, tmp_path):
     assert "compiling: 0." in run(*map(str, arguments), "--dry-run", "--verbose").stderr
 
 
-COMMANDS = ["compile", "check", "merge", "unmerge", "diff", "push", "vendor", "install", "update"]
+COMMANDS = ["compile", "check", "merge", "unmerge", "serve", "diff", "push", "vendor", "install", "update"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

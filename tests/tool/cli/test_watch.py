@@ -43,7 +43,7 @@ def until(process, condition):
 
 def test_each_change_is_compiled_until_ctrl_c(watching, tmp_path):
     def board():
-        return json.loads((tmp_path / "monitoring/grafana/more.json").read_text())
+        return json.loads((tmp_path / "monitoring/grafana/more/more.json").read_text())
 
     assert board() == {"title": "first", "uid": "b"}
     (tmp_path / "vendor/names.libsonnet").write_text("{title: 'second'}")
@@ -51,7 +51,7 @@ def test_each_change_is_compiled_until_ctrl_c(watching, tmp_path):
     (tmp_path / "config.new").write_text("uid: c\n")
     (tmp_path / "config.new").rename(tmp_path / "config.yml")
     watching.until(lambda: board()["uid"] == "c")
-    assert "vendor/names.libsonnet: changed\nmonitoring/grafana/more.json\n1 of " in watching.tail()
+    assert "vendor/names.libsonnet: changed\nmonitoring/grafana/more/more.json\n1 of " in watching.tail()
 
     (tmp_path / "config.yml").unlink()
     watching.until(lambda: "config.yml: No such file" in watching.tail())

@@ -59,14 +59,28 @@ export class Prometheus extends RuntimeDataSource<PrometheusQuery> {
   }
 
   override async metricFindQuery(query: string | { query: string }, options?: { scopedVars?: ScopedVars }): Promise<MetricFindValue[]> {
-    const text = typeof query === 'string' ? query : query.query;
-    const found = /^label_values\((?:(?<series>.+),)?\s*(?<label>\w+)\s*\)$/.exec(text.trim())?.groups;
-    if (!found) {
-      throw new Error(`${text}: only label_values(series, label) is known here`);
+    const text = interpolate((typeof query === 'string' ? query : query.query).trim(), options?.scopedVars ?? {});
+    return (await this.found(text)).map((value) => ({ text: value, value }));
+  }
+
+  private async found(text: string): Promise<string[]> {
+    const [, call, inside = ''] = /^(\w+)\(([^]*)\)$/.exec(text) ?? [];
+    switch (call) {
+      case 'label_values': {
+        const { series, label = '' } = /^(?:(?<series>[^]+),)?\s*(?<label>\w+)\s*$/.exec(inside)?.groups ?? {};
+        return this.get(`label/${label}/values`, series ? { 'match[]': series } : {});
+      }
+      case 'label_names':
+        return this.get('labels', {});
+      case 'metrics':
+        return (await this.get<string[]>('label/__name__/values', {})).filter((name) => new RegExp(inside).test(name));
+      case 'query_result': {
+        const { result } = await this.get<{ result: Result[] }>('query', { query: inside });
+        return result.map(({ metric, value }) => `${selector(metric)} ${value?.[1]} ${(value?.[0] ?? 0) * 1000}`);
+      }
+      default:
+        throw new Error(`${text}: variables ask by label_values, label_names, metrics or query_result`);
     }
-    const series = found.series && interpolate(found.series, options?.scopedVars ?? {});
-    const values = await this.get<string[]>(`label/${found.label}/values`, series ? { 'match[]': series } : {});
-    return values.map((value) => ({ text: value, value }));
   }
 
   private async frames(request: DataQueryRequest<PrometheusQuery>, target: PrometheusQuery): Promise<DataFrame[]> {
@@ -98,7 +112,7 @@ export class Prometheus extends RuntimeDataSource<PrometheusQuery> {
     // Form data: an expression can be longer than an address may be.
     const body = new URLSearchParams(parameters);
     const url = `${this.settings.prometheus}/api/v1/${path}`;
-    const answer = path.startsWith('label/') ? await fetch(`${url}?${body}`) : await fetch(url, { method: 'POST', body });
+    const answer = path.startsWith('label') ? await fetch(`${url}?${body}`) : await fetch(url, { method: 'POST', body });
     const { status, data, error } = (await answer.json()) as { status: string; data: T; error?: string };
     if (status !== 'success') {
       throw new Error(error ?? `${path}: ${status}`);

@@ -263,6 +263,15 @@ function Words({ options, replaceVariables }: PanelProps<{ content: string }>): 
   return <div className="markdown-html" dangerouslySetInnerHTML={{ __html: renderMarkdown(replaceVariables(options.content)) }} />;
 }
 
+/** Stands for a panel that is not drawn here. */
+function Undrawn({ data, options }: PanelProps<{ reason?: string }>): ReactElement {
+  return (
+    <div data-empty style={{ display: 'flex', height: '100%', alignItems: 'center', justifyContent: 'center', textAlign: 'center' }}>
+      {options.reason ?? `Panels of this kind are drawn by Grafana only. Its queries found ${data.series.length} series`}
+    </div>
+  );
+}
+
 /** A panel kind whose fields know custom properties, each with a default. */
 function kind<T>(panel: (props: PanelProps<T>) => ReactElement, colour: string, custom: Record<string, unknown>): PanelPlugin<T> {
   return new PanelPlugin<T>(panel).useFieldConfig({
@@ -280,13 +289,15 @@ function kind<T>(panel: (props: PanelProps<T>) => ReactElement, colour: string, 
   });
 }
 
-export function plugins(): Record<string, PanelPlugin> {
+/** All kinds. With `others`, there is a stand-in for kinds that are not drawn here; without it, they are an error. */
+export function plugins(others: boolean): Record<string, PanelPlugin> {
   const all: Record<string, PanelPlugin> = {
     timeseries: kind(Lines, 'palette-classic', LINES).setDataSupport({ annotations: true, alertStates: false }),
     stat: kind(Stat, 'thresholds', {}),
     bargauge: kind(Bars, 'thresholds', {}),
     table: kind(Rows, 'thresholds', CELLS),
     text: new PanelPlugin(Words),
+    ...(others && { undrawn: new PanelPlugin(Undrawn) }),
   };
   for (const [id, plugin] of Object.entries(all)) {
     plugin.meta = { id, name: id, type: 'panel', info: { version: '13.2.2' } } as PanelPluginMeta;

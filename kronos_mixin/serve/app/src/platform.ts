@@ -77,13 +77,13 @@ function registries(): void {
 function services(prometheus: Prometheus, plugins: Record<string, PanelPlugin>): void {
   setPluginImportUtils({
     importPanelPlugin: async (id) => {
-      const plugin = plugins[id];
+      const plugin = plugins[id] ?? plugins.undrawn;
       if (!plugin) {
         throw new Error(`There is no panel of type ${id} here: take one of ${Object.keys(plugins).join(', ')}`);
       }
       return plugin;
     },
-    getPanelPluginFromCache: (id) => plugins[id],
+    getPanelPluginFromCache: (id) => plugins[id] ?? plugins.undrawn,
   });
   setDataSourceSrv({
     get: async () => prometheus as unknown as DataSourceApi,

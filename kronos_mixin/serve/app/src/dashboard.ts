@@ -7,7 +7,12 @@ export interface Target {
   legendFormat?: string;
   format?: 'time_series' | 'table';
   instant?: boolean;
+  hide?: boolean;
+  datasource?: Source;
 }
+
+/** A data source as a panel names it: by uid and kind, or in older schemas by name. */
+export type Source = { type?: string; uid?: string } | string | null;
 
 export interface Link {
   title: string;
@@ -28,6 +33,7 @@ export interface Panel {
   fieldConfig?: FieldConfigSource;
   transformations?: DataTransformerConfig[];
   links?: Link[];
+  datasource?: Source;
   collapsed?: boolean;
   panels?: Panel[];
 }
@@ -37,6 +43,7 @@ export interface Variable {
   label?: string;
   type: string;
   query: string | { query: string; refId: string };
+  datasource?: Source;
   regex?: string;
   multi?: boolean;
   includeAll?: boolean;
@@ -70,16 +77,30 @@ export interface Dashboard {
   title: string;
   tags: string[];
   time: { from: string; to: string };
+  refresh?: string | boolean;
   templating: { list: Variable[] };
   annotations?: { list: Annotation[] };
   links?: DashboardLink[];
   panels: Panel[];
 }
 
-/** What the server that serves this page was told; scrapeInterval is in seconds. */
+/** What the server that serves this page was told; scrapeInterval is in seconds, follow is whether it has news. */
 export interface Settings {
   prometheus: string;
   scrapeInterval: number;
+  follow: boolean;
+}
+
+/** All dashboards, as they compiled last; `revision` is that of the news of them. */
+export interface Loaded {
+  revision: number;
+  dashboards: Dashboard[];
+}
+
+/** The mixin has compiled again, or does not: then `error` says why. */
+export interface News {
+  revision: number;
+  error: string;
 }
 
 export async function load<T>(path: string): Promise<T> {

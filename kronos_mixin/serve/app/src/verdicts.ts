@@ -45,7 +45,15 @@ declare global {
   interface Window {
     dashboard?: Handle;
     failure?: string;
+    /** The last news that was drawn. */
+    revision?: number;
   }
+}
+
+/** What the variables are set to, by name, as an address has it: All is `$__all`, and not what it stands for. */
+export function values(scene: Page): Record<string, unknown> {
+  const { variables } = sceneGraph.getVariables(scene).state;
+  return Object.fromEntries(variables.map(({ state }) => [state.name, (state as { value?: unknown }).value ?? '']));
 }
 
 export function handle(scene: Page, all: Panel[]): Handle {
@@ -62,7 +70,7 @@ export function handle(scene: Page, all: Panel[]): Handle {
     },
     offers: () =>
       Object.fromEntries(variables().map(({ state }) => [state.name, state.options.map(({ value }) => String(value))])),
-    values: () => Object.fromEntries(variables().map((one) => [one.state.name, one.state.value])),
+    values: () => values(scene),
     time: () => {
       const { from, to } = sceneGraph.getTimeRange(scene).state.value;
       return [from.valueOf(), to.valueOf()];

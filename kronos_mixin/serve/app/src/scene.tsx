@@ -1,6 +1,10 @@
 // A dashboard's JSON as a scene: Grafana's own machinery for variables, time ranges, queries and panels.
+import { standardTransformersRegistry } from '@grafana/data';
 import {
+  ConstantVariable,
+  CustomVariable,
   DataSourceVariable,
+  IntervalVariable,
   QueryVariable,
   SceneDataLayerSet,
   SceneDataTransformer,
@@ -12,10 +16,12 @@ import {
   type SceneObject,
   type SceneObjectState,
   SceneQueryRunner,
+  type SceneVariable,
   SceneRefreshPicker,
   SceneTimePicker,
   SceneTimeRange,
   SceneVariableSet,
+  TextBoxVariable,
   VariableValueSelectors,
   VizPanel,
   dataLayers,
@@ -23,14 +29,20 @@ import {
 } from '@grafana/scenes';
 import { LinkButton, Stack, Text } from '@grafana/ui';
 
-import type { Dashboard, Link, Panel, Variable } from './dashboard';
+import type { Dashboard, Link, Panel, Settings, Source, Variable } from './dashboard';
 import { UID } from './datasource';
 import { DEFAULT_OPTIONS } from './panels';
 
 const DATASOURCE = { type: 'prometheus', uid: UID };
 
 /** `chosen` is the address of the page, where Grafana keeps the variables and the time range. */
-export function scene(dashboard: Dashboard, all: Dashboard[], chosen: URLSearchParams): Page {
+export function scene(dashboard: Dashboard, all: Dashboard[], chosen: URLSearchParams, settings: Settings): Page {
+  const { list } = dashboard.templating;
+  const refresh = new SceneRefreshPicker({
+    intervals: settings.follow ? ['5s', '10s', '30s', '1m', '5m', '15m'] : [],
+    refresh: settings.follow ? (chosen.get('refresh') ?? (dashboard.refresh || '').toString()) : '',
+    isOnCanvas: true,
+  });
   return new Page({
     title: dashboard.title,
     isKiosk: chosen.has('kiosk'),
@@ -40,18 +52,20 @@ export function scene(dashboard: Dashboard, all: Dashboard[], chosen: URLSearchP
       timeZone: 'utc',
     }),
     $variables: new SceneVariableSet({
-      variables: dashboard.templating.list.map((one) => variable(one, chosen.getAll(`var-${one.name}`))),
+      variables: list.flatMap((one) => variable(one, chosen.getAll(`var-${one.name}`)) ?? []),
     }),
     $data: new SceneDataLayerSet({
-      layers: (dashboard.annotations?.list ?? []).map(
+      // Those without an expression are of Grafana itself, or of other data sources.
+      layers: (dashboard.annotations?.list ?? []).filter(({ expr }) => expr).map(
         (one) => new dataLayers.AnnotationsDataLayer({ name: one.name, query: { ...one, datasource: DATASOURCE } }),
       ),
     }),
     toolbar: [
       ...dashboardLinks(dashboard, all),
       new SceneTimePicker({ isOnCanvas: true }),
-      new SceneRefreshPicker({ intervals: [], isOnCanvas: true }),
+      refresh,
     ],
+    refresh,
     selectors: new VariableValueSelectors({}),
     body: new SceneGridLayout({ children: dashboard.panels.map(gridItem) }),
   });
@@ -61,6 +75,7 @@ interface PageState extends SceneObjectState {
   title: string;
   isKiosk: boolean;
   toolbar: SceneObject[];
+  refresh: SceneRefreshPicker;
   selectors: SceneObject;
   body: SceneObject;
 }
@@ -100,28 +115,38 @@ function time(given: string | null): string | undefined {
   return given === null ? undefined : /^\d+$/.test(given) ? new Date(Number(given)).toISOString() : given;
 }
 
-function variable(one: Variable, chosen: string[]): DataSourceVariable | QueryVariable {
+/** A variable, or nothing for one that has no part in queries to Prometheus. */
+function variable(one: Variable, chosen: string[]): SceneVariable | undefined {
   const common = { name: one.name, label: one.label, hide: one.hide };
-  if (one.type === 'datasource') {
-    return new DataSourceVariable({ ...common, pluginId: 'prometheus', value: UID, text: 'Prometheus' });
-  }
-  if (one.type !== 'query') {
-    throw new Error(`Variable ${one.name} is of type ${one.type}: only datasource and query are known here`);
-  }
+  const query = typeof one.query === 'string' ? one.query : (one.query?.query ?? '');
   const value = chosen.length ? chosen : (one.current?.value ?? '');
-  return new QueryVariable({
-    ...common,
-    datasource: DATASOURCE,
-    query: one.query,
-    regex: one.regex,
-    isMulti: one.multi,
-    includeAll: one.includeAll,
-    allValue: one.allValue,
-    refresh: one.refresh,
-    sort: one.sort,
-    value,
-    text: value,
-  });
+  const single = String([value].flat()[0] ?? '');
+  const several = { isMulti: one.multi, includeAll: one.includeAll, allValue: one.allValue, value, text: value };
+  switch (one.type) {
+    case 'datasource':
+      return query === 'prometheus' ? new DataSourceVariable({ ...common, pluginId: 'prometheus', value: UID, text: 'Prometheus' }) : undefined;
+    case 'query':
+      return new QueryVariable({ ...common, ...several, datasource: DATASOURCE, query: one.query, regex: one.regex, refresh: one.refresh, sort: one.sort });
+    case 'custom':
+      return new CustomVariable({ ...common, ...several, query });
+    case 'interval':
+      return new IntervalVariable({ ...common, intervals: query.split(',').filter((given) => given !== 'auto'), value: single });
+    case 'textbox':
+      return new TextBoxVariable({ ...common, value: chosen.length ? single : query || single });
+    case 'constant':
+      return new ConstantVariable({ ...common, value: query });
+    case 'adhoc':
+    case 'groupby':
+      return undefined;
+    default:
+      throw new Error(`Variable ${one.name} is of type ${one.type}, which is not known here`);
+  }
+}
+
+/** The kind of the data source, if it is another than Prometheus. */
+function otherSource(source: Source | undefined): string | undefined {
+  const type = source && typeof source === 'object' ? source.type : undefined;
+  return type && !['prometheus', 'datasource', 'grafana', '-- Mixed --', 'mixed'].includes(type) ? type : undefined;
 }
 
 function gridItem(one: Panel): SceneGridItem | SceneGridRow {
@@ -133,21 +158,22 @@ function gridItem(one: Panel): SceneGridItem | SceneGridRow {
 }
 
 function panel(one: Panel): VizPanel {
-  const targets = one.targets ?? [];
+  const targets = (one.targets ?? []).filter(({ expr, hide, datasource }) => expr && !hide && !otherSource(datasource));
+  const other = otherSource(one.datasource) ?? (targets.length ? undefined : one.targets?.map(({ datasource }) => otherSource(datasource)).find(Boolean));
   return new VizPanel({
     key: `panel-${one.id}`,
     title: one.title,
     description: one.description,
-    pluginId: one.type,
-    options: { ...DEFAULT_OPTIONS[one.type], ...one.options },
+    pluginId: other ? 'undrawn' : one.type,
+    options: other ? { reason: `Its data is in ${other}` } : { ...DEFAULT_OPTIONS[one.type], ...one.options },
     fieldConfig: one.fieldConfig ?? { defaults: {}, overrides: [] },
     titleItems: one.links?.length ? new Links({ links: one.links }) : undefined,
-    $data: targets.length
+    $data: targets.length && !other
       ? new SceneDataTransformer({
-          transformations: one.transformations ?? [],
+          transformations: (one.transformations ?? []).filter(({ id }) => standardTransformersRegistry.getIfExists(id)),
           $data: new SceneQueryRunner({
             datasource: DATASOURCE,
-            queries: targets.map((target) => ({ ...target, datasource: undefined })),
+            queries: targets.map((target, place) => ({ ...target, refId: target.refId ?? `Q${place}`, datasource: undefined })),
             minInterval: one.interval,
             ...(one.maxDataPoints ? { maxDataPoints: one.maxDataPoints } : { maxDataPointsFromWidth: true }),
           }),
