@@ -135,7 +135,7 @@ class Source:
         ``inputs`` notes what is read. Exits on an error.
         """
         try:
-            with console.progress("compiling"):
+            with interruptible(), console.progress("compiling"):
                 return self.read(above=above, inputs=inputs)
         except ExternalError as error:
             fail(str(error), USAGE)
@@ -148,18 +148,17 @@ class Source:
         for path in (*(self.config or ()), *(self.overlay or ())):
             inputs.note(path)
         configs = [*(read(path) for path in self.config or []), *above]
-        with interruptible():
-            given = {name: parsed(_option(name), getattr(self, name) or ()) for name in EXTERNALS}
-            mixin = evaluate(
-                self.path,
-                configs,
-                jpath=self.jpath or (),
-                name=self.name,
-                inputs=inputs,
-                externals=Externals(**given),
-                choice=self.engine,
-            )
-            return overlay.apply(mixin, [overlay.read(path) for path in self.overlay or ()])
+        given = {name: parsed(_option(name), getattr(self, name) or ()) for name in EXTERNALS}
+        mixin = evaluate(
+            self.path,
+            configs,
+            jpath=self.jpath or (),
+            name=self.name,
+            inputs=inputs,
+            externals=Externals(**given),
+            choice=self.engine,
+        )
+        return overlay.apply(mixin, [overlay.read(path) for path in self.overlay or ()])
 
 
 @dataclass(frozen=True)

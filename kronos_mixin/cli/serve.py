@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from kronos_mixin.cli.connections import Servers
-from kronos_mixin.cli.console import USAGE, Console, fail
+from kronos_mixin.cli.console import USAGE, Console, fail, interruptible
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import Source
 from kronos_mixin.config import ConfigError
@@ -92,7 +92,8 @@ def _follow(source: Source, live: Live, console: Console) -> NoReturn:
     while True:
         inputs, start = Inputs(), time.monotonic()
         try:
-            mixin = source.read(inputs=inputs)
+            with interruptible():
+                mixin = source.read(inputs=inputs)
         except (CompileError, ConfigError) as error:
             live.fail(str(error))
             console.note(str(error))
