@@ -41,7 +41,7 @@ def test_a_save_reaches_the_page_and_so_does_an_error(fixtures, tmp_path, page):
                 pass
             assert seen["error"] == ""
             mixin.write_text(f"{text}\n+ oops")
-            assert "Unknown variable: oops" in next(news)["error"]
+            assert "unknown variable: oops" in next(news)["error"]
             assert [one["uid"] for one in client.get("/dashboards.json").json()["dashboards"]] == ["lamp"]
             mixin.write_text(f"{text} + {{ grafanaDashboards+:: {{ 'more.json': {{ title: 'More' }} }} }}")
             assert next(news)["error"] == ""
