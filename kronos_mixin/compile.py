@@ -13,6 +13,7 @@ from kronos_mixin import kubernetes, promql, promtool
 from kronos_mixin.files import Transaction
 from kronos_mixin.formats import alerting, openslo, scrapeconfig
 from kronos_mixin.formats.converted import Converted, Place
+from kronos_mixin.formats.grafana_v2 import dashboard as dashboard_v2
 from kronos_mixin.jsonnet import CompileError, Mixin
 from kronos_mixin.written import hash_of, header, list_path, listing, manifest, refuse_others
 from kronos_mixin.yamltext import to_json, to_yaml
@@ -28,6 +29,7 @@ class Target(enum.StrEnum):
     kubernetes = "kubernetes"
     scrapeconfig = "scrapeconfig"
     grafana_alerts = "grafana-alerts"
+    grafana_v2 = "grafana-v2"
     openslo = "openslo"
 
 
@@ -180,6 +182,8 @@ def _converted(mixin: Mixin, targets: Collection[Target], place: Place) -> Itera
         yield Target.scrapeconfig, scrapeconfig.convert(mixin.scrape_configs, mixin.name, place)
     if Target.grafana_alerts in targets:
         yield Target.grafana_alerts, alerting.convert(mixin.alerts, mixin.name, mixin.folder, place)
+    if Target.grafana_v2 in targets:
+        yield Target.grafana_v2, dashboard_v2.convert(mixin.dashboards)
     if Target.openslo in targets:
         yield Target.openslo, openslo.convert(mixin.objectives, mixin.name)
 

@@ -29,7 +29,8 @@ def compile(  # noqa: A001 - As the command is called.
             "--target",
             help="plain: files for Prometheus and Grafana; kubernetes: PrometheusRule and ConfigMap objects; "
             "scrapeconfig: the scrape job for the Prometheus Operator; grafana-alerts: alerts that Grafana 12 "
-            "evaluates itself; openslo: objectives. May be repeated. Default: plain, and what the folder holds.",
+            "evaluates itself; grafana-v2: dashboards for Grafana 13; openslo: objectives. May be repeated. "
+            "Default: plain, and what the folder holds.",
         ),
     ] = None,
     watch: Annotated[

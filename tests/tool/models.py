@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -20,3 +21,29 @@ def unknown(data: Any, annotation: Any, path: str = "") -> list[str]:
     fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
     found = [f"{path}.{key}" for key in data if key not in fields]
     return found + [hit for key in data if key in fields for hit in unknown(data[key], fields[key], f"{path}.{key}")]
+
+
+def dropped(data: Any, model: Any) -> list[str]:
+    """Where a type of Grafana's SDK does not give back what it was given: fields that it does not know."""
+    return list(_differences(data, _plain(model.from_json(data)), ""))
+
+
+def _differences(given: Any, back: Any, path: str) -> Iterator[str]:
+    if isinstance(given, dict) and isinstance(back, dict):
+        for key, value in given.items():
+            if value is not None:  # Which is no field at all there; defaults may be more.
+                yield from _differences(value, back.get(key), f"{path}.{key}")
+    elif isinstance(given, list) and isinstance(back, list) and len(given) == len(back):
+        for number, (one, other) in enumerate(zip(given, back, strict=True)):
+            yield from _differences(one, other, f"{path}[{number}]")
+    # Some texts come back as a set of the text.
+    elif given not in (back, *(back if isinstance(back, set) else ())):
+        yield f"{path}: {given!r} became {back!r}"
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "to_json"):
+        value = value.to_json()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

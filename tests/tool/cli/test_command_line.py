@@ -172,7 +172,7 @@ def test_completion(tmp_path):
     )
     offered = {
         "ch": "check",
-        "compile --target _": "plain kubernetes scrapeconfig grafana-alerts openslo",
+        "compile --target _": "plain kubernetes scrapeconfig grafana-alerts grafana-v2 openslo",
         # Nothing of ours: bash completes names of files itself.
         "compile --config a": "",
         "merge prometheus.yml --job f": "forecasts",

@@ -1,0 +1,1 @@
+"""Dashboards as version 2 of Grafana's resource, as it is from Grafana 13 on."""
