@@ -23,6 +23,7 @@ _DEFAULT_INTERVAL = "1m"
 _EXPRESSION = "__expr__"
 
 _ACTION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_EXTERNAL = re.compile(r"\$externalLabels\.\w+")
 _UNKNOWN = re.compile(
     r"(?<![$.\w\"])(query|first|value|strvalue|label|sortByLabel|safeHtml)\b|\$externalLabels|(?<!\w)\.Value\b"
 )
@@ -35,6 +36,8 @@ def convert(groups: list[dict[str, Any]], name: str, folder: str, place: Place) 
     groups = [group for group in groups if any("alert" in rule for rule in group["rules"])]
     if groups:
         listed = [_group(group, name, folder or name, place, converted.lost) for group in groups]
+        if _EXTERNAL.search(str(groups)):
+            converted.lost.append("external labels in annotations stay empty: Grafana has none")
         converted.files[f"{name}-alerts.yml"] = {"apiVersion": 1, "groups": listed}
     return converted
 
@@ -63,7 +66,7 @@ def _group(group: Mapping[str, Any], name: str, folder: str, place: Place, lost:
 
 def _rule(rule: Mapping[str, Any], uid: str, data_source: str, lost: list[str]) -> dict[str, Any]:
     annotations = {key: _template(text) for key, text in rule.get("annotations", {}).items()}
-    for key, text in (*rule.get("annotations", {}).items(), *rule["labels"].items()):
+    for key, text in (*annotations.items(), *rule["labels"].items()):
         unknown = {found[0] for action in _ACTION.findall(text) for found in _UNKNOWN.finditer(action)}
         lost += [
             f"{rule['alert']}: {key} uses {word}, which Grafana's templates do not have" for word in sorted(unknown)
@@ -91,7 +94,11 @@ def _rule(rule: Mapping[str, Any], uid: str, data_source: str, lost: list[str]) 
 
 
 def _template(text: str) -> str:
-    """An annotation, in which $value is the number that it is to Prometheus: Grafana's has all queries in it."""
+    """An annotation with what is something else to Grafana, or nothing.
+
+    Its $value is a text with all queries in it. External labels are those of a Prometheus that sends alerts itself.
+    """
+    text = _ACTION.sub(lambda action: _EXTERNAL.sub('""', action[0]), text)
     return "{{ $value := $values.A.Value }}" + text if "$value" in text else text
 
 
