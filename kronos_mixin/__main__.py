@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from kronos_mixin import __version__
-from kronos_mixin.cli import (
-    check,
-    compile,  # noqa: A004 - As the command is called.
-    console,
-    drill,
-    generate,
-    install,
-    merge,
-    push,
-    serve,
-    vendor,
-    verify,
-)
+from kronos_mixin.cli import console
 from kronos_mixin.commands import command
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+COMMANDS = {
+    "compile": "compile",
+    "check": "check",
+    "serve": "serve",
+    "generate": "generate",
+    "merge": "merge",
+    "unmerge": "merge",
+    "drill": "drill",
+    "verify": "verify",
+    "diff": "push",
+    "push": "push",
+    "install": "install",
+    "update": "install",
+    "vendor": "vendor",
+}
+"""The commands in the order of --help, each with its module in kronos_mixin.cli, which has a function of its name."""
+
+
+class _Loaded(Mapping[str, Any]):
+    """Commands, each loaded when it is asked for: all of them would take longer than to compile the mixin."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+    def __getitem__(self, name: str) -> Any:
+        function = getattr(importlib.import_module(f"kronos_mixin.cli.{COMMANDS[name]}"), name)
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        alone.command(name)(function)
+        return get_command(alone)
+
+
+class _Group(TyperGroup):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = _Loaded()  # type: ignore[assignment]
+
+
+app = typer.Typer(cls=_Group, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def _show_version(wanted: bool) -> None:
@@ -50,21 +82,6 @@ def _options(
     3  diff, push, install, update, vendor: a server can't be reached
        verify: nothing is wrong, but not all could be told
     """
-
-
-app.command()(compile.compile)
-app.command()(check.check)
-app.command()(serve.serve)
-app.command()(generate.generate)
-app.command()(merge.merge)
-app.command()(merge.unmerge)
-app.command()(drill.drill)
-app.command()(verify.verify)
-app.command()(push.diff)
-app.command()(push.push)
-app.command()(install.install)
-app.command()(install.update)
-app.command()(vendor.vendor)
 
 
 def main() -> None:

@@ -223,3 +223,18 @@ def test_links_to_example_hosts_are_told_once(call, tmp_path):
         "kronos: {runbookURL: 'https://wiki/{alert}', dashboardURL: 'https://g/{uid}'}"
     )
     assert "examples" not in call("compile", "--config", "mine.yml").stderr
+
+
+def test_a_command_loads_no_other():
+    """All together take longer than compiling the mixin: to begin with, one that asks no server needs no HTTP."""
+    code = """if True:
+        import sys
+        from kronos_mixin.__main__ import app
+        try:
+            app(["compile", "--help"])
+        finally:
+            print(sorted(name for name in sys.modules if name == "httpx" or name.startswith("kronos_mixin.cli.")))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = ["compile", "console", "groups", "options"]
+    assert done.stdout.splitlines()[-1] == str([f"kronos_mixin.cli.{name}" for name in loaded])
