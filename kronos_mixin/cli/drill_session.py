@@ -141,9 +141,11 @@ class Session:
     def _announcement(self) -> list[str]:
         faults = self.environment.faults
         count = sum(len(fault.alerts) for fault in faults)
-        scraped = f"{self.environment.instances} made-up targets, scraped every {self.environment.interval} s"
+        counted = [(count, "alert"), (len(faults), "fault"), (self.environment.instances, "made-up target")]
+        alerts, through, targets = (f"{number} {what}{'s' * (number != 1)}" for number, what in counted)
         takes = windows.duration(self.drill.seconds)
-        lines = [f"{count} alerts through {len(faults)} faults of {scraped}: about {takes}."]
+        pace = f"scraped every {self.environment.interval} s"
+        lines = [f"{alerts} through {through} of {targets}, {pace}: about {takes}."]
         routing = routing_of(self.clients.alertmanager)
         if routing is None:
             lines.append("Prometheus sends its alerts to no Alertmanager: none will arrive.")

@@ -13,6 +13,8 @@ import httpx
 import pytest
 import yaml
 from click.testing import Result
+from cloudcoil.models.prometheus_operator.v1 import PrometheusRule
+from cloudcoil.models.prometheus_operator.v1alpha1 import ScrapeConfig
 from typer.testing import CliRunner
 
 from kronos_mixin.__main__ import app
@@ -219,3 +221,37 @@ def test_what_is_refused(stack, tmp_path, monkeypatch, arguments, code, said):
     before = tree(stack.folder)
     assert said in stack.drill(*arguments, code=code).stderr
     assert tree(stack.folder) == before
+
+
+def test_objects_that_somebody_else_applies(stack, tmp_path):
+    """Rules and scrape job are loaded, and taken away again, by another hand; here that is this test's."""
+    folder, before = tmp_path / "drill", stack.config.read_text()
+    given = ["--objects", folder, "--yes", "--alert", "KronosModelStuck", "--output", tmp_path / "report"]
+    command = [
+        sys.executable,
+        "-m",
+        "kronos_mixin",
+        *(one for one in stack.command(*given) if one != str(stack.config)),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as running:
+        for line in running.stderr:
+            if "Apply the objects" in line:
+                job = yaml.safe_load((folder / "kronos-drill-scrape-config.yml").read_text())["scrape_configs"]
+                config = yaml.safe_load(before)
+                config["rule_files"].append(f"{folder}/kronos-drill-*s.yml")
+                config["scrape_configs"] += job
+                stack.config.write_text(yaml.safe_dump(config))
+                stack.server.reload()
+                files = sorted((folder / "kubernetes").iterdir())
+                alerts, rules, scrape = (yaml.safe_load(path.read_text()) for path in files)
+                PrometheusRule.model_validate(alerts)
+                PrometheusRule.model_validate(rules)
+                ScrapeConfig.model_validate(scrape)
+            if "Take the objects away" in line:
+                stack.config.write_text(before)
+                stack.server.reload()
+        running.wait(PATIENCE)
+    report = json.loads((tmp_path / "report/drill.json").read_text())
+    assert running.returncode == 0, report
+    assert [line["alert"] for line in report["lines"]] == ["KronosModelStuck"]
+    assert not folder.exists()
