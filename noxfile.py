@@ -72,6 +72,12 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session
+def drill(session: nox.Session) -> None:
+    """Drill every alert through the oldest and the newest Prometheus; arguments go to `kronos-mixin drill`."""
+    run(session, "proof.drill")
+
+
+@nox.session
 def pictures(session: nox.Session) -> None:
     """Draw every dashboard into docs/pictures/ and try it in a browser; needs Node and Chromium."""
     run(session, "proof.pictures.draw")
