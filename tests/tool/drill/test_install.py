@@ -106,13 +106,13 @@ def server(etc):
 
 
 @pytest.fixture
-def prepare(etc, server) -> Callable[[str], Place]:
+def prepare(etc, server) -> Callable[..., Place]:
     """Write a configuration; returns where a drill is put."""
 
-    def write(text: str) -> Place:
+    def write(text: str, rules: Path | None = None) -> Place:
         (etc / "real.yml").write_text(textwrap.dedent(text), newline="")
         (etc / "real.yml").chmod(0o640)
-        return Place.of(etc / "prometheus.yml", server)
+        return Place.of(etc / "prometheus.yml", server, rules)
 
     return write
 
@@ -134,7 +134,8 @@ def clean(place: Place) -> None:
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_killed_at_every_step(name, etc, prepare, drilled):
-    place = prepare(CONFIGURATIONS[name])
+    # Where no folder is named, there is one that the drill must leave.
+    place = prepare(CONFIGURATIONS[name], etc / "new/deep" if name == "comments" else None)
     before = tree(etc)
     # Every step is the last one in one of the configurations.
     first = 1 + list(CONFIGURATIONS).index(name)
