@@ -139,7 +139,7 @@ class Connection:
             timeout=seconds,
             follow_redirects=True,
             # The environment's proxy can't reach servers on this machine.
-            trust_env=not _is_here(self.url),
+            trust_env=not is_here(self.url),
             event_hooks={"request": [name_server]} if server_name else {},
         )
 
@@ -262,7 +262,8 @@ def _content(path: str | None) -> str:
         raise ConnectError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _is_here(url: str) -> bool:
+def is_here(url: str) -> bool:
+    """Whether an address is on this machine."""
     host = urllib.parse.urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

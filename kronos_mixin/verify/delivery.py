@@ -6,11 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 
-from kronos_mixin.connect import AnswerError, ConnectError, Connection
+from kronos_mixin.connect import AnswerError, ConnectError, Connection, is_here
 from kronos_mixin.verify.alertmanager import Alertmanager, Destinations
 from kronos_mixin.verify.check import Check, Finding, Severity, Unasked
 from kronos_mixin.verify.stack import Stack
 from kronos_mixin.verify.words import listed
+
+_LOCKED = {401, 403, 407}
+_WRONG = ("refused", "WRONG_VERSION_NUMBER")
+"""What says that nothing listens at an address, or not by TLS, wherever it is asked from."""
 
 _DISCOVERY = 15.0
 """Seconds after a reload within which Prometheus finds the Alertmanagers that it has in its configuration."""
@@ -62,21 +66,46 @@ def _failing(url: str, found: Destinations) -> Iterator[Finding]:
 
 
 def _another(url: str, found: Destinations, named: Alertmanager) -> Iterator[Finding]:
-    """Report a ruler that sends to other Alertmanagers than the one that was named, as far as they can be asked."""
-    others = []
+    """Report a ruler that sends to other Alertmanagers than the one that was named, or to none."""
+    try:
+        _ = named.status
+    except AnswerError:  # Another check tells.
+        return
+    others, unknown = [], []
     for one in found.active:
         try:
             with closing(Alertmanager(Connection.to(one.url))) as known:
                 if named.is_same(known):
                     return
-        except (AnswerError, ConnectError):  # Maybe it is only out of reach from here.
-            return
-        others.append(one.url)
-    if others:
+            others.append(one.url)
+        except (AnswerError, ConnectError) as error:
+            if (one.sent and not one.failed) or not _is_certain(error, one.url, url):
+                unknown.append(one.url)
+                continue
+            yield Finding(
+                f"{url} sends its alerts to {one.url}, where no Alertmanager answers: {error}",
+                f"correct scheme, address and path_prefix under alerting.alertmanagers: {named.url} does answer",
+            )
+    if unknown:
+        yield Finding(
+            f"whether {listed(unknown)}, where {url} sends alerts, is {named.url} can't be told from here",
+            severity=Severity.note,
+        )
+    elif others:
         yield Finding(
             f"{url} sends its alerts to {listed(others)}, which is not {named.url}",
             "name the one that gets the alerts, or let the ruler send them there",
         )
+
+
+def _is_certain(error: AnswerError | ConnectError, url: str, ruler: str) -> bool:
+    """Whether what can't be reached from here can't be reached from where the ruler is, either."""
+    if is_here(url) and not is_here(ruler):
+        return False
+    status = getattr(error, "status", None)
+    if status is not None:
+        return status not in _LOCKED
+    return any(sign in str(error) for sign in _WRONG)
 
 
 def _answers(stack: Stack) -> Iterator[Finding]:
@@ -85,8 +114,7 @@ def _answers(stack: Stack) -> Iterator[Finding]:
         try:
             _ = one.status
         except AnswerError as error:
-            # What is wrong from here need not be wrong from where the ruler is.
-            if not named and (error.forbidden or (error.status is None and "refused" not in str(error))):
+            if not named and not _is_certain(error, one.url, stack.rulers[0].url):
                 raise Unasked(
                     f"{error}: name it as it can be reached from here, by --alertmanager URL, or with credentials, "
                     "in --connections FILE"

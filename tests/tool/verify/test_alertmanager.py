@@ -185,6 +185,12 @@ def wrong_path(bench):
     bench.scrape(alerting=bench.alerting(f"{bench.manager.url}/alerts"))
 
 
+def wrong_scheme(bench):
+    alerting = bench.alerting(bench.manager.url)
+    alerting["alertmanagers"][0]["scheme"] = "https"
+    bench.scrape(alerting=alerting)
+
+
 def bad_file(bench):
     with pytest.raises(HTTPStatusError):
         bench.route(route={"receiver": "unknown"})
@@ -294,6 +300,7 @@ ON_THE_WAY = {
     "relabelling leaves it out": (dropped, "alertmanager-known", "leaves out the 1"),
     "an Alertmanager that is down": (down, "alertmanager-answers", "refused"),
     "a wrong path": (wrong_path, "alertmanager-answers", "answers 404"),
+    "a wrong scheme": (wrong_scheme, "alertmanager-answers", "can't be trusted"),
     "a file with an error": (bad_file, "alertmanager-answers", "runs the one before"),
     "tickets are dropped": (
         relabelling(source_labels=["severity"], regex="warning", action="drop"),
@@ -431,6 +438,22 @@ def test_another_alertmanager_was_named(bench, heard):
         assert list(bench.found()) == ["alertmanager-cluster"]
     assert list(found) == ["alertmanager-known"]
     assert f"which is not {other.url}" in found["alertmanager-known"]
+
+
+@newest
+@pytest.mark.parametrize("fault", [down, wrong_path, wrong_scheme], ids=lambda fault: fault.__name__)
+def test_alerts_go_to_where_no_alertmanager_is(bench, fault):
+    """The one that was named is well, but Prometheus does not send there."""
+    fault(bench)
+    found = bench.found(alertmanager=Connection(bench.manager.url))
+    assert list(found) == ["alertmanager-known"], found
+    assert "where no Alertmanager answers: http" in found["alertmanager-known"]
+
+
+@newest
+def test_the_one_that_was_named_is_down(bench):
+    found = bench.found(alertmanager=Connection(f"http://127.0.0.1:{free_port()}"))
+    assert list(found) == ["alertmanager-answers"], found
 
 
 @newest
