@@ -146,3 +146,17 @@ def test_problems(expression, problem):
 def test_series_with_arbitrary_labels_cause_no_problems():
     assert promql.read('count by (route) (ALERTS{alertname="A"})', KNOWN).problems == []
     assert promql.read("ALERTS and ready", KNOWN).problems == []
+
+
+@pytest.mark.parametrize(
+    ("written", "laid_out"),
+    [
+        ("sum( x )by(a)", "sum by (a) (x)"),
+        ("  sum( x ) # why\n    + 1\n", "sum( x ) # why\n    + 1"),
+        ("    # why\n    x\n", "# why\nx"),
+        ("x{a='#'}", 'x{a="#"}'),
+        ("x[ 5m*2 ]", "x[ 5m*2 ]"),
+    ],
+)
+def test_comments_and_newer_promql_stay_as_they_were_written(written, laid_out):
+    assert promql.pretty(written) == laid_out
