@@ -152,7 +152,7 @@ def test_series_with_arbitrary_labels_cause_no_problems():
     ("written", "laid_out"),
     [
         ("sum( x )by(a)", "sum by (a) (x)"),
-        ("  sum( x ) # why\n    + 1\n", "sum( x ) # why\n    + 1"),
+        ("  sum( x ) # why\n    + 1\n", "sum( x ) # why\n  + 1"),
         ("    # why\n    x\n", "# why\nx"),
         ("x{a='#'}", 'x{a="#"}'),
         ("x[ 5m*2 ]", "x[ 5m*2 ]"),
