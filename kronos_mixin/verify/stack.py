@@ -41,10 +41,8 @@ class Ruler(Api):
     @cached_property
     def since(self) -> float | None:
         """When it last read its rules, in Unix seconds; None if it does not say."""
-        try:
-            return datetime.fromisoformat(self.status("runtimeinfo")["lastConfigTime"]).timestamp()
-        except (QueryError, KeyError, TypeError, ValueError):
-            pass
+        with suppress(QueryError):
+            return _configured(self.status("runtimeinfo"))
         try:  # vmalert says it in its metrics.
             told = self.text("/metrics")
         except QueryError:
@@ -257,6 +255,11 @@ class Stack:
         """What the server says of its process: `storageRetention`, `startTime`; empty if it does not say."""
         return self._status("runtimeinfo")
 
+    @property
+    def configured(self) -> float | None:
+        """When Prometheus last read its configuration, in Unix seconds; None if it does not say."""
+        return _configured(self.runtime)
+
     @cached_property
     def build(self) -> Mapping[str, Any]:
         """What the server says that it is: `version`, for Mimir `application`, for VictoriaMetrics no `revision`."""
@@ -282,3 +285,10 @@ class Stack:
         if self.connections.prometheus is None:
             raise AnswerError("no Prometheus was named")
         return self.connections.prometheus
+
+
+def _configured(runtime: Mapping[str, Any]) -> float | None:
+    try:
+        return datetime.fromisoformat(runtime["lastConfigTime"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return None

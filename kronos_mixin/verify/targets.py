@@ -13,6 +13,9 @@ from kronos_mixin.verify.stack import Stack
 from kronos_mixin.verify.target import Target
 from kronos_mixin.verify.words import ago, listed
 
+_DISCOVERS = 30.0
+"""Seconds within which Prometheus finds targets once it has read its configuration: it collects them for some."""
+
 OLDEST = (2, 42)
 """The oldest Prometheus whose PromQL the rules are tested with."""
 
@@ -86,6 +89,12 @@ def _not_found(stack: Stack) -> Finding:
             f"--job {others[0]}",
         )
     jobs = [str(one.get("job_name")) for one in stack.configuration.get("scrape_configs") or ()]
+    if job in jobs and stack.now - (stack.configured or 0) < _DISCOVERS:
+        return Finding(
+            f"Prometheus has just read its configuration, and finds the targets of {job} within seconds",
+            "run this again in a minute",
+            severity=Severity.early,
+        )
     if job in jobs:
         return Finding(
             f"the scrape job {job} finds no target: its discovery lists none, or relabelling drops them all",

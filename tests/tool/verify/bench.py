@@ -32,7 +32,6 @@ CHECKS: tuple[Check, ...] = tuple(
     for check in module.CHECKS
 )
 WELL = {State.ok, State.skipped}
-_TYPES = "".join(f"# TYPE {metric.name} {metric.type}\n" for metric in CONTRACT.metrics.values())
 
 
 def knobs(*targets: str) -> dict[str, Any]:
@@ -46,21 +45,34 @@ def knobs(*targets: str) -> dict[str, Any]:
     }
 
 
+def _typed(text: str) -> Iterator[str]:
+    """What an instance exposes, with the type of each metric before its series."""
+    types = {series: metric for metric in CONTRACT.metrics for series in CONTRACT.exposed_series(metric)}
+    last = None
+    for line in text.splitlines(keepends=True):
+        metric = types.get(line.partition("{")[0])
+        if metric and metric != last:
+            yield f"# TYPE {metric} {CONTRACT.metrics[metric].type}\n"
+        last = metric
+        yield line
+
+
 class Served:
     """A simulated instance at an address of its own, whose answer can be tampered with."""
 
     def __init__(self, load_seconds: float) -> None:
-        gauges = {"kronos_model_load_seconds": load_seconds}
-        self.instance = Instance(CONTRACT, "", Behaviour(gauges=gauges, version="0.1.0"))
+        self.well = Behaviour(gauges={"kronos_model_load_seconds": load_seconds}, version="0.1.0")
+        self.instance = Instance(CONTRACT, "", self.well)
         self.mend()
 
     def mend(self) -> None:
         """Answer as a service does that is well."""
         self.status, self.kind, self.key = 200, "text/plain; version=0.0.4; charset=utf-8", ""
         self.edit: Callable[[str], str] = lambda text: text
+        self.instance.behave(self.well)
 
     def text(self) -> str:
-        return self.edit(_TYPES + self.instance.scrape())
+        return self.edit("".join(_typed(self.instance.scrape())))
 
     @contextlib.contextmanager
     def running(self) -> Iterator[str]:
@@ -110,8 +122,8 @@ class Bench:
         self.server.reload(config)
 
     @contextlib.contextmanager
-    def broken(self, sow: Callable[[Bench, dict[str, Any], dict[str, Any]], object]) -> Iterator[None]:
-        """The stack with a fault in it, which `sow` puts into the configuration, the rules or the instances."""
+    def changed(self, sow: Callable[[Bench, dict[str, Any], dict[str, Any]], object]) -> Iterator[None]:
+        """The stack with what `sow` changes of the configuration, the rules or the instances."""
         config, rules = copy.deepcopy((self.config, self.rules))
         sow(self, config, rules)
         try:
@@ -120,7 +132,15 @@ class Bench:
         finally:
             for served in self.instances:
                 served.mend()
+            for name in rules.keys() - self.rules.keys():
+                (self.folder / name).unlink()
             self.load(self.config, self.rules)
+
+    def rules_of(self, job: str, name: str) -> dict[str, Any]:
+        """The rules, or alerts, that are compiled for another job."""
+        found = render(evaluate(mixin_path(), {"kronos": {**knobs(*self.addresses[:2]), "job": job}}))
+        data: dict[str, Any] = yaml.safe_load(found[f"prometheus/{name}.yml"])
+        return data
 
     def verify(self) -> dict[str, Outcome]:
         return outcomes_of(Connections(prometheus=Connection(self.server.url)), self.mixin)

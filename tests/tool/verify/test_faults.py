@@ -6,6 +6,7 @@ import copy
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -30,7 +31,7 @@ def tried(tmp_path_factory, request):
         def attempt(version: str, fault: str) -> None:
             lane = lanes[version].get()
             try:
-                try_out(lane, *FAULTS[fault])
+                try_out(lane, *FAULTS[fault]) if fault in FAULTS else live_with(lane, *NORMAL[fault])
             finally:
                 lanes[version].put(lane)
 
@@ -218,6 +219,11 @@ FAULTS = {
         "has le in two spellings, 1 and 1.0",
     ),
     "buckets dropped": (drop("kronos_.*_bucket"), "histograms", "arrive without their buckets"),
+    "histograms converted": (
+        in_job(convert_classic_histograms_to_nhcb=True),
+        "histograms",
+        "arrive as native histograms, and the rules read classic buckets",
+    ),
     "rules not loaded": (
         lambda _, config, __: config.update(rule_files=[config["rule_files"][0].replace("*.rules", "none")]),
         "groups-once",
@@ -227,6 +233,19 @@ FAULTS = {
         lambda _, config, __: config.update(rule_files=[config["rule_files"][0].replace("*", "kronos-rules")]),
         "groups-once",
         "kronos-availability-alerts:kronos-api, .* and 2 more is not loaded",
+    ),
+    "alerts loaded twice": (twice, "groups-once", "runs the group kronos-availability-alerts:kronos-api 2 times"),
+    "rules of an older layout": (
+        lambda _, __, rules: rules["kronos-alerts.rules.yml"]["groups"].append(
+            {"name": "kronos", "rules": [copy.deepcopy(rule(rules, "KronosQueueSaturated"))]}
+        ),
+        "groups-once",
+        "the group kronos .* has KronosQueueSaturated, as one of our groups has",
+    ),
+    "rules of a job that has gone": (
+        lambda stack, _, rules: rules.update({"old.rules.yml": stack.rules_of("forecasts", "kronos-alerts")}),
+        "groups-once",
+        "reads the job forecasts, which has no targets",
     ),
     "a threshold edited": (
         lambda _, __, rules: rule(rules, "KronosHighMemoryUsage").update(
@@ -288,6 +307,45 @@ FAULTS = {
 }
 
 
+def staging(stack: Bench, config: dict[str, Any], rules: dict[str, Any]) -> None:
+    """A second environment, with rules of its own."""
+    another_job("staging", 2)(stack, config, rules)
+    for name in ("kronos-rules", "kronos-alerts"):
+        rules[f"staging-{name}.rules.yml"] = stack.rules_of("staging", name)
+
+
+def behaving(**changes: Any):
+    """Let the instances behave in another way."""
+
+    def sow(stack: Bench, *_: object) -> None:
+        for served in stack.instances:
+            served.instance.behave(replace(served.instance.behaviour, **changes))
+
+    return sow
+
+
+def labelled(**labels: str):
+    return lambda _, config, __: job(config)["static_configs"][0].update(labels=labels)
+
+
+def unloaded(text: str) -> str:
+    """What an instance exposes before it has loaded its model."""
+    text = re.sub(r"(?m)^kronos_model_info.*\n", "", text)
+    return re.sub(r"(?m)^(kronos_model_ready|kronos_model_load_seconds)\{\} .*", r"\1{} 0", text)
+
+
+NORMAL = {
+    "labels of the target": (labelled(cluster="berlin", team="quant", pod="a"), 'kronos_build_info{team="quant"}'),
+    "a label added to series": (relabel(target_label="team", replacement="a"), 'kronos_build_info{team="a"}'),
+    "a second environment": (staging, 'job:kronos_targets:count{job="staging"}'),
+    "no traffic": (behaving(flows=()), "sum(rate(kronos_requests_total[5s])) == 0"),
+    "a GPU": (behaving(device="cuda:0"), "kronos_device_memory_used_bytes"),
+    "no model yet": (answering(0, edit=unloaded), "kronos_model_ready == 0"),
+    "a single instance": (lambda _, config, __: targets(config).pop(), 'count(up{job="kronos-api"}) == 1'),
+    "generous limits": (in_job(sample_limit=2000, target_limit=50, label_limit=30), "up"),
+}
+"""What is no fault, and how Prometheus shows that it is there."""
+
 FIRST = {check: fault for fault, (_, check, _) in reversed(FAULTS.items())}
 """The first fault of each check: what the oldest Prometheus is tried with."""
 
@@ -295,7 +353,7 @@ FIRST = {check: fault for fault, (_, check, _) in reversed(FAULTS.items())}
 def try_out(stack: Bench, sow, check: str, message: str) -> None:
     """Break a stack that is well, and wait until verify says so."""
     stack.until(lambda found: all(outcome.state in WELL for outcome in found.values()))
-    with stack.broken(sow):
+    with stack.changed(sow):
         stack.until(
             lambda found: (
                 wrong(found) == {check} and any(re.search(message, one.wrong) for one in found[check].findings)
@@ -303,9 +361,21 @@ def try_out(stack: Bench, sow, check: str, message: str) -> None:
         )
 
 
+def live_with(stack: Bench, sow, expr: str) -> None:
+    """Change a stack in a way that is no fault, and wait until verify is content with it."""
+    with stack.changed(sow):
+        stack.server.wait_for(expr)
+        stack.until(lambda found: all(outcome.state in WELL for outcome in found.values()))
+
+
 @pytest.mark.parametrize(
     ("version", "fault"),
     [("newest", fault) for fault in FAULTS] + [("oldest", fault) for fault in FIRST.values()],
 )
 def test_a_fault_is_found_by_its_check_alone(tried, version, fault):
+    tried[version, fault].result()
+
+
+@pytest.mark.parametrize(("version", "fault"), [("newest", name) for name in NORMAL])
+def test_what_is_no_fault(tried, version, fault):
     tried[version, fault].result()
