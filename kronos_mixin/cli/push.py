@@ -18,6 +18,7 @@ from kronos_mixin.cli.options import Source
 from kronos_mixin.connect import AnswerError, ConnectError
 from kronos_mixin.push import dashboards, rules
 from kronos_mixin.push.editor import Editor
+from kronos_mixin.push.make import DONE, made
 from kronos_mixin.push.ruler import Ruler
 from kronos_mixin.push.step import PushError, Step, Verb
 
@@ -145,7 +146,7 @@ def push(
                 continue
             if place.form is Format.text:
                 console.done(server.name)
-            for step, outcome in _made(server, steps):
+            for step, outcome in made(steps, server.steps):
                 outcomes += [outcome] if outcome else []
                 data.append({**_data(server, step), "outcome": outcome})
                 if place.form is Format.text and (outcome or step.verb is Verb.keep):
@@ -154,7 +155,7 @@ def push(
     every = [step for _, steps in planned for step in steps]
     if place.form is Format.text:
         console.done(_summary(every, outcomes if apply else None))
-    if set(outcomes) - {"done"} or any(step.verb is Verb.keep for step in every):
+    if set(outcomes) - {DONE} or any(step.verb is Verb.keep for step in every):
         raise typer.Exit(FAILED)
 
 
@@ -203,35 +204,6 @@ def _planned(server: _Server, console: Console) -> list[Step]:
         fail(str(error))
 
 
-def _made(server: _Server, steps: Sequence[Step]) -> Iterator[tuple[Step, str]]:
-    """Do the steps. Each comes with its outcome: `done` was seen on the server afterwards; empty, nothing to do."""
-    outcomes: list[str] = []
-    gone = ""
-    for step in steps:
-        if step.make is None:
-            outcomes.append("")
-        elif gone:
-            outcomes.append(f"not tried: {gone}")
-        else:
-            try:
-                step.make()
-            except AnswerError as error:
-                outcomes.append(f"FAILED: {error}")
-                gone = "the server does not answer any more" if error.status is None else ""
-            else:
-                outcomes.append("done")
-    unseen, now = "", {}
-    try:
-        now = {step.key: step for step in server.steps()} if "done" in outcomes else {}
-    except AnswerError as error:
-        unseen = f"accepted, but it can't be seen whether it is there: {error}"
-    for step, outcome in zip(steps, outcomes, strict=True):
-        if outcome == "done" and step.key in now and now[step.key].verb is not Verb.same:
-            yield step, "FAILED: accepted, but it is not there as it was sent: look with `diff`"
-        else:
-            yield step, (unseen or outcome) if outcome == "done" else outcome
-
-
 def _show(server: _Server, steps: Sequence[Step], form: Format, console: Console, *, with_diff: bool = False) -> None:
     if form is not Format.text:
         return
@@ -249,7 +221,7 @@ def _show(server: _Server, steps: Sequence[Step], form: Format, console: Console
 
 
 def _line(step: Step, outcome: str, console: Console) -> None:
-    rest = "; ".join(filter(None, [step.reason, outcome if outcome != "done" else ""]))
+    rest = "; ".join(filter(None, [step.reason, outcome if outcome != DONE else ""]))
     console.result(f"  {step.verb:<6}  {step.what}{': ' if rest else ''}{rest}")
 
 
@@ -276,7 +248,7 @@ def _summary(steps: Sequence[Step], outcomes: Sequence[str] | None) -> str:
     if not any(step.make for step in steps):
         return f"nothing to do{left}"
     if outcomes is not None:
-        done = outcomes.count("done")
+        done = outcomes.count(DONE)
         return f"{done} done, {len(outcomes) - done} not{left}"
     wanted = ", ".join(f"{verbs.count(verb)} to {verb}" for verb in (Verb.add, Verb.change, Verb.remove))
     return f"{wanted}{left}: nothing was changed; say --apply to do it"

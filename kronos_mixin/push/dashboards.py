@@ -22,6 +22,7 @@ from kronos_mixin.yamltext import to_json
 
 _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _SERVER_SIDE = ("id", "version")
+_LONGEST_TAG = 50
 
 
 def tag(name: str) -> str:
@@ -49,7 +50,7 @@ class _Planner:
     def steps(self) -> Iterator[Step]:
         wanted = _wanted(self._mixin, self._tag)
         if wanted and self._folder and self._folder not in self._grafana.folders().values():
-            yield Step(Verb.add, "folder", f"folder {self._folder}", make=self._make_folder)
+            yield Step(Verb.add, f"folder {self._folder}", f"folder {self._folder}", make=self._make_folder)
         for spec in wanted.values():
             yield self._bring(spec, self._grafana.dashboard(spec["uid"]))
         for hit in self._grafana.search(tags=[self._tag]):
@@ -117,6 +118,10 @@ class _Planner:
 
 def _wanted(mixin: Mixin, tagged: str) -> dict[str, dict[str, Any]]:
     """The mixin's dashboards as they are saved, by uid. One without a uid gets one that stays the same."""
+    if len(tagged) > _LONGEST_TAG:
+        raise PushError(
+            f"the tag {tagged} is longer than the {_LONGEST_TAG} letters that Grafana takes: give a --name"
+        )
     found: dict[str, dict[str, Any]] = {}
     for file, dashboard in sorted(mixin.dashboards.items()):
         uid = str(dashboard.get("uid") or _uid(mixin.name, file))

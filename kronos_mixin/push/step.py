@@ -67,5 +67,5 @@ class Mark:
     @classmethod
     def read(cls, text: str) -> Mark | None:
         """The mark that `text` is; None if it is none."""
-        found = re.fullmatch(r"kronos-mixin (\S+) ([0-9a-f]{16})", text.strip())
+        found = re.fullmatch(r"kronos-mixin (.+) ([0-9a-f]{16})", text.strip())
         return cls(found[1], found[2]) if found else None

@@ -23,7 +23,7 @@ from kronos_mixin.serve.app import AppError, build
 from kronos_mixin.serve.live import Live
 from kronos_mixin.serve.page import PageServer
 from kronos_mixin.verify.api import QueryError
-from proof.pictures import png
+from proof.pictures import live, png
 from proof.pictures.browser import Browser, BrowserError, MissingProgram, require
 from proof.scene import backfill
 from proof.servers import binaries
@@ -79,14 +79,14 @@ def _draw(app: Path, output: Path) -> list[str]:
     print("Back-filling a day of history ...")
     tools = binaries.newest(say=print)
     mixin = backfill.compile_for_history()
-    live = Live()
-    live.show(mixin.dashboards)
+    shown = Live()
+    shown.show(mixin.dashboards)
     with tempfile.TemporaryDirectory(prefix="kronos-pictures-") as folder:
         backfill.fill(tools, mixin, Path(folder))
         output.mkdir(parents=True, exist_ok=True)
         with (
             backfill.serve(tools, Path(folder) / "data") as prometheus,
-            PageServer(app, live, Connection(prometheus.url), backfill.STEP, follow=False) as pages,
+            PageServer(app, shown, Connection(prometheus.url), backfill.STEP, follow=False) as pages,
             Browser() as browser,
         ):
             artist = _Artist(browser, pages.url)
@@ -100,7 +100,9 @@ def _draw(app: Path, output: Path) -> list[str]:
                 artist.idle(dashboard)
                 artist.variables(dashboard)
                 artist.links(dashboard)
-            return artist.problems
+            (Path(folder) / "live").mkdir()
+            wrong = live.problems(app, prometheus.url, browser, Path(folder) / "live")
+            return [*artist.problems, *(f"kronos-mixin serve: {problem}" for problem in wrong)]
 
 
 class _Artist:

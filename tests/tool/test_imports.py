@@ -4,6 +4,7 @@ import _gojsonnet
 import _jsonnet
 import pytest
 
+from kronos_mixin.contract import mixin_path
 from kronos_mixin.engines import Choice
 from kronos_mixin.imports import Imports
 from kronos_mixin.inputs import Inputs
@@ -95,3 +96,13 @@ def test_a_folder_is_no_file(tmp_path, choice):
         place = f"{tmp_path}/mixin.libsonnet:1:1"
         assert first == f'{place}: couldn\'t open import "lib.libsonnet": {tmp_path}/lib.libsonnet: Is a directory'
         assert second == "  | import 'lib.libsonnet'"
+
+
+@pytest.mark.parametrize("choice", [Choice.CPP, Choice.GO])
+def test_all_files_of_ours_are_noted(choice):
+    """Whether they are imported one by one, or as one expression."""
+    inputs, mixin = Inputs(), mixin_path()
+    evaluate(mixin, inputs=inputs, choice=choice)
+    noted = {path.resolve() for path in inputs.files()}
+    assert {path.resolve() for path in mixin.rglob("*.libsonnet")} - noted == set()
+    assert (mixin / "metrics.json").resolve() in noted

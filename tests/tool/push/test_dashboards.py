@@ -68,7 +68,7 @@ def pushed(editor):
 
 def test_what_is_not_there_is_added_and_then_nothing_is_to_be_done(editor, grafana):
     first = steps(editor, TWO)
-    assert verbs(first) == {"folder": "add", "a": "add", "b": "add"}
+    assert verbs(first) == {"folder Lamps": "add", "a": "add", "b": "add"}
     make(first)
     assert list(grafana.folders.values()) == ["Lamps"]
     kept = grafana.dashboards["a"]
@@ -152,7 +152,7 @@ def test_who_was_slower_to_add_is_told(editor, grafana):
 @pytest.mark.usefixtures("pushed")
 def test_folders(editor, grafana):
     found = steps(editor, TWO, "Elsewhere")
-    assert verbs(found) == {"folder": "add", "a": "change", "b": "change"}
+    assert verbs(found) == {"folder Elsewhere": "add", "a": "change", "b": "change"}
     assert found[1].reason == "from the folder Lamps to Elsewhere"
     make(found)
     assert grafana.folders[grafana.dashboards["a"].folder_uid] == "Elsewhere"
@@ -190,6 +190,13 @@ def test_a_dashboard_without_a_uid_gets_one_that_stays(editor):
 def test_what_grafana_would_refuse(editor, boards, reason):
     with pytest.raises(PushError, match=reason):
         steps(editor, Mixin(boards, [], [], name="lamp"))
+
+
+def test_a_name_that_is_too_long_for_a_tag(editor):
+    with pytest.raises(PushError, match="longer than the 50 letters"):
+        steps(editor, dataclasses.replace(TWO, name="l" * 38))
+    make(steps(editor, dataclasses.replace(TWO, name="a lamp")))
+    assert verbs(steps(editor, dataclasses.replace(TWO, name="a lamp"))) == {"a": "same", "b": "same"}
 
 
 def test_credentials_that_may_only_read(grafana):

@@ -121,7 +121,8 @@ function variable(one: Variable, chosen: string[]): SceneVariable | undefined {
   const query = typeof one.query === 'string' ? one.query : (one.query?.query ?? '');
   const value = chosen.length ? chosen : (one.current?.value ?? '');
   const single = String([value].flat()[0] ?? '');
-  const several = { isMulti: one.multi, includeAll: one.includeAll, allValue: one.allValue, value, text: value };
+  const kept = one.multi ? value : single;
+  const several = { isMulti: one.multi, includeAll: one.includeAll, allValue: one.allValue, value: kept, text: kept };
   switch (one.type) {
     case 'datasource':
       return query === 'prometheus' ? new DataSourceVariable({ ...common, pluginId: 'prometheus', value: UID, text: 'Prometheus' }) : undefined;
