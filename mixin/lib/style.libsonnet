@@ -107,6 +107,7 @@ standing {
     too_large: colours.teal,
     unauthorized: colours.sky,
     unsupported_encoding: colours.orange,
+    too_much_work: colours.grey,
     queue_full: colours.blue,
     not_ready: colours.pink,
     draining: colours.purple,

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from kronos_mixin import promql
-from kronos_mixin.contract import Metric, load_contract, mixin_path
-from kronos_mixin.jsonnet import evaluate
+from kronos_mixin.contract import Metric, load_contract
 
 SINGLE, BATCH = "/v1/predict/single", "/v1/predict/batch"
 MINUTE, HOUR = 60, 3600
@@ -21,23 +19,11 @@ MINUTE, HOUR = 60, 3600
 CONTRACT = load_contract()
 
 
-def read_by_alerts() -> frozenset[str]:
-    """All series that alerts read, directly or through recorded series."""
-    mixin = evaluate(mixin_path())
-    recorded = {rule["record"]: rule["expr"] for group in mixin.rules for rule in group["rules"]}
-    waiting = [rule["expr"] for group in mixin.alerts for rule in group["rules"]]
-    found: set[str] = set()
-    while waiting:
-        new = promql.read(waiting.pop(), {}).series - found
-        waiting += [recorded[name] for name in new & recorded.keys()]
-        found |= new
-    return frozenset(found)
-
-
-READ = read_by_alerts()
-
 # The values of labels that have no closed set.
 OPEN = {"client": ("anonymous", "greedy")}
+
+# Latency objectives in seconds. Of a histogram's boundaries, alerts can tell apart those around them.
+OBJECTIVES = (5, 30)
 
 # The gauges of a healthy instance. Tests override them with a number, or a function of the second.
 WELL = {
@@ -89,6 +75,14 @@ def children(gauge: str) -> list[dict[str, str]]:
     return [dict(zip(known, values, strict=True)) for values in itertools.product(*known.values())]
 
 
+def around_objectives(buckets: tuple[str, ...]) -> list[str]:
+    """The boundaries of a histogram at each objective and beside it, and +Inf."""
+    near = {
+        index for o in OBJECTIVES for at, le in enumerate(buckets) if float(le) == o for index in (at - 1, at, at + 1)
+    }
+    return [le for index, le in enumerate(buckets) if index in near] + ["+Inf"]
+
+
 @dataclass
 class Instance:
     """One instance, which is a target from `start` to `stop` (seconds)."""
@@ -118,8 +112,13 @@ class Instance:
         unknown = {*self.gauges, *self.events} - {*CONTRACT.metrics, *CONTRACT.external}
         assert not unknown, f"the contract does not have {', '.join(sorted(unknown))}"
 
-    def series(self, end: float, step: int) -> Iterator[tuple[str, dict[str, str], list[float | None]]]:
-        """Name, labels and one value per scrape, `step` seconds apart; None where the scrape found nothing."""
+    def series(
+        self, end: float, step: int, read: Collection[str]
+    ) -> Iterator[tuple[str, dict[str, str], list[float | None]]]:
+        """Name, labels and one value per scrape, `step` seconds apart; None where the scrape found nothing.
+
+        Of all series those that are in `read`.
+        """
         times = [n * step for n in range(int(end / step) + 1)]
         known = [self.start <= time < self.stop for time in times]
         alive = [
@@ -134,12 +133,14 @@ class Instance:
         )
         if self.foreign:
             return
-        for name, labels, events in self._counters():
+        for name, labels, events in self._counters(read):
             gone = self.lost.get(name.removesuffix("_bucket"), float("inf"))
             here = [up and time < gone for up, time in zip(alive, times, strict=True)]
             counted = self._count(times, here, sorted(events))
             yield name, labels, [None if lost else value for value, lost in zip(counted, missed, strict=True)]
         for name, labels, value in self._gauges():
+            if name not in read:
+                continue
             yield (
                 name,
                 labels,
@@ -159,10 +160,10 @@ class Instance:
             values.append(float(bisect_right(events, time) - born) if alive[index] else None)
         return values
 
-    def _counters(self) -> Iterator[tuple[str, dict[str, str], list[float]]]:
-        """Every child of the counters and histograms that alerts read, with the times of its events."""
+    def _counters(self, read: Collection[str]) -> Iterator[tuple[str, dict[str, str], list[float]]]:
+        """Every child of the counters and histograms in `read`, with the times of its events."""
         for metric in CONTRACT.metrics.values():
-            if metric.type != "gauge" and not READ.isdisjoint(CONTRACT.exposed_series(metric.name)):
+            if metric.type != "gauge" and not CONTRACT.exposed_series(metric.name).keys().isdisjoint(read):
                 yield from self._children(metric, self._events_of(metric.name))
 
     def _children(self, metric: Metric, events: list[Event]) -> Iterator[tuple[str, dict[str, str], list[float]]]:
@@ -176,7 +177,7 @@ class Instance:
             if metric.type == "counter":
                 yield metric.name, labels, [event.at for event in own]
                 continue
-            for le in (*metric.buckets, "+Inf"):
+            for le in around_objectives(metric.buckets):
                 yield (
                     f"{metric.name}_bucket",
                     {**labels, "le": le},
@@ -216,8 +217,8 @@ class Instance:
         yield "kronos_model_info", {**names, "device": "cpu", "dtype": "float32"}, 1
 
 
-def input_series(instances: Iterable[Instance], end: float, step: int) -> list[dict[str, str]]:
-    """promtool's `input_series`, up to `end` seconds, scraped every `step` seconds."""
+def input_series(instances: Iterable[Instance], end: float, step: int, read: Collection[str]) -> list[dict[str, str]]:
+    """promtool's `input_series` of those that are in `read`, up to `end` seconds, scraped every `step` seconds."""
     return [
         {
             "series": _selector(
@@ -226,7 +227,7 @@ def input_series(instances: Iterable[Instance], end: float, step: int) -> list[d
             "values": _values(values),
         }
         for i in instances
-        for name, labels, values in i.series(end, step)
+        for name, labels, values in i.series(end, step, read)
     ]
 
 
