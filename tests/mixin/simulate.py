@@ -126,11 +126,11 @@ class Instance:
             for here, time in zip(known, times, strict=True)
         ]
         missed = [self.missed(time) for time in times]
-        yield (
-            "up",
-            {},
-            [float(up and not lost) if here else None for here, up, lost in zip(known, alive, missed, strict=True)],
-        )
+        if "up" in read:
+            up = [
+                float(ok and not lost) if here else None for here, ok, lost in zip(known, alive, missed, strict=True)
+            ]
+            yield "up", {}, up
         if self.foreign:
             return
         for name, labels, events in self._counters(read):

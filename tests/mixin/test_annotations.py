@@ -12,7 +12,7 @@ from kronos_mixin.jsonnet import evaluate
 
 MIXIN = evaluate(mixin_path(), {"kronos": {"alerts": {"KronosTrafficDropped": {"enabled": True}}}})
 KNOWN = series.known(MIXIN, load_contract())
-RULES = [rule for group in MIXIN.alerts for rule in group["rules"]]
+RULES = [rule for group in (*MIXIN.alerts, *MIXIN.central) for rule in group["rules"]]
 DASHBOARDS = {board["uid"]: board for board in MIXIN.dashboards.values()}
 
 PLACE = {"cluster", "namespace", "job"}
@@ -22,6 +22,7 @@ TOLD_BY_NAME = {"histogram", "long", "short", "severity"}
 # The dashboard that shows what each alert is about, and how its value is written.
 SHARE, SECONDS, NUMBER, WHOLE, NONE = "humanizePercentage", "humanizeDuration", "humanize", "", None
 ALERTS = {
+    "KronosClusterSilent": ("overview", NONE),
     "KronosErrorBudgetBurn": ("slo", SHARE),
     "KronosEventLoopBlocked": ("instances", SECONDS),
     "KronosExcessiveRateLimiting": ("overview", NUMBER),

@@ -76,7 +76,7 @@ def places() -> dict[str, str]:
     def add(place: str, text: object) -> None:
         found[place] = f"{found.get(place, '')} {text if isinstance(text, str) else json.dumps(text)}"
 
-    for group in (*MIXIN.alerts, *MIXIN.rules):
+    for group in (*MIXIN.alerts, *MIXIN.central, *MIXIN.rules):
         for rule in group["rules"]:
             for field in ("expr", "for", "keep_firing_for"):
                 name = f"{rule['alert']} {field}" if "alert" in rule else re.sub(r"\d+s$", "", rule["record"])
@@ -127,13 +127,14 @@ def test_burns():
             # Loads of the model are nothing to page for: only what reacts within half an hour knows of them.
             loads = f"[{401 + 301}s]) == 0 and sum_over_time((job:kronos_model_ready:max" in rule["expr"]
             assert loads == (pair["short"] == "401s")
-            assert (f"bool 0)[{pair['long']}:31s]) * 31 <= 628)" in rule["expr"]) == loads
+            wait = distinct.DISTINCT["alerts", "KronosModelNotReady", "for"].removesuffix("s")
+            assert (f"bool 0)[{pair['long']}:31s]) * 31 <= {wait})" in rule["expr"]) == loads
 
 
 def test_how_often_rules_and_panels_are_evaluated():
     over_a_day = {f"job:kronos_{name}_bad:ratio_rate90001s" for name in ("availability", "latency")}
     over_a_day |= {f"job:kronos_{name}_budget_left:ratio" for name in ("availability", "latency")}
-    for group in (*MIXIN.rules, *MIXIN.alerts):
+    for group in (*MIXIN.rules, *MIXIN.alerts, *MIXIN.central):
         slow = {rule.get("record") for rule in group["rules"]} <= over_a_day
         assert group["interval"] == ("121s" if slow else "31s"), group["name"]
     for board in MIXIN.dashboards.values():
@@ -151,7 +152,7 @@ def test_annotations_look_one_rate_window_back():
 
 
 def test_labels_and_links_of_users():
-    for group in MIXIN.alerts:
+    for group in (*MIXIN.alerts, *MIXIN.central):
         for rule in group["rules"]:
             assert rule["labels"]["team"] == "quant"
             assert rule["annotations"]["chat"] == "#quant"
