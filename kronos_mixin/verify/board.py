@@ -24,6 +24,8 @@ _ADDED = {
     *("allowCustomValue", "regexApplyTo", "definition", "target", "filter", "mappings"),
 }
 """What Grafana adds by itself, with values that are not plainly empty."""
+_ZEROS = {"hide", "graphTooltip", "fiscalYearStartMonth", "sort", "value", "index"}
+"""Numbers that are 0 unless they are said; `value` is that of a threshold."""
 _LOOKS = {"options", "custom", "timepicker"}
 """Where Grafana adds the defaults of plug-ins."""
 _KEYS = ("refId", "name", "title", "id")
@@ -66,10 +68,11 @@ def _objects(ours: Data, theirs: Data, place: str) -> Iterator[str]:
     for key in (*ours, *(key for key in theirs if key not in ours)):
         where = f"{place}.{key}".lstrip(".")
         if key not in theirs:
-            if not _empty(ours[key]):
+            if not _empty(ours[key], key):
                 yield f"{where} is missing"
         elif key not in ours:
-            if not _empty(theirs[key]) and key not in _ADDED and place.rpartition(".")[2] not in _LOOKS:
+            looks = _LOOKS & {key, place.rpartition(".")[2]}
+            if not _empty(theirs[key], key) and key not in _ADDED and not looks:
                 yield f"{where} is {_shown(theirs[key])}, and should not be there"
         else:
             yield from _values(ours[key], theirs[key], where)
@@ -80,7 +83,7 @@ def _values(ours: Any, theirs: Any, place: str) -> Iterator[str]:
         yield from _objects(ours, theirs, place)
     elif isinstance(ours, list) and isinstance(theirs, list):
         yield from _lists(ours, theirs, place)
-    elif ours != theirs and not (_empty(ours) and _empty(theirs)) and not _same_query(ours, theirs, place):
+    elif ours != theirs and not _both_empty(ours, theirs, place) and not _same_query(ours, theirs, place):
         yield f"{place} is {_shown(theirs)} instead of {_shown(ours)}"
 
 
@@ -115,11 +118,18 @@ def _same_query(ours: Any, theirs: Any, place: str) -> bool:
     return place.endswith("expr") and promql.pretty(str(ours)) == promql.pretty(str(theirs))
 
 
-def _empty(value: Any) -> bool:
-    """Whether a value is the same to Grafana as none."""
+def _both_empty(ours: Any, theirs: Any, place: str) -> bool:
+    key = place.rpartition(".")[2]
+    return _empty(ours, key) and _empty(theirs, key)
+
+
+def _empty(value: Any, key: str) -> bool:
+    """Whether a value under a key is the same to Grafana as none."""
     if isinstance(value, dict):
-        return all(map(_empty, value.values()))
-    return value is None or value is False or value in ("", 0) or value == []
+        return all(_empty(item, name) for name, item in value.items())
+    if value is None or isinstance(value, bool):
+        return not value
+    return value in ("", []) or (value == 0 and key in _ZEROS)
 
 
 def _shown(value: Any) -> str:

@@ -12,6 +12,9 @@ from kronos_mixin.verify.check import Check, Finding, Severity, Unasked
 from kronos_mixin.verify.stack import Stack
 from kronos_mixin.verify.words import listed
 
+SEVERITIES = ("critical", "warning", "info")
+"""Those of our alerts, the worst first."""
+
 _LOCKED = {401, 403, 407}
 _WRONG = ("refused", "WRONG_VERSION_NUMBER")
 """What says that nothing listens at an address, or not by TLS, wherever it is asked from."""
@@ -187,17 +190,27 @@ def _relabelled(stack: Stack) -> Iterator[Finding]:
             f"relabelling drops {listed(dropped)} before they are sent",
             "correct alert_relabel_configs under alerting in prometheus.yml",
         )
-    lost: dict[str, set[str]] = {}
+    changed: dict[tuple[str, str, Severity], set[str]] = {}
     for one in found:
         for label in ("alertname", "severity"):
-            if one.sent is not None and one.sent.get(label) != one.labels.get(label):
-                lost.setdefault(f"{label} to {one.sent.get(label) or 'nothing'}", set()).add(one.name)
-    for change, names in sorted(lost.items()):
+            before, after = one.labels.get(label, ""), (one.sent or {}).get(label, "")
+            if one.sent is not None and before != after:
+                changed.setdefault((label, after, _loss(label, before, after)), set()).add(one.name)
+    for (label, after, severity), names in sorted(changed.items()):
         yield Finding(
-            f"relabelling changes the {change} on {listed(sorted(names))}",
+            f"relabelling changes the {label} to {after or 'nothing'} on {listed(sorted(names))}",
             "correct alert_relabel_configs under alerting, or external_labels, in prometheus.yml",
             why="Routes and inhibitions go by these labels.",
+            severity=severity,
         )
+
+
+def _loss(label: str, before: str, after: str) -> Severity:
+    """How bad a change is: names of severities of their own are the business of those who have them."""
+    known = label == "severity" and before in SEVERITIES and after in SEVERITIES
+    raised = known and SEVERITIES.index(after) < SEVERITIES.index(before)
+    renamed = label == "severity" and after and after not in SEVERITIES
+    return Severity.note if raised or renamed else Severity.error
 
 
 def _notifies(stack: Stack) -> Iterator[Finding]:

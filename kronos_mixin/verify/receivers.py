@@ -175,15 +175,18 @@ def _silenced(stack: Stack) -> Iterator[Finding]:
     found = [alert for alert in stack.alerts if alert.sent is not None]
     for silence in _one(stack).silences:
         rules = _of_silence(silence)
+        if not rules:  # Newer ones may have several sets of matchers, which this API does not show.
+            continue
         hidden = sorted({_named(alert) for alert in found if _hides(rules, alert)})
         if not hidden:
             continue
         waits = silence["status"]["state"] == "pending"
+        critical = any(alert.severity == "critical" and _hides(rules, alert) for alert in found)
         yield Finding(
             f"a silence {'will hide' if waits else 'hides'} {listed(hidden)} until {silence['endsAt']}: "
             f"{{{', '.join(map(str, rules))}}}, by {silence['createdBy'] or 'nobody'} ({silence['comment']})",
             f"amtool silence expire {silence['id']}, unless it is meant",
-            severity=Severity.warning if waits else Severity.error,
+            severity=Severity.error if critical and not waits else Severity.warning,
         )
 
 

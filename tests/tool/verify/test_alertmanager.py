@@ -322,10 +322,10 @@ ON_THE_WAY = {
         "alerts-relabelled",
         "changes the severity to nothing",
     ),
-    "the severity is renamed": (
-        relabelling(source_labels=["severity"], regex="crit(.)cal", target_label="severity", replacement="P$1"),
+    "the severity is lowered": (
+        relabelling(source_labels=["severity"], regex="critical", target_label="severity", replacement="warning"),
         "alerts-relabelled",
-        "changes the severity to Pi on",
+        "changes the severity to warning on",
     ),
 }
 IN_ALERTMANAGER = {
@@ -390,6 +390,10 @@ def found_alone(bench, apply, check, said):
 HARMLESS = {
     "another team is silenced": silenced("alertname", "DiskFull"),
     "another cluster is silenced": silenced("cluster", "rome"),
+    "the severity has another name": lambda bench: [
+        bench.below({**bench.ours(), "receiver": "kronos-page", "routes": []}),
+        relabelling(source_labels=["severity"], regex="(w).+", target_label="severity", replacement="P$1")(bench),
+    ],
     "labels are added": relabelling(target_label="region", replacement="eu"),
     "external labels": lambda bench: bench.scrape(
         **{"global": {"external_labels": {"replica": "a", "severity": "x"}}}

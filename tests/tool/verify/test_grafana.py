@@ -195,6 +195,10 @@ def limit_an_axis(board):
     panel(board)["fieldConfig"]["defaults"]["max"] = 10
 
 
+def free_an_axis(board):
+    del panel(board)["fieldConfig"]["defaults"]["min"]
+
+
 def add_an_override(board):
     matcher = {"id": "byName", "options": "x"}
     panel(board)["fieldConfig"]["overrides"].append({"matcher": matcher, "properties": []})
@@ -242,6 +246,7 @@ EDITS = {
     change_a_threshold: "value is 0.123 instead of",
     change_a_unit: "unit is 'bytes' instead of",
     limit_an_axis: "max is 10, and should not be there",
+    free_an_axis: "min is missing",
     add_an_override: "overrides has",
     shift_the_time: "timeShift is '1d', and should not be there",
     change_a_variable: "variable 'route'.",
