@@ -36,6 +36,14 @@ class Target(enum.StrEnum):
 OURS = "kronos"
 """The name of our mixin, unless it has been given another."""
 
+_SOURCES = {
+    Target.scrapeconfig: "prometheusScrapeConfigs",
+    Target.grafana_alerts: "prometheusAlerts",
+    Target.grafana_v2: "grafanaDashboards",
+    Target.openslo: "serviceLevelObjectives",
+}
+"""What of a mixin the converters read."""
+
 _EXAMPLE = re.compile(r"://([\w.-]*\bexample\.com)\b")
 
 _LARGEST = 1 << 20
@@ -79,8 +87,12 @@ def dashboard_path(mixin: Mixin, file: str) -> str:
 
 def lost(mixin: Mixin, targets: Collection[Target]) -> list[str]:
     """What the formats of ``targets`` can't carry, a sentence each."""
-    converted = _converted(mixin, targets, Place())
-    return [f"{target}: {sentence}" for target, one in converted for sentence in one.lost]
+    sentences = []
+    for target, converted in _converted(mixin, targets, Place()):
+        if not converted.files:
+            sentences.append(f"{target}: nothing to write: the mixin has no {_SOURCES[target]}")
+        sentences += [f"{target}: {sentence}" for sentence in converted.lost]
+    return sentences
 
 
 def refuse_invalid(mixin: Mixin) -> list[str]:

@@ -119,7 +119,8 @@ def _compile(
     except CompileError as error:
         fail(str(error))
     if not files:
-        fail(f"{source.path}: nothing to compile: no grafanaDashboards, prometheusAlerts or prometheusRules")
+        why = "; ".join(lost(data, targets)) or "no grafanaDashboards, prometheusAlerts or prometheusRules"
+        fail(f"{source.path}: nothing to compile: {why}")
     stale = leftovers(files, output, data.name)
     changed = {output / file: _differs(output / file, text) for file, text in files.items()}
     try:
