@@ -286,9 +286,11 @@ def _wrong_knobs(program: _Program) -> list[str]:
 
 def _unknown_knobs(program: _Program, knobs: Sequence[str]) -> list[str]:
     """What YAML sets in another mixin's `_config` that is not there, and would do nothing."""
+    elsewhere = "If the mixin takes it nevertheless, set it in a Jsonnet file"
     return [
-        f"{config.places.get((key,), '')}: No such knob: _config.{key}. {meant(key, knobs)} "
-        "If the mixin takes it nevertheless, set it in a Jsonnet file"
+        f"{config.places.get((key,), '')}: {schema.TOO_DEEP}"
+        if key == "_config"
+        else f"{config.places.get((key,), '')}: No such knob: _config.{key}. {meant(key, knobs)} {elsewhere}"
         for config in program.configs
         if isinstance(config, Data)
         for key in config

@@ -36,6 +36,8 @@ _ADDRESS = re.compile(r"(?:[\w.-]+|\[(?P<ipv6>[\da-fA-F:.]+)(?:%\w+)?\]):(?P<por
 _URL = re.compile(r"https?://[^\s/]+\S*")
 _TIME = re.compile(r"now([-+]\d+[smhdwMy])*(/[smhdwMy])?")
 
+TOO_DEEP = "leave out `_config:` and write what is below it"
+
 _MAY_BE_ZERO = {"for", "keepFiringFor"}
 
 
@@ -220,7 +222,7 @@ def _wrong(
 def _unknown(key: str, known: Mapping[str, Any], path: Path) -> str:
     """What to say of a knob that does not exist."""
     if path == ("_config",):  # Configuration files begin below it, but every message names it.
-        return "leave out `_config:` and write what is below it: a configuration file begins with `kronos:`"
+        return f"{TOO_DEEP}: a configuration file begins with `kronos:`"
     return f"No such knob: {_name(path)}. {meant(key, known)}"
 
 

@@ -22,7 +22,7 @@ _STANDS_FOR = (ANY_LABEL, "sum", "1", "or", "5m")
 _MOST_VARIABLES = 3
 _WRITTEN = 5
 """How many of a variable's own values are tried."""
-_UNFINISHED = ("unclosed", "unterminated", "unexpected end", "unexpected right")
+_UNFINISHED = ("unclosed", "unterminated", "unexpected end", "unexpected right", "unexpected left")
 
 
 def read(expression: str, variables: Mapping[str, Sequence[str]]) -> tuple[promql.Reading, str]:
@@ -33,6 +33,7 @@ def read(expression: str, variables: Mapping[str, Sequence[str]]) -> tuple[promq
     first: tuple[promql.Reading, str] | None = None
     unread: list[promql.Reading] = []
     free = _free(expression, variables)
+    guessed = bool(free) or _in_braces(expression)
     for text in _meant(expression, variables, free):
         reading = promql.read(text, None)
         reading.series = {name for name in reading.series if ANY_LABEL not in name}
@@ -40,7 +41,7 @@ def read(expression: str, variables: Mapping[str, Sequence[str]]) -> tuple[promq
             return reading, text
         if not reading.parsed:
             unread.append(reading)
-        first = first or ((reading, text) if reading.parsed or not free else None)
+        first = first or ((reading, text) if reading.parsed or not guessed else None)
     if first:
         return first
     if unread and all(any(word in reading.problems[-1] for word in _UNFINISHED) for reading in unread):
@@ -58,6 +59,12 @@ def _free(expression: str, variables: Mapping[str, Sequence[str]]) -> list[str]:
 
     _replaced(expression, variables, note)
     return list(found)
+
+
+def _in_braces(expression: str) -> bool:
+    """Whether a variable stands for a matcher, or a part of one."""
+    unquoted = "".join(dialect.split(expression)[::2])
+    return re.search(r"\{[^{}]*\0", _VARIABLE.sub("\0", unquoted)) is not None
 
 
 def _meant(expression: str, variables: Mapping[str, Sequence[str]], free: list[str]) -> Iterator[str]:

@@ -223,3 +223,33 @@ def test_two_mixins_of_one_name_are_not_one(call, tmp_path):
     (tmp_path / "monitoring/lamp.sha256").unlink()
     call("compile", "--mixin", "moved-mixin", "--name", "lamp")
     assert sorted(path.name for path in tmp_path.glob("monitoring/grafana/*/*.json")) == ["a.json", "b.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("burnHour: 5", "mine.yml:1: No such knob: _config.burnHour. Did you mean burnHours?"),
+        ("# mine\n_config: {burnHours: 5}", "mine.yml:2: leave out `_config:` and write what is below it"),
+    ],
+)
+def test_a_knob_that_does_not_exist(call, fixtures, tmp_path, text, said):
+    (tmp_path / "mine.yml").write_text(text)
+    assert said in call("compile", "--mixin", fixtures / "lamp-mixin", "--config", "mine.yml", code=1).stderr
+    # Jsonnet may know better.
+    (tmp_path / "mine.libsonnet").write_text("{ burnHour: 5 }")
+    call("compile", "--mixin", fixtures / "lamp-mixin", "--config", "mine.libsonnet")
+
+
+def test_a_mixin_that_is_no_object(call, tmp_path):
+    for text, said in (
+        ("[]", "list.libsonnet: is no object but of the type array"),
+        ("function(a) {}", "list.libsonnet: missing argument: a"),
+        ("{ grafanaDashboards: { a: '{' } }", "list.libsonnet: grafanaDashboards: a.json is a text, but no JSON"),
+        ("{ prometheusAlerts: { groups: [{ name: 'a' }, { name: 'a' }] } }", "has two groups 'a'"),
+        (
+            "{ prometheusRules: { groups: [{ name: 'a', rules: [{ record: 'b', expr: [] }] }] } }",
+            "b: expr is an array",
+        ),
+    ):
+        (tmp_path / "list.libsonnet").write_text(text)
+        assert said in call("compile", "--mixin", "list.libsonnet", code=1).stderr
