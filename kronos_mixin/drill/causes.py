@@ -12,8 +12,8 @@ import yaml
 from kronos_mixin.connect import AnswerError, Client
 from kronos_mixin.drill.environment import LABEL
 from kronos_mixin.drill.play import Case, Stage
-from kronos_mixin.drill.relabel import relabelled
 from kronos_mixin.drill.watch import Servers
+from kronos_mixin.verify.relabel import relabelled
 from kronos_mixin.verify.routing import Routing, RoutingError
 
 
@@ -81,7 +81,7 @@ class Causes:
     def _unsent(self, case: Case) -> str:
         if not self._known:
             return "Prometheus knows no Alertmanager: `alerting:` in its configuration is empty, or finds none"
-        _, dropped = relabelled(self.sent_labels(case), self._config.rules)
+        _, dropped = self._config.relabelled(self.sent_labels(case))
         if dropped is not None:
             return f"alert_relabel_configs[{dropped}] of Prometheus drops it"
         others = f"Prometheus sends to {', '.join(self._known)}"
@@ -109,6 +109,16 @@ class Alerting:
     rules: list[Mapping[str, Any]]
     configured: bool
     """Whether its configuration says where Alertmanagers are."""
+
+    def relabelled(self, labels: Mapping[str, str]) -> tuple[dict[str, str], int | None]:
+        """The labels as they are sent, and the place of the rule that drops the alert.
+
+        Unchanged, and None, if this program can't read a rule.
+        """
+        try:
+            return relabelled(labels, self.rules)
+        except ValueError:
+            return dict(labels), None
 
 
 def alerting(ruler: Client) -> Alerting:

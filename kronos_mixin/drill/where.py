@@ -10,7 +10,6 @@ from typing import Any
 from kronos_mixin import promql
 from kronos_mixin.connect import AnswerError, Client
 from kronos_mixin.drill.causes import Alerting
-from kronos_mixin.drill.relabel import relabelled
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.verify.routing import Routing
 
@@ -44,7 +43,7 @@ def _destination(
     labels: Labels, alerting: Alerting, routing: Routing, silences: Sequence[Any], now: datetime.datetime
 ) -> Destination:
     name = labels["alertname"]
-    sent, dropped = relabelled(labels, alerting.rules)
+    sent, dropped = alerting.relabelled(labels)
     if dropped is not None:
         return Destination(name, sent, (), f"alert_relabel_configs[{dropped}] of Prometheus drops it")
     stops = routing.stops(sent)

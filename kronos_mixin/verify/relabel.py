@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kronos_mixin.verify.matchers import Labels, pattern
@@ -12,19 +12,23 @@ from kronos_mixin.verify.matchers import Labels, pattern
 _REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})")
 
 
-def relabelled(labels: Labels, rules: Iterable[Mapping[str, Any]]) -> dict[str, str] | None:
-    """The labels after all rules; None if one of them drops the alert. Raises ValueError for what can't be read."""
+def relabelled(labels: Labels, rules: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], int | None]:
+    """The labels after the rules, and the place of the rule that drops the alert; None: it is sent.
+
+    Rules are as `/api/v1/status/config` shows them: with defaults, and without what is empty. Raises ValueError for a
+    regular expression that this program can't read.
+    """
     changed = dict(labels)
-    for rule in rules:
+    for place, rule in enumerate(rules):
         if not _apply(rule, changed):
-            return None
-    return changed
+            return changed, place
+    return changed, None
 
 
 def _apply(rule: Mapping[str, Any], labels: dict[str, str]) -> bool:
     """Change the labels by one rule; whether the alert is kept."""
     action = str(rule.get("action", "replace")).lower()
-    value = str(rule.get("separator", ";")).join(labels.get(name, "") for name in rule.get("source_labels") or ())
+    value = str(rule.get("separator", "")).join(labels.get(name, "") for name in rule.get("source_labels") or ())
     target = str(rule.get("target_label") or "")
     match = _regex(rule).fullmatch(value)
     if action in {"keep", "drop"}:
@@ -34,7 +38,7 @@ def _apply(rule: Mapping[str, Any], labels: dict[str, str]) -> bool:
     if action.startswith("label"):
         _change_names(action, rule, labels)
     elif action == "replace" and match is not None:
-        _set(labels, _expanded(target, match), _expanded(str(rule.get("replacement", "$1")), match))
+        _set(labels, _expanded(target, match), _expanded(str(rule.get("replacement", "")), match))
     elif action in {"lowercase", "uppercase"}:
         _set(labels, target, value.lower() if action == "lowercase" else value.upper())
     elif action == "hashmod":
@@ -48,7 +52,7 @@ def _change_names(action: str, rule: Mapping[str, Any], labels: dict[str, str]) 
     matches = {name: match for name in labels if (match := _regex(rule).fullmatch(name))}
     if action == "labelmap":
         for name, match in matches.items():
-            _set(labels, _expanded(str(rule.get("replacement", "$1")), match), labels[name])
+            _set(labels, _expanded(str(rule.get("replacement", "")), match), labels[name])
         return
     for name in [name for name in labels if (name in matches) == (action == "labeldrop")]:
         del labels[name]

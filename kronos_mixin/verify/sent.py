@@ -69,7 +69,8 @@ class Way:
 
     def sent(self, labels: Labels) -> dict[str, str] | None:
         """The labels on arrival; None if relabelling drops the alert."""
-        return relabelled({**self.external, **labels}, self.relabellings)
+        changed, dropped = relabelled({**self.external, **labels}, self.relabellings)
+        return changed if dropped is None else None
 
 
 def ways(ruler: Api) -> Iterator[Way]:
@@ -82,9 +83,7 @@ def ways(ruler: Api) -> Iterator[Way]:
     alerting = config.get("alerting") or {}
     common = alerting.get("alert_relabel_configs") or []
     for one in alerting.get("alertmanagers") or [{}]:
-        # The API prints defaults, and leaves out what is empty.
-        rules = [*common, *(one.get("alert_relabel_configs") or [])]
-        yield Way(external, [{"separator": "", "replacement": "", **rule} for rule in rules])
+        yield Way(external, [*common, *(one.get("alert_relabel_configs") or [])])
 
 
 def _known(mixin: Mixin, contract: Contract, targets: Iterable[Labels]) -> series.Known:

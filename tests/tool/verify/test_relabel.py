@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kronos_mixin.drill.relabel import relabelled
+from kronos_mixin.verify.relabel import relabelled
 
 LABELS = {"alertname": "A", "severity": "critical", "replica": "b"}
 
@@ -14,7 +14,7 @@ LABELS = {"alertname": "A", "severity": "critical", "replica": "b"}
     [
         ({"action": "drop", "source_labels": ["severity"], "regex": "crit"}, LABELS, None),
         ({"action": "drop", "source_labels": ["severity"], "regex": "crit.*"}, LABELS, 0),
-        ({"action": "keep", "source_labels": ["alertname", "severity"], "regex": "A;critical"}, LABELS, None),
+        ({"action": "keep", "source_labels": ["alertname", "severity"], "regex": "Acritical"}, LABELS, None),
         ({"action": "keep", "source_labels": ["severity"], "regex": "warning"}, LABELS, 0),
         ({"action": "keep", "source_labels": ["none"], "regex": ".+"}, LABELS, 0),
         ({"action": "labeldrop", "regex": "replica"}, {"alertname": "A", "severity": "critical"}, None),
@@ -38,7 +38,7 @@ LABELS = {"alertname": "A", "severity": "critical", "replica": "b"}
         ),
         ({"action": "labelmap", "regex": "rep(.*)", "replacement": "my_$1"}, LABELS | {"my_lica": "b"}, None),
         ({"target_label": "replica", "replacement": ""}, {"alertname": "A", "severity": "critical"}, None),
-        ({"action": "drop", "source_labels": ["severity"], "regex": "("}, LABELS, None),
+        ({"target_label": "replica"}, {"alertname": "A", "severity": "critical"}, None),
     ],
 )
 def test_one_rule(rule, labels, dropped):
@@ -48,3 +48,8 @@ def test_one_rule(rule, labels, dropped):
 def test_rules_follow_one_another():
     rules = [{"target_label": "a", "replacement": "1"}, {"action": "drop", "source_labels": ["a"], "regex": "1"}]
     assert relabelled(LABELS, rules)[1] == 1
+
+
+def test_what_can_not_be_read():
+    with pytest.raises(ValueError, match="can't read the regular expression"):
+        relabelled(LABELS, [{"action": "drop", "source_labels": ["severity"], "regex": "("}])
