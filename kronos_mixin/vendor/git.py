@@ -156,6 +156,12 @@ class Repository:
             os.close(descriptor)
 
 
+def past(file: Path) -> str:
+    """Every line that commits have added to a file; empty outside a repository."""
+    said = _git("-C", str(file.parent), "log", "--format=", "--unified=0", "--patch", "--", file.name, check=False)
+    return "\n".join(line[1:] for line in said.decode(errors="replace").splitlines() if line.startswith("+"))
+
+
 def is_committed(path: Path) -> bool:
     """Whether a folder's content is in the commit that its repository is at, so that nothing gets lost with it."""
     where = ("-C", str(path.parent))

@@ -98,7 +98,9 @@ def _install(
         settling.settle(declared.dependencies.values(), target, FILE)
         packages = settling.packages
         layout = Layout(vendor, stage / "vendor")
-        layout.plan(packages, Known(old_lock or Jsonnetfile()), links=declared.legacy_imports, force=force)
+        layout.plan(
+            packages, Known(target / LOCK, old_lock or Jsonnetfile()), links=declared.legacy_imports, force=force
+        )
         lock = Jsonnetfile({name: package.locked for name, package in packages.items()}, legacy_imports=False)
         for path, before, now in (
             (target / FILE, Jsonnetfile.read(target / FILE, target), declared),

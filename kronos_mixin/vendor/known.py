@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import re
 from pathlib import Path
 
 from kronos_mixin.cache import cache
-from kronos_mixin.vendor.git import is_committed
+from kronos_mixin.vendor.git import is_committed, past
 from kronos_mixin.vendor.jsonnetfile import Jsonnetfile
 from kronos_mixin.vendor.source import Local
 from kronos_mixin.vendor.tree import checksum, fingerprint
 
 
 class Known:
-    """What is known by the last lock, by the cache of earlier runs, or by a commit."""
+    """What is known by the lock and its past, by the cache of earlier runs, or by a commit."""
 
-    def __init__(self, lock: Jsonnetfile) -> None:
+    def __init__(self, file: Path, lock: Jsonnetfile) -> None:
+        """``file`` is that of the lock: somebody may have pulled a newer one than what lies in vendor/."""
+        self._file = file
         self._sums = {dependency.sum for dependency in lock.dependencies.values()}
         self._links = {name for name, entry in lock.dependencies.items() if isinstance(entry.source, Local)}
         self._folder = cache() / "packages"
@@ -33,8 +37,14 @@ class Known:
             return False
         if (self._folder / fingerprint(folder)).exists() or is_committed(folder):
             return True
-        # jb's sum may stop at a link.
-        return checksum(folder) in self._sums and not any(path.is_symlink() for path in folder.rglob("*"))
+        if any(path.is_symlink() for path in folder.rglob("*")):
+            return False  # jb's sum may have stopped there.
+        digest = checksum(folder)
+        return digest in self._sums or digest in self._past_sums
+
+    @functools.cached_property
+    def _past_sums(self) -> set[str]:
+        return set(re.findall(r'"sum": "([^"]+)"', past(self._file)))
 
     def made_link(self, link: Path, vendor: Path) -> bool:
         """Whether a link in ``vendor`` was made for a local folder, or as the short name of a package."""

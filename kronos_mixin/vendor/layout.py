@@ -117,7 +117,8 @@ class Layout:
                 edited.append(f"vendor/{name}")
         if edited and not force:
             raise VendorError(
-                f"{', '.join(edited)}: changed by you and committed nowhere: move it away, or replace it with --force"
+                f"{', '.join(edited)}: not as it was fetched, and committed nowhere: move it away, "
+                "or replace it with --force"
             )
 
     def _place(self, name: str, package: Package) -> None:

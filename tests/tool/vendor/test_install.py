@@ -191,7 +191,7 @@ def test_modes_and_links_inside_a_package(install, remotes, project):
     assert checksum(lib) == sha("")
     (lib / "z").write_text("edited")
     (project / "jsonnetfile.lock.json").unlink()
-    assert f"vendor/{place}: changed by you" in install(code=1).stderr
+    assert f"vendor/{place}: not as it was fetched" in install(code=1).stderr
 
 
 @pytest.mark.parametrize(("host", "content"), [("github.com", "x"), ("git.example.com", "docsx")])
@@ -298,7 +298,7 @@ def test_edited_packages_are_not_replaced(install, tree, project):
     before = (project / "jsonnetfile.json").read_text()
     for arguments in ((), ("github.com/acme/base@v2",)):
         said = install(*arguments, code=1).stderr
-        assert "vendor/github.com/acme/base: changed by you and committed nowhere" in said
+        assert "vendor/github.com/acme/base: not as it was fetched, and committed nowhere" in said
         assert tree()["github.com/acme/base/base.libsonnet"] == "mine"
     assert (project / "jsonnetfile.json").read_text() == before
     install("--force")
@@ -306,7 +306,7 @@ def test_edited_packages_are_not_replaced(install, tree, project):
     # A checkout that stands in for a package.
     shutil.rmtree(project / "vendor/github.com/acme/base")
     (project / "vendor/github.com/acme/base").symlink_to("../../../mine")
-    assert "changed by you" in install(code=1).stderr
+    assert "not as it was fetched" in install(code=1).stderr
 
 
 @pytest.mark.parametrize("kept", ["lock", "nothing"])
@@ -318,6 +318,23 @@ def test_a_vendor_folder_of_jb_is_taken_over(install, project, cache, kept):
         (project / "jsonnetfile.lock.json").unlink()
     assert "0 of them new" in install().stdout
     assert "0 of them new" in install(command="update").stdout
+
+
+def test_a_lock_that_somebody_else_has_updated(install, project, cache, tree):
+    """A pull brings a newer lock; vendor/ is in no commit, and what was in it came from another machine, or by jb."""
+    install("github.com/acme/base@v1")
+    git(project, "init", "--quiet", "--template=")
+    (project / ".gitignore").write_text("vendor/\n")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "one")
+    shutil.copytree(project / "vendor", project.parent / "old", symlinks=True)
+    install("github.com/acme/base@v2")
+    git(project, "commit", "--quiet", "--all", "--message", "two")
+    shutil.rmtree(project / "vendor")
+    (project.parent / "old").rename(project / "vendor")
+    shutil.rmtree(cache)
+    install()
+    assert tree()["github.com/acme/base/base.libsonnet"] == "base 2"
 
 
 HOSTILE = {
