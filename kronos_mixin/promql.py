@@ -33,6 +33,8 @@ _SET_OPERATORS = {"and", "or", "unless"}
 _KEEPS_LABELS = {"topk", "bottomk", "limitk", "limit_ratio"}
 _ADDS_UP = {"sum", "avg"}
 _ADDS_LABELS = {"info", "histogram_quantiles"}
+# Of a series, or of what is recorded of it.
+_BUCKETS = re.compile(r"_bucket(:|$)")
 _OF_COUNTERS = {"rate", "irate", "increase", "resets", "absent", "absent_over_time"}
 
 
@@ -281,7 +283,9 @@ class _Walk:
         if name in {"absent", "absent_over_time"}:
             return self._equalities(node.args[0])
         if name == "histogram_quantile":
-            if not all(self._native(selector) for selector in self._reading.selectors[before:]):
+            # VictoriaMetrics has a label of its own for buckets.
+            native = all(self._native(selector) for selector in self._reading.selectors[before:])
+            if not native and "vmrange" not in (arguments[1] or {}):
                 self._need(arguments[1], ["le"], "its argument", "takes a quantile over")
             return None if arguments[1] is None else _without(arguments[1], {"le"})
         if name in {"label_replace", "label_join"}:
@@ -294,7 +298,9 @@ class _Walk:
 
     def _native(self, selector: Selector) -> bool:
         """Whether it may select native histograms, which have no buckets of their own."""
-        return "_bucket" not in selector.name and (self._known is None or f"{selector.name}_bucket" in self._known)
+        if _BUCKETS.search(selector.name):
+            return False
+        return self._known is None or f"{selector.name}_bucket" in self._known
 
     def _equalities(self, node: promql.Expr) -> Labels:
         """`absent` takes its labels from the equality matchers of its selector."""

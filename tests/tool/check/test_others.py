@@ -41,6 +41,8 @@ NOTHING_WRONG = [
     # Native histograms have no buckets, classic ones do.
     "histogram_quantile(0.9, sum by (room) (rate(lamp_seconds[5m])))",
     "histogram_quantile(0.9, sum by (room, le) (rate(lamp_seconds_bucket[$__rate_interval])))",
+    "histogram_quantile(0.9, sum by (room) (rate(lamp_bucket_seconds[5m])))",
+    "histogram_quantile(0.9, sum by (room, vmrange) (rate(lamp_seconds_bucket[5m])))",
     # Metrics with colons of their own.
     "rate(:lamp:core:runs[5m]) / lamp:hit_rate + lamp:google:api__count_total",
     "increase(lamp:pause:count[1h])",
