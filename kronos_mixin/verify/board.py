@@ -100,7 +100,7 @@ def _lists(ours: Sequence[Any], theirs: Sequence[Any], place: str) -> Iterator[s
         return
     if place == "panels":
         key = "title"
-    named, others = ({_name(one, key): one for one in several} for several in (ours, theirs))
+    named, others = _named(ours, key), _named(theirs, key)
     inside = "" if place in {"panels", "templating.list", "annotations.list"} else f"{place}."
     what = {"templating.list": "variable", "annotations.list": "annotation"}.get(place, kind)
     yield from (f"{inside}{what} {name} is missing" for name in named.keys() - others.keys())
@@ -109,9 +109,17 @@ def _lists(ours: Sequence[Any], theirs: Sequence[Any], place: str) -> Iterator[s
         yield from _values(named[name], others[name], f"{inside}{what} {name}")
 
 
-def _name(item: Data, key: str) -> str:
-    text = str(item[key])
-    return text if key == "refId" else repr(text)
+def _named(items: Sequence[Data], key: str) -> dict[str, Data]:
+    """The items by their names; a second one of a name has its number."""
+    found: dict[str, Data] = {}
+    for item in items:
+        text = name = str(item[key]) if key == "refId" else repr(str(item[key]))
+        number = 1
+        while name in found:
+            number += 1
+            name = f"{text} ({number})"
+        found[name] = item
+    return found
 
 
 def _same_query(ours: Any, theirs: Any, place: str) -> bool:

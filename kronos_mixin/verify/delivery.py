@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -15,6 +16,7 @@ from kronos_mixin.verify.words import listed
 SEVERITIES = ("critical", "warning", "info")
 """Those of our alerts, the worst first."""
 
+_REPLICA = re.compile(r"(^|_)replica$")
 _LOCKED = {401, 403, 407}
 _WRONG = ("refused", "WRONG_VERSION_NUMBER")
 """What says that nothing listens at an address, or not by TLS, wherever it is asked from."""
@@ -204,6 +206,15 @@ def _relabelled(stack: Stack) -> Iterator[Finding]:
             severity=severity,
         )
 
+    replicas = sorted({name for one in found for name in one.sent or () if _REPLICA.search(name)})
+    if replicas:
+        yield Finding(
+            f"alerts are sent with the label {listed(replicas)}, which tells one replica of Prometheus from another",
+            f"drop it before: alert_relabel_configs: [{{action: labeldrop, regex: {replicas[0]}}}] under alerting",
+            why="To Alertmanager the alert of each replica is another one, and everybody hears of each.",
+            severity=Severity.warning,
+        )
+
 
 def _loss(label: str, before: str, after: str) -> Severity:
     """How bad a change is: names of severities of their own are the business of those who have them."""
@@ -254,7 +265,7 @@ CHECKS = (
     Check(
         name="alerts-relabelled",
         looks_at="what relabelling and external labels make of our alerts",
-        finds="alerts that are dropped before they are sent; another alertname or severity",
+        finds="alerts that are dropped before they are sent; another alertname or severity; a label of replicas",
         why="What is dropped on the way tells nobody.",
         run=_relabelled,
         after=("rulers-answer",),

@@ -17,7 +17,7 @@ from kronos_mixin.verify.api import Api, QueryError
 from kronos_mixin.verify.matchers import Labels
 from kronos_mixin.verify.relabel import relabelled
 
-_MOST_TARGETS, _MOST_VALUES = 20, 12
+_MOST_TARGETS, _MOST_VALUES = 500, 12
 """How many targets, and combinations of the values of closed labels, stand for all."""
 
 

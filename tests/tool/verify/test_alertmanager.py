@@ -322,6 +322,11 @@ ON_THE_WAY = {
         "alerts-relabelled",
         "changes the severity to nothing",
     ),
+    "replicas tell themselves apart": (
+        lambda bench: bench.scrape(wait=False, **{"global": {"external_labels": {"prometheus_replica": "a"}}}),
+        "alerts-relabelled",
+        "sent with the label prometheus_replica",
+    ),
     "the severity is lowered": (
         relabelling(source_labels=["severity"], regex="critical", target_label="severity", replacement="warning"),
         "alerts-relabelled",
@@ -390,6 +395,13 @@ def found_alone(bench, apply, check, said):
 HARMLESS = {
     "another team is silenced": silenced("alertname", "DiskFull"),
     "another cluster is silenced": silenced("cluster", "rome"),
+    "replicas that are dropped": lambda bench: bench.scrape(
+        wait=False,
+        **{"global": {"external_labels": {"replica": "a"}}},
+        alerting=bench.alerting(
+            bench.manager.url, alert_relabel_configs=[{"action": "labeldrop", "regex": "replica"}]
+        ),
+    ),
     "the severity has another name": lambda bench: [
         bench.below({**bench.ours(), "receiver": "kronos-page", "routes": []}),
         relabelling(source_labels=["severity"], regex="(w).+", target_label="severity", replacement="P$1")(bench),

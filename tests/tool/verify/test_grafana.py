@@ -179,6 +179,10 @@ def add_a_panel(board):
     board["panels"].append({**copy.deepcopy(panel(board)), "id": 7, "title": "Mine"})
 
 
+def copy_a_panel(board):
+    board["panels"].append({**copy.deepcopy(panel(board)), "id": 7})
+
+
 def move_a_panel(board):
     panel(board)["gridPos"]["x"] += 1
 
@@ -242,6 +246,7 @@ EDITS = {
     hide_a_query: "target A.hide is True, and should not be there",
     take_a_panel_away: "is missing",
     add_a_panel: "panel 'Mine' is there, and should not be",
+    copy_a_panel: " (2) is there, and should not be",
     move_a_panel: ".gridPos.x is",
     change_a_threshold: "value is 0.123 instead of",
     change_a_unit: "unit is 'bytes' instead of",
