@@ -89,6 +89,7 @@ def drill(
     connections = servers.read()
     if connections.prometheus is None:
         fail("name your Prometheus: --prometheus URL, PROMETHEUS_URL, or prometheus in --connections FILE", USAGE)
+    settings = manner.read(connections.prometheus.url)
     try:
         with _explained(prometheus_yml):
             if rather.clean:
@@ -101,7 +102,7 @@ def drill(
                 if rather.receiver_only_check:
                     destinations(user, clients, form, console)
                     return
-                session = Session(clients, user, manner, Compiler(source, above, console))
+                session = Session(clients, user, settings, Compiler(source, above, console))
                 if rather.dry_run:
                     session.foretell(prometheus_yml, place, connections.prometheus)
                     return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ import typer
 
 from kronos_mixin import windows
 from kronos_mixin.cli.console import USAGE, Console, fail
-from kronos_mixin.cli.drill_options import Manner, Where
+from kronos_mixin.cli.drill_options import Settings, Where
 from kronos_mixin.cli.options import Metadata, Source
 from kronos_mixin.config import Config, Data
 from kronos_mixin.connect import Client, ConnectError, Connection, Connections
@@ -27,7 +26,7 @@ from kronos_mixin.drill.environment import LABEL, Environment
 from kronos_mixin.drill.faults import UNDRILLED
 from kronos_mixin.drill.install import Place, Reloader
 from kronos_mixin.drill.report import Report
-from kronos_mixin.drill.server import DISCOVERY, Stage, own_host, split_address
+from kronos_mixin.drill.server import DISCOVERY, Stage
 from kronos_mixin.drill.watch import Servers
 from kronos_mixin.files import UndoError
 from kronos_mixin.jsonnet import Mixin
@@ -35,7 +34,6 @@ from kronos_mixin.merge.plan import describe
 from kronos_mixin.merge.prometheusyml import MergeError
 from kronos_mixin.merge.reload import ReloadError
 from kronos_mixin.merge.validate import validate
-from kronos_mixin.schema import is_address
 
 _FINDING = 15.0
 """Seconds within which a Prometheus finds an Alertmanager that its configuration names."""
@@ -84,36 +82,31 @@ class Compiler:
 class Session:
     """One drill: what it merges, and where its alerts go."""
 
-    def __init__(self, clients: Clients, user: Mixin, manner: Manner, compiler: Compiler) -> None:
-        """Exits on a bad option, and on what must not be drilled."""
-        self.clients, self.user, self.manner, self.compiler = clients, user, manner, compiler
+    def __init__(self, clients: Clients, user: Mixin, settings: Settings, compiler: Compiler) -> None:
+        """Exits on what can't, or must not, be drilled."""
+        self.clients, self.user, self.settings, self.compiler = clients, user, settings, compiler
         self.console = compiler.console
-        self.interval = _interval(manner.interval)
-        self.listen, self.advertise = _addresses(manner, str(clients.prometheus.base_url))
-        self.hold = windows.seconds(manner.hold)
         self.labels = where.common_labels(clients.prometheus, user, ("__name__", "job", "instance", LABEL))
         self.environment = self._environment()
         servers = Servers(self.environment, clients.prometheus, clients.ruler, clients.alertmanager)
-        self.drill = Drill(self.environment, servers, user.config["job"], self.labels, self.hold)
+        self.drill = Drill(self.environment, servers, user.config["job"], self.labels, settings.hold)
         self._refuse_mixing()
 
     def _environment(self) -> Environment:
-        alerts, known = self.manner.alert or [], self.user.config["alerts"]
+        alerts, known = self.settings.alerts, self.user.config["alerts"]
         for name in alerts:
             if name not in known or not known[name]["enabled"] or name in UNDRILLED:
                 can = sorted(one for one in known if known[one]["enabled"] and one not in UNDRILLED)
                 fail(f"--alert {name}: is none that can be drilled: there are {', '.join(can)}", USAGE)
-        if not re.fullmatch(r"[a-zA-Z0-9_-]+", self.manner.job):
-            fail(f"--job {self.manner.job}: letters, digits, - and _ only", USAGE)
         shortened = self.compiler.under(
-            environments.overrides(self.user.config, self.interval, self.manner.job, alerts)
+            environments.overrides(self.user.config, self.settings.interval, self.settings.job, alerts)
         )
         # By the clock of the server, which ends them.
         now = float(self.clients.prometheus.data("/api/v1/query", params={"query": "time()"})["data"]["result"][1])
         return environments.environment(self.user, shortened, now + self._longest())
 
     def _longest(self) -> float:
-        return 600 + 3 * (60 + 60 * self.interval) + self.hold
+        return 600 + 3 * (60 + 60 * self.settings.interval) + self.settings.hold
 
     def _refuse_mixing(self) -> None:
         """Exit if the rules of the installation would read the drill's series, and page as if they were real."""
@@ -175,7 +168,7 @@ class Session:
         def say(words: str) -> None:
             self._say(f"{time.monotonic() - begin:4.0f} s  {words}")
 
-        with self.drill.on(self.listen, self.advertise) as stage:
+        with self.drill.on(self.settings.listen, self.settings.advertise) as stage:
             if there is None:
                 folder = place.objects or Path()
                 files = objects.texts(self.environment, self._job(stage.address), metadata.labels, metadata.namespace)
@@ -225,32 +218,6 @@ def clean(place: Place, console: Console, *, say_nothing: bool = False) -> None:
         install.take_out(place, traces)
     began = f" of {traces.began}" if traces.began else ""
     console.note(f"A drill{began} had not ended: it has been taken out of {place.config}.")
-
-
-def _interval(text: str) -> int:
-    seconds = windows.seconds(text)
-    if seconds < 1 or seconds != int(seconds) or seconds > 60:
-        fail(f"--interval {text}: must be whole seconds, from 1s to 1m", USAGE)
-    return int(seconds)
-
-
-def _addresses(manner: Manner, prometheus: str) -> tuple[tuple[str, int], str]:
-    """Where to listen, and how Prometheus reaches that."""
-    given, own = manner.advertise, _bracketed(own_host(prometheus))
-    _, port = split_address(given) if given else (own, None)
-    listen = _address(manner.listen or f"{'0.0.0.0' if given else own}:{port or 0}")  # noqa: S104
-    return listen, given or (own if listen[0] in {"0.0.0.0", "::"} else _bracketed(listen[0]))  # noqa: S104
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not (is_address(text) or (port == "0" and is_address(f"{host}:1"))):
-        fail(f"--listen {text}: must be HOST:PORT, such as 0.0.0.0:9999", USAGE)
-    return host.strip("[]"), int(port)
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _confirm() -> None:

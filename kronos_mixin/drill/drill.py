@@ -15,7 +15,7 @@ from kronos_mixin.drill.environment import Environment
 from kronos_mixin.drill.play import Play, cases_of
 from kronos_mixin.drill.report import Report, line_of
 from kronos_mixin.drill.server import DISCOVERY, Cast, Stage, serving, split_address
-from kronos_mixin.drill.watch import Servers
+from kronos_mixin.drill.watch import Servers, failed_notifications
 
 _DISCOVERY = 30.0
 """Seconds within which a Prometheus that runs the scrape job must have asked for its targets, and scraped one."""
@@ -68,8 +68,9 @@ class Drill:
         self._reached(stage, cast)
         say("Prometheus scrapes the drill")
         cases = cases_of(self.environment)
+        before = failed_notifications(self.servers.alertmanager)
         Play(cast, self.servers, cases, self.hold, say)()
-        causes = Causes(self.servers)
+        causes, after = Causes(self.servers), failed_notifications(self.servers.alertmanager)
         return Report(
             datetime.datetime.fromtimestamp(began, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
             time.time() - began,
@@ -79,6 +80,7 @@ class Drill:
             tuple(line_of(case, causes, self.user_job) for case in cases),
             self.environment.undrilled,
             tuple(sorted(self.servers.strangers)),
+            {name: new for name, count in after.items() if (new := int(count - before.get(name, 0)))},
         )
 
     def _reached(self, stage: Stage, cast: Cast) -> None:

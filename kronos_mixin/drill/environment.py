@@ -129,7 +129,8 @@ def environment(user: Mixin, shortened: Mixin, deadline: float) -> Environment:
         for burn in config["objectives"]["burn"]
     ]
     interval = int(windows.seconds(shortened.config["scrape"]["interval"]))
-    left_out = {name: why for name, why in UNDRILLED.items() if user.config["alerts"][name]["enabled"]}
+    loaded = {rule["alert"] for group in user.alerts for rule in group["rules"]}
+    left_out = {name: why for name, why in UNDRILLED.items() if name in loaded}
     return Environment(
         replace(shortened, name=NAME, alerts=groups, dashboards={}, scrape_configs=[]),
         tuple(faults(config)),

@@ -15,7 +15,10 @@ from kronos_mixin.contract import load_contract
 from kronos_mixin.drill.kronos import Behaviour, Flow
 from kronos_mixin.drill.measures import MEMORY_LIMIT, QUEUE_CAPACITY
 
-UNDRILLED = {"KronosTrafficDropped": "it compares with the traffic of a week ago"}
+UNDRILLED = {
+    "KronosTrafficDropped": "it compares with the traffic of a week ago",
+    "KronosClusterSilent": "it is for a centre that several Prometheus servers send to",
+}
 """Alerts that no fault of a few minutes sets off, and why."""
 
 _PLENTY = 1000.0

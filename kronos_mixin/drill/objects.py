@@ -65,7 +65,10 @@ def applied(
             f"Take the objects away now: `kubectl delete -f {folder / 'kubernetes'}`, or what you loaded otherwise. "
             "Their alerts end by themselves. Waiting for that ..."
         )
-        _wait(ruler, environment, lambda count: count == 0, "Nobody has taken the objects away")
+        try:
+            _wait(ruler, environment, lambda count: count == 0, "Nobody has taken the objects away")
+        except KeyboardInterrupt:
+            raise WaitedError(f"The objects in {folder} are still applied, and so are these files.") from None
         for name in files:
             (folder / name).unlink(missing_ok=True)
         for made in (folder / "kubernetes", folder):

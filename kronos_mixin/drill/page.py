@@ -17,6 +17,7 @@ dt { opacity: .7; } dd { margin: 0; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; }
 th, td { text-align: left; padding: .3rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; } td.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+td.r { white-space: nowrap; }
 td small { display: block; opacity: .7; }
 tr.bad td:first-child { border-left: 3px solid var(--bad); } .lost { color: var(--bad); }
 svg { display: block; width: 100%; min-width: 9rem; height: 1.1rem; }
@@ -90,7 +91,7 @@ def _row(line: Line, longest: float) -> str:
             f'<td class="n">{told(times, stage)}</td>'
             for times, stage in ((line.after, "firing"), (line.after, "arrived"), (line.then, "resolved"))
         ),
-        f"<td>{html.escape(', '.join(line.receivers) or '-')}</td>",
+        f'<td class="r">{"<br>".join(map(html.escape, line.receivers)) or "-"}</td>',
         f"<td{' class=lost' if line.lost else ''}>{said}{cause}</td>",
     ]
     return f"<tr{' class=bad' if line.lost else ''}>{''.join(cells)}</tr>"

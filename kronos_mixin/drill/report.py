@@ -55,6 +55,8 @@ class Report:
     """Alerts that were left out, and why."""
     strangers: tuple[str, ...]
     """Alerts of others that the drill has set off."""
+    undelivered: Mapping[str, int]
+    """Notifications, of any alert, that Alertmanager could not deliver meanwhile, by integration."""
     removed: str = ""
     """What is left of the drill, in words."""
     clean: bool = True
@@ -104,7 +106,11 @@ class Report:
         lost = [f"{line.name} got lost at {line.lost}: {line.cause}" for line in self.lines if line.lost]
         left_out = [f"{name} was left out: {why}" for name, why in self.undrilled.items()]
         others = [f"Its targets set off alerts of others: {', '.join(self.strangers)}"] if self.strangers else []
-        return [*lost, *left_out, *others]
+        failed = [
+            f"Alertmanager could not deliver {count} notifications by {name} meanwhile: its log says why"
+            for name, count in self.undelivered.items()
+        ]
+        return [*lost, *failed, *left_out, *others]
 
 
 EXPLAINED = (

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kronos_mixin.connect import AnswerError, Client
 from kronos_mixin.drill.environment import LABEL, Environment
+
+_FAILED = re.compile(
+    r'^alertmanager_notifications_failed_total\{[^}]*integration="([^"]+)"[^}]*\} (\S+)$', re.MULTILINE
+)
 
 _PATIENCE = 60.0
 """Seconds that a server may not answer for, as while it restarts."""
@@ -91,6 +96,18 @@ class Servers:
         names = {one["labels"]["alertname"] for one in ours if one["state"] == "firing"}
         self.strangers |= names - self._alerts
         return [Alert(one["labels"], one["state"]) for one in ours if one["labels"]["alertname"] in self._alerts]
+
+
+def failed_notifications(alertmanager: Client | None) -> dict[str, float]:
+    """How many notifications could not be delivered since its start, by integration; empty if it does not tell."""
+    try:
+        told = "" if alertmanager is None else alertmanager.get("/metrics").text
+    except AnswerError:
+        return {}
+    found: dict[str, float] = {}
+    for integration, count in _FAILED.findall(told):
+        found[integration] = found.get(integration, 0.0) + float(count)
+    return found
 
 
 def _sent(alertmanager: Client) -> list[Alert]:
