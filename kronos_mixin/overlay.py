@@ -64,10 +64,14 @@ class _Overlay:
             if section not in _SECTIONS:
                 kind = " Knobs belong in a file for --config." if section in {"kronos", "_config"} else ""
                 self._wrong((section,), f"no such section: {section}. {meant(section, _SECTIONS)}{kind}")
-        alerts = self._alerts(self._section("alerts"))
+        changes = self._alerts(self._section("alerts"))
         dashboards = self._dashboards(self._section("dashboards"))
         dropped = self._dropped(self._section("rules"))
-        rules = _regrouped(self._mixin.rules, lambda rule: None if rule.get("record") in dropped else rule)
+
+        def change(rule: _Rule) -> _Rule | None:
+            return None if rule.get("record") in dropped else _changed(rule, changes.get(id(rule), ()))
+
+        alerts, rules = (_regrouped(groups, change) for groups in (self._mixin.alerts, self._mixin.rules))
         changed = dataclasses.replace(self._mixin, alerts=alerts, dashboards=dashboards, rules=rules)
         for name, place in dropped.items():
             if readers := _readers(changed, name):
@@ -83,8 +87,14 @@ class _Overlay:
             self._wrong((name,), f"{name} is {_shown(section)}: must be an object, by name")
         return section if isinstance(section, Mapping) else {}
 
-    def _alerts(self, section: Mapping[str, Any]) -> _Groups:
-        rules = [rule for group in self._mixin.alerts for rule in group["rules"] if "alert" in rule]
+    def _rules(self, kind: str) -> list[_Rule]:
+        """All alerts, or all recording rules: some mixins keep both in one place."""
+        groups = [*self._mixin.alerts, *self._mixin.rules]
+        return [rule for group in groups for rule in group["rules"] if kind in rule]
+
+    def _alerts(self, section: Mapping[str, Any]) -> dict[int, list[Mapping[str, Any]]]:
+        """The changes to alerts, by the identity of the rule."""
+        rules = self._rules("alert")
         changes: dict[int, list[Mapping[str, Any]]] = {}
         for name, given in section.items():
             named = [rule for rule in rules if rule["alert"] == name]
@@ -97,7 +107,7 @@ class _Overlay:
                 if self._fits(place, part, _ALERT) and self._is_alert(place, name, part):
                     for rule in self._matching(place, name, named, part.get("match")):
                         changes.setdefault(id(rule), []).append(part)
-        return _regrouped(self._mixin.alerts, lambda rule: _changed(rule, changes.get(id(rule), ())))
+        return changes
 
     def _matching(self, place: _Place, name: str, named: Sequence[_Rule], match: Any) -> list[_Rule]:
         """Those alerts of the name that have the labels of ``match``; all without."""
@@ -152,7 +162,7 @@ class _Overlay:
 
     def _dropped(self, section: Mapping[str, Any]) -> dict[str, _Place]:
         """The recording rules that are switched off, and where that is said."""
-        there = {rule["record"] for group in self._mixin.rules for rule in group["rules"] if "record" in rule}
+        there = {rule["record"] for rule in self._rules("record")}
         found: dict[str, _Place] = {}
         for name, change in section.items():
             if name not in there:

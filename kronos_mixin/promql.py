@@ -9,20 +9,26 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import promql_parser as promql
 
 from kronos_mixin import dialect
+from kronos_mixin.labels import ANY_LABEL, Labels, Values, either, joined, relabelled, unclear, without
+from kronos_mixin.reading import OPERATORS, Matcher, Reading, Selector, matcher
 
-Values = frozenset[str] | None
-"""The values that a label can have; None: any."""
-
-Labels = Mapping[str, Values]
-
-ANY_LABEL = "kronos_mixin_any"
-"""Stands in an expression for text that is not known: for any label, for several, or for none."""
+__all__ = [
+    "ANY_LABEL",
+    "OPERATORS",
+    "Labels",
+    "Matcher",
+    "Reading",
+    "Selector",
+    "Values",
+    "equivalent",
+    "matchers",
+    "pretty",
+    "read",
+]
 
 # Grafana replaces these by durations before it sends a query; any duration will parse.
 _INTERVALS = re.compile(r"\$(__interval|__rate_interval|__range)\b|\$\{(__interval|__rate_interval|__range)\}")
@@ -35,60 +41,6 @@ _ADDS_UP = {"sum", "avg"}
 _ADDS_LABELS = {"info", "histogram_quantiles"}
 # Of a series, or of what is recorded of it.
 _BUCKETS = re.compile(r"_bucket(:|$)")
-_OF_COUNTERS = {"rate", "irate", "increase", "resets", "absent", "absent_over_time"}
-
-
-class Matcher(NamedTuple):
-    """A condition on one label: `job=~"a|b"`."""
-
-    label: str
-    operator: str
-    value: str
-
-    def lets_through(self, value: str) -> bool:
-        """Whether a series whose label has this value may match."""
-        if self.operator in {"=", "!="}:
-            return (value == self.value) == (self.operator == "=")
-        try:
-            return (re.fullmatch(self.value, value) is not None) == (self.operator == "=~")
-        except re.error:  # RE2 has a few things that Python lacks: assume that they match.
-            return True
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """One selector in an expression; `functions` are the calls around it, innermost first.
-
-    `names` are the conditions on its name if that is not just one.
-    """
-
-    name: str
-    matchers: tuple[Matcher, ...]
-    functions: tuple[str, ...]
-    names: tuple[Matcher, ...] = ()
-
-    @property
-    def counted(self) -> bool:
-        """Whether it is read as a counter should be: by its increase, not by its value."""
-        return any(function in _OF_COUNTERS for function in self.functions)
-
-
-@dataclass(slots=True)
-class Reading:
-    """What one expression reads.
-
-    ``labels`` are those that its result may have; None if unknown, because a series is unknown or has arbitrary
-    labels. ``problems`` are sentences without their subject, the expression. ``newer`` is what in it the parser does
-    not know, and a Prometheus may. ``certain``: if it was not ``parsed``, no Prometheus will.
-    """
-
-    labels: Labels | None = None
-    selectors: list[Selector] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    parsed: bool = True
-    certain: bool = False
-    newer: tuple[str, ...] = ()
-    series: set[str] = field(default_factory=set)
 
 
 def read(expression: str, known: Mapping[str, Labels | None] | None) -> Reading:
@@ -115,7 +67,7 @@ def matchers(text: str) -> tuple[Matcher, ...]:
     tree = dialect.parse(f"x{{{text}}}").tree
     if not isinstance(tree, promql.VectorSelector) or tree.matchers.or_matchers or text.rstrip().endswith(","):
         raise ValueError(f"{text!r} is not a list of label matchers")
-    found = tuple(_matcher(one) for one in tree.matchers.matchers)
+    found = tuple(matcher(one) for one in tree.matchers.matchers)
     if not found:
         raise ValueError("there is no label matcher")
     return found
@@ -168,7 +120,7 @@ class _Walk:
         certain = node.matchers.matchers
         if node.matchers.or_matchers:
             self._reading.newer = (*self._reading.newer, "matchers joined by `or`, which VictoriaMetrics alone has,")
-        named = [_matcher(one) for one in [*certain, *(m for group in node.matchers.or_matchers for m in group)]]
+        named = [matcher(one) for one in [*certain, *(m for group in node.matchers.or_matchers for m in group)]]
         name = node.name or next((matcher.value for matcher in named if matcher.label == "__name__"), "")
         texts = tuple(matcher for matcher in named if matcher.label != "__name__")
         names = tuple(one for one in named if one.label == "__name__" and one.operator != "=")
@@ -252,12 +204,12 @@ class _Walk:
             self._buckets(operator, node.expr)
         if node.modifier is None:
             return made
-        if _unclear([*named, *made]):
+        if unclear([*named, *made]):
             return None
         if node.modifier.type == promql.AggModifierType.By:
             self._need(inner, node.modifier.labels, f"what {operator} is taken of", "groups by")
             return {**{label: (inner or {}).get(label) for label in named}, **made}
-        return None if inner is None else {**_without(inner, named), **made}
+        return None if inner is None else {**without(inner, named), **made}
 
     def _buckets(self, operator: str, node: promql.Expr) -> None:
         """Report a sum or average over buckets of several le: they are cumulative, so it counts things twice."""
@@ -287,10 +239,10 @@ class _Walk:
             native = all(self._native(selector) for selector in self._reading.selectors[before:])
             if not native and "vmrange" not in (arguments[1] or {}):
                 self._need(arguments[1], ["le"], "its argument", "takes a quantile over")
-            return None if arguments[1] is None else _without(arguments[1], {"le"})
+            return None if arguments[1] is None else without(arguments[1], {"le"})
         if name in {"label_replace", "label_join"}:
             texts = [text.val for text in node.args[1:] if isinstance(text, promql.StringLiteral)]
-            return _relabelled(name, arguments[0], texts)
+            return relabelled(name, arguments[0], texts)
         if name in _ADDS_LABELS:
             return None
         # All others keep the labels of their only vector argument; vector(), time() and scalar() have none.
@@ -320,15 +272,15 @@ class _Walk:
         if operator == "or":
             if left is None or right is None:
                 return None
-            return {label: _either(label, left, right) for label in left.keys() | right.keys()}
+            return {label: either(label, left, right) for label in left.keys() | right.keys()}
         matching = node.modifier.matching if node.modifier else None
         on = matching is not None and matching.type == promql.LabelModifierType.Include
         named = frozenset(matching.labels) if matching else frozenset()
-        if left is not None and right is not None and not _unclear(named):
+        if left is not None and right is not None and not unclear(named):
             self._match(operator, left, right, named, on=on)
         if operator in _SET_OPERATORS or node.modifier is None:
             return left
-        return _joined(node.modifier, left, right, named, on=on)
+        return joined(node.modifier, left, right, named, on=on)
 
     def _match(self, operator: str, left: Labels, right: Labels, named: frozenset[str], *, on: bool) -> None:
         """Report sides that can't match by the ``named`` labels, or by all others."""
@@ -352,13 +304,6 @@ class _Walk:
         self._reading.problems.append(sentence)
 
 
-OPERATORS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
-
-
-def _matcher(node: promql.Matcher) -> Matcher:
-    return Matcher(node.name, OPERATORS[str(node.op)], node.value)
-
-
 def _matches(pattern: str, value: str) -> bool:
     try:
         return re.fullmatch(pattern, value) is not None
@@ -369,60 +314,6 @@ def _matches(pattern: str, value: str) -> bool:
 def _spellings(label: str, value: str) -> tuple[str, ...]:
     """How a value may be written: 5.0 is 5 as well if it is the boundary of a bucket."""
     return (value, value.removesuffix(".0")) if label == "le" and value.endswith(".0") else (value,)
-
-
-def _without(labels: Labels, unwanted: Iterable[str]) -> Labels:
-    return {label: values for label, values in labels.items() if label not in frozenset(unwanted)}
-
-
-def _relabelled(function: str, labels: Labels | None, texts: list[str]) -> Labels | None:
-    """Labels after label_replace or label_join; None where it depends on their values whether there is one less."""
-    target, *rest = texts
-    if labels is None or ANY_LABEL in target:
-        return None
-    if function == "label_join":
-        return {**labels, target: None}
-    always = rest[1:] == ["", ""]  # An empty pattern over no label.
-    if rest[0] == "":
-        return _without(labels, [target]) if always else None
-    return {**labels, target: frozenset(rest[:1]) if always else None}
-
-
-def _joined(
-    modifier: promql.BinModifier, left: Labels | None, right: Labels | None, named: frozenset[str], *, on: bool
-) -> Labels | None:
-    """The labels of the result of an operation; the modifier names labels to match ``on``, or to ignore."""
-    added = modifier.group_labels or ()
-    if modifier.card == promql.VectorMatchCardinality.ManyToOne:
-        return _with(left, right, added)
-    if modifier.card == promql.VectorMatchCardinality.OneToMany:
-        return _with(right, left, added)
-    if _unclear(named):
-        return None
-    if on:
-        return {label: (left or {}).get(label) for label in named}
-    return None if left is None else _without(left, named)
-
-
-def _unclear(labels: Iterable[str]) -> bool:
-    """Whether it is not known which labels these are."""
-    return any(ANY_LABEL in label for label in labels)
-
-
-def _with(many: Labels | None, one: Labels | None, added: Iterable[str]) -> Labels | None:
-    """The labels of the side with many series, and those that group_left or group_right adds from the other."""
-    if many is None or _unclear(added):
-        return None
-    return {**many, **{label: (one or {}).get(label) for label in added}}
-
-
-def _either(label: str, left: Labels, right: Labels) -> Values:
-    """The values that a label may have in the union of two vectors."""
-    sides = [side[label] for side in (left, right) if label in side]
-    if any(values is None for values in sides):
-        return None
-    absent = [frozenset({""})] if len(sides) == 1 else []
-    return frozenset().union(*(values for values in sides if values is not None), *absent)
 
 
 def _is_scalar(node: promql.Expr) -> bool:

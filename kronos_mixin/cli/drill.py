@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -122,7 +121,7 @@ def _remembered(prometheus_yml: Path | None, source: Source) -> tuple[Source, li
     if prometheus_yml is None:
         return source, []
     wanted = request.earlier(prometheus_yml, read(prometheus_yml), source.name or "kronos")
-    return dataclasses.replace(source, config=[*wanted.config, *(source.config or ())]), request.layers(wanted)
+    return source.after(wanted), request.layers(wanted)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from kronos_mixin.externals import ExternalError, Externals, parsed
 from kronos_mixin.formats.converted import Place
 from kronos_mixin.inputs import Inputs
 from kronos_mixin.jsonnet import CompileError, Mixin, evaluate, is_ours
+from kronos_mixin.merge.request import Request
 
 MixinOption = Annotated[
     Path | None,
@@ -113,6 +114,14 @@ class Source:
     def outside(self) -> dict[str, list[str]]:
         """What was given as external variables and arguments, by option."""
         return {_option(name): given for name in EXTERNALS if (given := getattr(self, name))}
+
+    def after(self, merged: Request) -> Source:
+        """The same on top of what an earlier merge was given."""
+        return self.with_those(
+            [*merged.config, *(self.config or ())],
+            [*merged.overlay, *(self.overlay or ())],
+            {**merged.outside, **self.outside},
+        )
 
     def with_those(
         self, config: Sequence[Path], overlay: Sequence[Path], outside: Mapping[str, Sequence[str]]

@@ -134,11 +134,7 @@ def _stack(connections: Connections, source: Source, merged: Path | None, consol
     try:
         if merged is not None:
             wanted = request.earlier(merged, read_prometheus_yml(merged), source.name or "kronos")
-            configs, overlays = (
-                [*old, *(new or ())]
-                for old, new in ((wanted.config, source.config), (wanted.overlay, source.overlay))
-            )
-            source = source.with_those(configs, overlays, {**wanted.outside, **source.outside})
+            source = source.after(wanted)
             above = request.layers(wanted)
         mixin = source.evaluate(console, above=above)
         return Stack(connections, mixin, load_contract(source.path / "metrics.json"))

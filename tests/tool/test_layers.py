@@ -43,7 +43,8 @@ TOOL = Layers(
             "written",
             "yamltext",
         ),
-        ("dialect",),
+        ("dialect", "reading"),
+        ("labels",),
         ("__init__",),
     ),
 )

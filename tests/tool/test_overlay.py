@@ -22,6 +22,7 @@ MIXIN = {
         "groups": [
             {"name": "burn", "rules": [{"record": "lamp:burn:ratio", "expr": "a / b"}]},
             {"name": "rest", "rules": [{"record": f"lamp:{name}:sum", "expr": "sum(a)"} for name in ("on", "off")]},
+            {"name": "astray", "rules": [{"alert": "LampAstray", "expr": "b > 0"}]},
         ]
     },
     "prometheusAlerts": {
@@ -90,10 +91,15 @@ def test_alerts_rules_and_dashboards_are_dropped(overlaid, tmp_path):
     overlaid(f"{dropped}dashboards: {{new: {{tags: [x]}}}}")
     assert list(rules(tmp_path)) == ["burns"]
     assert [rule["record"] for rule in rules(tmp_path, "rules")["rest"]] == ["lamp:on:sum"]
+    assert "astray" in rules(tmp_path, "rules")
     new = next((tmp_path / "monitoring/grafana").rglob("*new.json"))
     assert json.loads(new.read_text())["spec"]["tags"] == ["x"]
-    overlaid("alerts: {LampBurns: {enabled: false}}\ndashboards: {new.json: {enabled: false}, lamp: {tags: []}}")
+    overlaid(
+        "alerts: {LampBurns: {enabled: false}, LampAstray: {enabled: false}}\n"
+        "dashboards: {new.json: {enabled: false}, lamp: {tags: []}}"
+    )
     assert list(rules(tmp_path)) == ["dark"]
+    assert list(rules(tmp_path, "rules")) == ["burn", "rest"]
     assert not new.exists()
     assert json.loads(next((tmp_path / "monitoring/grafana").rglob("*lamp.json")).read_text())["tags"] == []
 
