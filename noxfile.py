@@ -58,6 +58,16 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *(session.posargs or SIDE_BY_SIDE))
 
 
+@nox.session
+def tests_engines(session: nox.Session) -> None:
+    """The tests of the tool and the mixin in C++, for `tests` has Jsonnet in Go; arguments go to pytest."""
+    with timed(session, "environment"):
+        install(session, "dev")
+    with timed(session, "pytest"):
+        session.env["KRONOS_MIXIN_ENGINE"] = "c++"
+        session.run("pytest", *SIDE_BY_SIDE, *(session.posargs or ("tests/tool", "tests/mixin")))
+
+
 def run(session: nox.Session, module: str, group: str = "proof") -> None:
     """Run a module of this checkout with a dependency group; arguments go to it."""
     with timed(session, "environment"):
@@ -112,6 +122,12 @@ def bench_forecast(session: nox.Session) -> None:
 def bench_rules(session: nox.Session) -> None:
     """The overview over a day of 10 and 100 instances, from recorded and from raw series; `-- --instances N`."""
     run(session, "benchmarks.bench_rules")
+
+
+@nox.session
+def bench_compile(session: nox.Session) -> None:
+    """CPU time to compile our mixin and a large one, with both Jsonnet engines; `-- --mixin PATH` for another one."""
+    run(session, "benchmarks.bench_compile", "bench")
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""The implementations of Jsonnet: in C++, which needs nothing else, and in Go, which is ten times as fast."""
+"""The implementations of Jsonnet: in C++, which needs nothing else, and in Go, which is several times as fast."""
 
 from __future__ import annotations
 
