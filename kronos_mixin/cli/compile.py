@@ -31,6 +31,7 @@ def compile(  # noqa: A001 - As the command is called.
             "scrapeconfig: the scrape job for the Prometheus Operator; grafana-alerts: alerts that Grafana 12 "
             "evaluates itself; grafana-v2: dashboards for Grafana 13; openslo: objectives. May be repeated. "
             "Default: plain, and what the folder holds.",
+            metavar="NAME",
         ),
     ] = None,
     watch: Annotated[

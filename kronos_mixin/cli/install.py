@@ -77,7 +77,7 @@ def refusals(folder: Path) -> Iterator[None]:
 def install(
     urls: Annotated[
         list[str] | None,
-        typer.Argument(help="Packages to add: URL@VERSION, or a folder.", metavar="[URL]...", show_default=False),
+        typer.Argument(help="Packages to add: URL@VERSION, or a folder.", metavar="URL", show_default=False),
     ] = None,
     single: Annotated[bool, typer.Option("--single", help="Add them without what they depend on.")] = False,
     alias: Annotated[
@@ -126,7 +126,7 @@ def install(
 def update(
     urls: Annotated[
         list[str] | None,
-        typer.Argument(help="Packages, without a version. Default: all.", metavar="[URL]...", show_default=False),
+        typer.Argument(help="Packages, without a version. Default: all.", metavar="URL", show_default=False),
     ] = None,
     *,
     options: Options,

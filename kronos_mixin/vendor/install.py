@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kronos_mixin.files import Transaction, workspace
-from kronos_mixin.vendor.errors import VendorError
-from kronos_mixin.vendor.git import Repository
+from kronos_mixin.vendor.errors import UnreachableError, VendorError
+from kronos_mixin.vendor.git import Commit, Repository
 from kronos_mixin.vendor.jsonnetfile import FILE, LOCK, Dependency, Jsonnetfile
 from kronos_mixin.vendor.known import Known
 from kronos_mixin.vendor.layout import Layout, Package
@@ -169,9 +169,7 @@ class _Settling:
         if lock and lock.sum and place.is_dir() and not place.is_symlink() and checksum(place) == lock.sum:
             return Package(replace(dependency, version=lock.version, sum=lock.sum), dependency.version, place, place)
         repository = Repository(source)
-        commit = repository.commit(
-            lock.version if lock else dependency.version, fresh=not lock and dependency.name in self.fresh
-        )
+        commit = self._commit(repository, dependency, lock)
         if commit.stale:
             self.notes.append(
                 f"{dependency.name}: can't reach {source.remote}: took {dependency.version} as it was fetched last"
@@ -189,6 +187,16 @@ class _Settling:
             shutil.rmtree(content)
             content = place
         return Package(locked, dependency.version, place, content)
+
+    def _commit(self, repository: Repository, dependency: Dependency, lock: Dependency | None) -> Commit:
+        if lock is None:
+            return repository.commit(dependency.version, fresh=dependency.name in self.fresh)
+        try:
+            return repository.commit(lock.version)
+        except UnreachableError:
+            raise
+        except VendorError as error:
+            raise VendorError(f"{error}; {LOCK} names it: `update` takes another") from None
 
     def _content(self, place: Path) -> Path:
         """The files that will be at ``place``, which may lie in a package that is not there yet."""

@@ -381,6 +381,16 @@ def test_files_that_say_nothing(install, project, text, message):
     assert message in install(code=1).stderr
 
 
+def test_a_locked_commit_that_is_gone(install, project, cache, remotes):
+    install("github.com/acme/boards/boards@main")
+    shutil.rmtree(project / "vendor")
+    shutil.rmtree(cache)
+    shutil.rmtree(remotes.folder / "github.com/acme/boards.git")
+    remotes.commit("github.com/acme/boards", {"boards/b.libsonnet": "rewritten"})
+    assert "jsonnetfile.lock.json names it: `update` takes another" in install(code=1).stderr
+    install(command="update")
+
+
 def test_refusals(install, project):
     assert "jsonnetfile.json: is not there: `install URL@VERSION` makes it" in install(code=1).stderr
     assert "is neither a folder here nor an address" in install("nonsense", code=1).stderr
