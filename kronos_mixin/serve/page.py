@@ -6,6 +6,7 @@ import functools
 import http.server
 import json
 import re
+import sys
 import threading
 import urllib.parse
 from collections.abc import Mapping
@@ -79,6 +80,11 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Pages are left in the middle of an answer all the time: only what is our fault is told."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -120,7 +126,8 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def do_POST(self) -> None:
         path, _, query = self.path.partition("?")
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = self.headers.get("Content-Length", "")
+        body = self.rfile.read(int(length)) if length.isdecimal() else b""
         if not self._is_own():
             self._json({"error": "this page is for browsers on its own machine"}, HTTPStatus.FORBIDDEN)
         else:

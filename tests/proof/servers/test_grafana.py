@@ -133,3 +133,24 @@ def test_credentials(grafana, token, status, connect):
     assert refused.value.forbidden
     assert refused.value.status == status
     assert status == 401 or client.search() == []
+
+
+def test_what_one_api_writes_the_other_reads():
+    """As in Grafana 12, where both are doors to the same dashboards."""
+    with Grafana(**KINDS["12"]) as grafana, httpx.Client(base_url=grafana.url, trust_env=False) as client:
+        client.headers["Authorization"] = f"Bearer {grafana.token}"
+        saved = {"dashboard": {**OVERVIEW, "id": None, "version": 7}, "message": "first", "overwrite": False}
+        assert client.post("/api/dashboards/db", json=saved).json()["version"] == 1
+        path = f"/apis/dashboard.grafana.app/v1beta1/namespaces/default/dashboards/{UID}"
+        found = client.get(path).json()
+        assert found["metadata"]["annotations"]["grafana.app/message"] == "first"
+        assert grafana_types.mismatches(found["metadata"], resource.Metadata) == []
+
+        assert client.post("/api/dashboards/db", json=saved).status_code == 412
+        found["metadata"]["annotations"]["grafana.app/message"] = "second"
+        assert client.put(path, json=found).json()["metadata"]["generation"] == 2
+        assert client.put(path, json=found).json()["reason"] == "Conflict"
+        (latest,) = client.get(f"/api/dashboards/uid/{UID}/versions").json()["versions"]
+        assert (latest["version"], latest["message"]) == (2, "second")
+        assert client.delete(f"/api/dashboards/uid/{UID}").is_success
+        assert client.get(path).status_code == 404

@@ -10,7 +10,7 @@ from kronos_mixin.jsonnet import Mixin, evaluate
 from kronos_mixin.push import ruler as client
 from kronos_mixin.push.rules import mark_of, steps
 from kronos_mixin.push.step import PushError
-from proof.servers import binaries
+from proof.servers import binaries, victoriametrics
 from proof.servers.prometheus import Prometheus
 from proof.servers.ruler import CORTEX, MIMIR, Ruler
 
@@ -150,10 +150,28 @@ def test_the_rules_of_ours_run_in_a_prometheus_as_they_were_pushed(tmp_path):
     assert {group["name"]: len(group["rules"]) for group in loaded} == wanted
 
 
-def test_a_server_that_reads_files_says_so():
+@contextlib.contextmanager
+def vmalert(folder):
+    tools, file = victoriametrics.every()[-1], folder / "rules.yml"
+    file.write_text("groups: [{name: a, rules: [{alert: LampOut, expr: lamp_on == 0}]}]")
     with (
-        Prometheus(binaries.newest(), {}) as prometheus,
-        contextlib.closing(client.Ruler(Connection(prometheus.url))) as opened,
+        victoriametrics.storing(tools) as storage,
+        victoriametrics.alerting(tools, [file], storage, "-notifier.blackhole") as url,
+    ):
+        yield url
+
+
+@contextlib.contextmanager
+def prometheus(_):
+    with Prometheus(binaries.newest(), {}) as running:
+        yield running.url
+
+
+@pytest.mark.parametrize("server", [prometheus, vmalert])
+def test_a_server_that_reads_files_says_so(server, tmp_path):
+    with (
+        server(tmp_path) as url,
+        contextlib.closing(client.Ruler(Connection(url))) as opened,
         pytest.raises(AnswerError, match="Prometheus, Thanos Ruler and vmalert read files"),
     ):
         opened.groups("lamp")
