@@ -26,8 +26,10 @@ def checksum(folder: Path) -> str:
         for entry in sorted(path.iterdir(), key=lambda entry: os.fsencode(entry.name)):
             if entry.is_dir() and not entry.is_symlink():
                 walk(entry)
-            else:
+            elif entry.is_file():
                 digest.update(entry.read_bytes())
+            else:
+                raise OSError  # Nor does one end at a device.
 
     with contextlib.suppress(OSError):
         walk(folder)

@@ -88,6 +88,10 @@ def test_the_sum_is_that_of_jb(tmp_path):
     (tmp_path / "a/x").write_text("1")
     (tmp_path / "a-b").write_text("2")  # As a text, "a-b" stands before "a/x".
     assert checksum(tmp_path) == base64.b64encode(hashlib.sha256(b"12").digest()).decode()
+    (tmp_path / "a-c").symlink_to("a-b")  # Counts as what it leads to.
+    assert checksum(tmp_path) == base64.b64encode(hashlib.sha256(b"122").digest()).decode()
+    (tmp_path / "a-bb").symlink_to("/dev/zero")
+    assert checksum(tmp_path) == base64.b64encode(hashlib.sha256(b"12").digest()).decode()
 
 
 def test_consumers_can_override_anything(vendored, call, tmp_path):
