@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from kronos_mixin.connect import AnswerError
 from kronos_mixin.grafana import Dashboard, Hit
@@ -67,6 +68,19 @@ def _there(stack: Stack) -> Iterator[Finding]:
             )
         else:
             yield Finding(f"{board['title']} ({board['uid']}) is missing", _IMPORT)
+    yield from _links(stack)
+
+
+def _links(stack: Stack) -> Iterator[Finding]:
+    """Tell where links in alerts lead, if not to this Grafana: it may have several names."""
+    rules = (rule for group in stack.mixin.alerts for rule in group["rules"])
+    hosts = {urlsplit(rule["annotations"].get("dashboard_url", "")).netloc for rule in rules} - {""}
+    here = urlsplit(stack.grafana.connection.url).netloc if stack.grafana else ""
+    if hosts and here not in hosts:
+        yield Finding(
+            f"links in alerts lead to {listed(sorted(hosts))}, and this is {here}: see the knob dashboardURL",
+            severity=Severity.note,
+        )
 
 
 def _once(stack: Stack) -> Iterator[Finding]:

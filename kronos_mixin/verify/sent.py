@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from kronos_mixin.verify.api import Api, QueryError
 from kronos_mixin.verify.matchers import Labels
 from kronos_mixin.verify.relabel import relabelled
 
+_EXTERNAL = re.compile(r'^-external\.label="(.*)"$', re.MULTILINE)
 _MOST_TARGETS, _MOST_VALUES = 500, 12
 """How many targets, and combinations of the values of closed labels, stand for all."""
 
@@ -74,16 +76,28 @@ class Way:
 
 
 def ways(ruler: Api) -> Iterator[Way]:
-    """One for each set of Alertmanagers in the configuration; one that changes nothing where the ruler has none."""
+    """One for each set of Alertmanagers of a ruler; one that changes nothing where it does not tell."""
     try:
         config = yaml.safe_load(ruler.status("config")["yaml"]) or {}
     except (QueryError, KeyError, TypeError, yaml.YAMLError):
-        config = {}
-    external = {name: str(value) for name, value in (config.get("global", {}).get("external_labels") or {}).items()}
+        yield Way(_external_of_vmalert(ruler), ())
+        return
+    given = (config.get("global") or {}).get("external_labels") or {}
+    external = {name: str(value) for name, value in given.items()}
     alerting = config.get("alerting") or {}
     common = alerting.get("alert_relabel_configs") or []
     for one in alerting.get("alertmanagers") or [{}]:
         yield Way(external, [*common, *(one.get("alert_relabel_configs") or [])])
+
+
+def _external_of_vmalert(ruler: Api) -> dict[str, str]:
+    """The labels of vmalert's command line, as it shows them: `-external.label="cluster=eu,zone=b"`."""
+    try:
+        found = _EXTERNAL.search(ruler.text("/flags"))
+    except QueryError:
+        return {}
+    pairs = (pair.partition("=") for pair in found[1].split(",")) if found else ()
+    return {name: value for name, _, value in pairs if value}
 
 
 def _known(mixin: Mixin, contract: Contract, targets: Iterable[Labels]) -> series.Known:

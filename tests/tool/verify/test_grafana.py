@@ -154,6 +154,14 @@ def test_without_a_grafana_it_is_skipped(scraped):
     assert ended == []
 
 
+def test_where_links_in_alerts_lead_is_told(bench):
+    connections = Connections(Connection(bench.prometheus.url), grafana=bench.grafana.connection())
+    with closing(Stack(connections, bench.mixin, load_contract())) as stack:
+        (outcome,) = outcomes(CHECKS, stack, ["dashboards-there"])
+    assert outcome.state is State.ok
+    assert "links in alerts lead to grafana.example.com" in outcome.findings[0].wrong
+
+
 def panel(board, title="Request rate"):
     return next(one for one in board["panels"] if one["title"].startswith(title))
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
+from kronos_mixin.verify.alertmanager import destinations
+from kronos_mixin.verify.api import Api
 from kronos_mixin.verify.relabel import relabelled
+from kronos_mixin.verify.sent import ways
+from proof.servers import victoriametrics
+from proof.servers.process import Process, free_port
 
 LABELS = {"alertname": "A", "severity": "critical", "replica": "b"}
 
@@ -53,3 +60,20 @@ def test_rules_follow_one_another():
 def test_what_can_not_be_read():
     with pytest.raises(ValueError, match="can't read the regular expression"):
         relabelled(LABELS, [{"action": "drop", "source_labels": ["severity"], "regex": "("}])
+
+
+@pytest.mark.parametrize("installed", victoriametrics.every(), ids=lambda installed: installed.version)
+def test_labels_of_vmalert(installed, tmp_path):
+    """It has no configuration to ask for, but shows its command line."""
+    (tmp_path / "rules.yml").write_text("groups: [{name: a, rules: [{alert: A, expr: vector(1)}]}]")
+    url = f"127.0.0.1:{free_port()}"
+    labels = ["-external.label=cluster=eu", "-external.label=zone=b"]
+    nowhere = ["-datasource.url=http://127.0.0.1:9", "-notifier.url=http://127.0.0.1:9"]
+    argv = [installed.vmalert, f"-rule={tmp_path / 'rules.yml'}", f"-httpListenAddr={url}", *labels, *nowhere]
+    with Process(argv, log=tmp_path / "log", name="vmalert") as running:
+        running.wait_http(f"http://{url}/health")
+        with closing(Api(f"http://{url}")) as api:
+            (way,) = ways(api)
+            known = destinations(api)
+    assert way.sent({"alertname": "A", "cluster": "us"}) == {"alertname": "A", "cluster": "us", "zone": "b"}
+    assert [one.url for one in known.active] == ["http://127.0.0.1:9"]
