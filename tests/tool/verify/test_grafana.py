@@ -156,7 +156,7 @@ def test_without_a_grafana_it_is_skipped(scraped):
 
 def test_where_links_in_alerts_lead_is_told(bench):
     connections = Connections(Connection(bench.prometheus.url), grafana=bench.grafana.connection())
-    with closing(Stack(connections, bench.mixin, load_contract())) as stack:
+    with Stack(connections, bench.mixin, load_contract()) as stack:
         (outcome,) = outcomes(CHECKS, stack, ["dashboards-there"])
     assert outcome.state is State.ok
     assert "links in alerts lead to grafana.example.com" in outcome.findings[0].wrong
