@@ -93,7 +93,12 @@ def drill(
         with _explained(prometheus_yml):
             if rather.clean:
                 clean(place_of(prometheus_yml, place, connections.prometheus), console)
-                return
+                with (
+                    contextlib.ExitStack() as open_,
+                    contextlib.suppress(AnswerError),
+                    Clients(connections, open_).tidy(),
+                ):
+                    return
             source, above = _remembered(prometheus_yml, source)
             user = source.evaluate(console, above=above)
             with contextlib.ExitStack() as open_:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from kronos_mixin.cli.console import USAGE, Console, fail
 from kronos_mixin.cli.drill_options import Settings, Where
 from kronos_mixin.cli.options import Metadata, Source
 from kronos_mixin.config import Config, Data
-from kronos_mixin.connect import Client, ConnectError, Connection, Connections
+from kronos_mixin.connect import AnswerError, Client, ConnectError, Connection, Connections
 from kronos_mixin.drill import environment as environments
 from kronos_mixin.drill import install, objects, where
 from kronos_mixin.drill.causes import alerting, routing_of
@@ -27,7 +27,7 @@ from kronos_mixin.drill.faults import UNDRILLED
 from kronos_mixin.drill.install import Place, Reloader
 from kronos_mixin.drill.report import Report
 from kronos_mixin.drill.server import DISCOVERY, Stage
-from kronos_mixin.drill.watch import Servers
+from kronos_mixin.drill.watch import Servers, resolve
 from kronos_mixin.files import UndoError
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.merge.plan import describe
@@ -53,6 +53,21 @@ class Clients:
         self.alertmanager: Client | None = open_.enter_context(known.client()) if known else None
         if self.alertmanager is not None:
             self.alertmanager.data("/api/v2/status")
+
+    def forget_drills(self) -> None:
+        """Resolve the alerts of drills in Alertmanager, which forgets them by itself, if slowly."""
+        with install.undisturbed(), contextlib.suppress(AnswerError):
+            if self.alertmanager is not None:
+                resolve(self.alertmanager)
+
+    @contextlib.contextmanager
+    def tidy(self) -> Iterator[None]:
+        """Begin and end without any alert of a drill in Alertmanager."""
+        self.forget_drills()
+        try:
+            yield
+        finally:
+            self.forget_drills()
 
     def _told(self) -> Connection | None:
         """The Alertmanager that Prometheus sends to. One that has just started takes seconds to find it."""
@@ -172,7 +187,8 @@ class Session:
             if there is None:
                 folder = place.objects or Path()
                 files = objects.texts(self.environment, self._job(stage.address), metadata.labels, metadata.namespace)
-                with objects.applied(folder, files, self.environment, self.clients.ruler, say):
+                applied = objects.applied(folder, files, self.environment, self.clients.ruler, say)
+                with self.clients.tidy(), applied:
                     report = self.drill(stage, say)
                 return dataclasses.replace(report, removed="Its objects have been taken away.")
             return self._installed(there, stage, say)
@@ -183,7 +199,7 @@ class Session:
             self.console.note(note)
         report = None
         try:
-            with install.installed(place, plan):
+            with self.clients.tidy(), install.installed(place, plan):
                 say(f"{place.config} holds the drill, and Prometheus has read it")
                 report = self.drill(stage, say)
         except (MergeError, ReloadError, UndoError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import time
 from collections.abc import Mapping
@@ -108,6 +109,20 @@ def failed_notifications(alertmanager: Client | None) -> dict[str, float]:
     for integration, count in _FAILED.findall(told):
         found[integration] = found.get(integration, 0.0) + float(count)
     return found
+
+
+def resolve(alertmanager: Client) -> int:
+    """Resolve what a drill that was ended early has left in Alertmanager, which would keep it for minutes; how many.
+
+    Only after its rules are gone: Prometheus would send them again. Raises AnswerError.
+    """
+    found = alertmanager.data("/api/v2/alerts", params={"filter": [f'{LABEL}="true"', 'alertname=~"Kronos.+"']})
+    now = datetime.datetime.now(datetime.UTC).isoformat()
+    if ended := [{"labels": one["labels"], "startsAt": one["startsAt"], "endsAt": now} for one in found]:
+        answer = alertmanager.post("/api/v2/alerts", json=ended)
+        if not answer.is_success:
+            raise AnswerError(f"{answer.url} refuses to resolve alerts: {answer.text.strip()}", answer.status_code)
+    return len(ended)
 
 
 def _sent(alertmanager: Client) -> list[Alert]:

@@ -179,6 +179,16 @@ def test_ended_in_the_middle(stack, number):
     assert not [group for group in stack.server.rules() if "drill" in group["name"]]
 
 
+def test_alerts_that_an_early_end_has_left_are_resolved(stack):
+    alert = {"alertname": "KronosModelStuck", "job": "kronos-drill-stuck", "drill": "true"}
+    real = {"alertname": "KronosModelStuck", "job": "kronos-api"}
+    stack.manager.fire([alert, real])
+    stack.drill("--clean")
+    left = httpx.get(f"{stack.manager.url}/api/v2/alerts", trust_env=False).json()
+    assert [one["labels"] for one in left] == [real]
+    stack.manager.resolve([real])
+
+
 def test_clean_where_nothing_is_left(stack):
     assert "nothing of a drill is left" in stack.drill("--clean").stdout
 
