@@ -46,7 +46,10 @@ local checked(config, output) =
   prometheusAlerts:: strict(super.prometheusAlerts),
   prometheusScrapeConfigs:: strict(super.prometheusScrapeConfigs),
   grafanaDashboards:: strict(super.grafanaDashboards),
+  prometheusCentralAlerts:: strict(super.prometheusCentralAlerts),
   alertmanagerConfig:: strict(super.alertmanagerConfig),
+  kubernetesManifests:: strict(super.kubernetesManifests),
+  serviceLevelObjectives:: strict(super.serviceLevelObjectives),
 
   // The tool checks by itself: it can tell where a knob was set, and suggest another.
   kronosStrict:: true,

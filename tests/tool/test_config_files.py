@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import _jsonnet
 import pytest
 
@@ -14,7 +16,8 @@ KNOWN = {"kronos": evaluate(mixin_path()).config}
 
 NOTHING = """{
     prometheusRules:: {}, prometheusAlerts:: {}, prometheusScrapeConfigs:: [],
-    grafanaDashboards:: {}, alertmanagerConfig:: {},
+    grafanaDashboards:: {}, alertmanagerConfig:: {}, kubernetesManifests:: {}, prometheusCentralAlerts:: {},
+    serviceLevelObjectives:: [],
 }"""
 
 
@@ -287,8 +290,12 @@ def test_a_selector_that_recorded_series_cannot_keep_is_refused(laid):
 @pytest.mark.parametrize("text", ["selector: 'job=\"x\"'", "rateWindow: 5", "rateWindw: '5m'"])
 def test_the_mixin_refuses_it_without_this_tool_too(text):
     snippet = f"(import '{mixin_path()}/mixin.libsonnet') + {{ _config+:: {{ kronos+: {{ {text} }} }} }}"
-    with pytest.raises(RuntimeError, match=r"_config\.kronos\."):
-        _jsonnet.evaluate_snippet("x", f"({snippet}).prometheusScrapeConfigs")
+    outputs = set(json.loads(_jsonnet.evaluate_snippet("x", f"std.objectFieldsAll({snippet})")))
+    outputs -= {"_config", "kronosDefaults", "kronosStrict", "grafanaDashboardFolder"}
+    assert {"grafanaDashboards", "prometheusAlerts", "prometheusRules"} < outputs
+    for output in outputs:
+        with pytest.raises(RuntimeError, match=r"_config\.kronos\."):
+            _jsonnet.evaluate_snippet("x", f"({snippet}).{output}")
 
 
 @pytest.mark.parametrize("command", ["compile", "check", "merge"])
