@@ -79,7 +79,7 @@ def _options(
     0  done, or nothing found
     1  findings, a refusal or bad input; the message says what to do about it
     2  bad command line
-    3  diff, push, install, update, vendor: a server can't be reached
+    3  diff, drill, push, install, update, vendor: a server can't be reached
        verify: nothing is wrong, but not all could be told
     """
 

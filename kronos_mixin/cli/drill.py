@@ -67,7 +67,8 @@ def drill(
     \b
     Examples
     See what would happen:
-      kronos-mixin drill prometheus.yml --prometheus http://localhost:9090 --dry-run
+      kronos-mixin drill prometheus.yml --dry-run \\
+        --prometheus http://localhost:9090
     All alerts:
       kronos-mixin drill prometheus.yml --prometheus http://localhost:9090
     One, in a Prometheus in a container, which is reloaded by a signal:
@@ -75,8 +76,9 @@ def drill(
         --listen 0.0.0.0:9999 --advertise host.docker.internal \\
         --reload-command 'docker kill -s HUP prometheus' --alert KronosServiceDown
     With the Prometheus Operator, or a ruler elsewhere:
-      kronos-mixin drill --objects drill --namespace monitoring --label release=prom \\
-        --prometheus https://prometheus.example.com --advertise 10.0.0.7
+      kronos-mixin drill --objects drill --advertise 10.0.0.7 \\
+        --namespace monitoring --label release=prom \\
+        --prometheus https://prometheus.example.com
     Fire nothing, only ask who would hear:
       kronos-mixin drill --receiver-only-check --prometheus http://localhost:9090
     After a kill:

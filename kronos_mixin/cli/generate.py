@@ -24,7 +24,7 @@ def generate(output: OutputOption = DEFAULT_OUTPUT, *, console: Console) -> None
     Example
       python build.py generate
 
-    Exit code 0: everything is up to date; 1: an error in the mixin or a document.
+    Exit code 0: everything is up to date; 1: an error in the mixin or a document; 2: bad command line.
     """
     mixin = mixin_path()
     try:
