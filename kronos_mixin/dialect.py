@@ -32,9 +32,20 @@ _NEWER = (
         re.compile(r"(?<![\w.])\d[\d.]*(?:_\d+)+"),
         lambda found: found[0].replace("_", ""),
     ),
-    ("holt_winters, which Prometheus 3 no longer has,", re.compile(r"\bholt_winters(?=\s*\()"), lambda _: _SMOOTHING),
+    (
+        "holt_winters, which Prometheus 3 calls double_exponential_smoothing,",
+        re.compile(r"\bholt_winters(?=\s*\()"),
+        lambda _: _SMOOTHING,
+    ),
 )
 _SMOOTHING = "double_exponential_smoothing"
+
+_TEXT = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+_QUOTED_NAME = re.compile(
+    rf"\{{\s*{_TEXT}\s*[,}}=!]|,\s*{_TEXT}\s*[=!]|"
+    rf"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([\w\s,]*{_TEXT}",
+    re.IGNORECASE,
+)
 
 # Newer servers have more functions and durations, and RE2 has what other libraries for regular expressions lack.
 _OPEN = re.compile(r"unknown function|illegal regex|unexpected character inside brackets")
@@ -61,14 +72,15 @@ class Parsed(NamedTuple):
 def parse(expression: str) -> Parsed:
     """Parse ``expression``. Raises RefusedError."""
     expression = _without_backticks(expression)
+    quoted = ("quoted names, which only Prometheus 3 has,",) if _QUOTED_NAME.search(expression) else ()
     try:
-        return Parsed(promql.parse(expression))
+        return Parsed(promql.parse(expression), quoted)
     except ValueError as error:
         refused = RefusedError(*error.args)
     newer, text = _older(expression)
     if newer:
         try:
-            return Parsed(promql.parse(text), newer)
+            return Parsed(promql.parse(text), (*quoted, *newer))
         except ValueError as error:
             refused = RefusedError(*error.args)
     refused.certain = _unbalanced(str(refused)) or not (_OPEN.search(str(refused)) or _WORDS.search(expression))

@@ -38,6 +38,14 @@ _ALTERNATIVES = re.compile(r"[\w/.:-]+(\|[\w/.:-]+)*")
 _SET_OPERATORS = {"and", "or", "unless"}
 _KEEPS_LABELS = {"topk", "bottomk", "limitk", "limit_ratio"}
 _ADDS_UP = {"sum", "avg"}
+# As of Prometheus 3.14: a server has to be started with a feature for them.
+# fmt: off
+_EXPERIMENTAL = {
+    "double_exponential_smoothing", "end", "histogram_quantiles", "info", "limit_ratio", "limitk", "mad_over_time",
+    "max_of", "min_of", "range", "sort_by_label", "sort_by_label_desc", "start", "start_timestamp", "step",
+    "ts_of_first_over_time", "ts_of_last_over_time", "ts_of_max_over_time", "ts_of_min_over_time",
+}
+# fmt: on
 _ADDS_LABELS = {"info", "histogram_quantiles"}
 # Of a series, or of what is recorded of it.
 _BUCKETS = re.compile(r"_bucket(:|$)")
@@ -119,7 +127,7 @@ class _Walk:
         # Matchers joined by `or` narrow nothing down: any one of them may hold.
         certain = node.matchers.matchers
         if node.matchers.or_matchers:
-            self._reading.newer = (*self._reading.newer, "matchers joined by `or`, which VictoriaMetrics alone has,")
+            self._newer("matchers joined by `or`, which VictoriaMetrics alone has,")
         named = [matcher(one) for one in [*certain, *(m for group in node.matchers.or_matchers for m in group)]]
         name = node.name or next((matcher.value for matcher in named if matcher.label == "__name__"), "")
         texts = tuple(matcher for matcher in named if matcher.label != "__name__")
@@ -191,6 +199,8 @@ class _Walk:
     def _aggregation(self, node: promql.AggregateExpr) -> Labels | None:
         inner = self.labels(node.expr)
         operator = str(node.op)
+        if operator in _EXPERIMENTAL:
+            self._newer(f"{operator}, which is experimental,")
         if operator in _KEEPS_LABELS:
             return inner
         named = frozenset(node.modifier.labels) if node.modifier else frozenset()
@@ -228,6 +238,8 @@ class _Walk:
 
     def _call(self, node: promql.Call) -> Labels | None:
         name = node.func.name
+        if name in _EXPERIMENTAL:
+            self._newer(f"{name}, which is experimental,")
         self._functions.append(name)
         before = len(self._reading.selectors)
         arguments = [self.labels(argument) for argument in node.args]
@@ -269,6 +281,9 @@ class _Walk:
         if _is_scalar(node.rhs):
             return left
         operator = str(node.op)
+        fill = node.modifier.fill_values if node.modifier else None
+        if fill and (fill.lhs is not None or fill.rhs is not None):
+            self._newer("the modifier fill, which is experimental,")
         if operator == "or":
             if left is None or right is None:
                 return None
@@ -299,6 +314,10 @@ class _Walk:
         for label in wanted:
             if label not in labels:
                 self._problem(f"{what} {label}, which {where} does not have")
+
+    def _newer(self, what: str) -> None:
+        if not any(what.split(",")[0] in known for known in self._reading.newer):
+            self._reading.newer = (*self._reading.newer, what)
 
     def _problem(self, sentence: str) -> None:
         self._reading.problems.append(sentence)

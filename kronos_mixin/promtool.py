@@ -67,7 +67,7 @@ def judge(expression: str, reading: Reading) -> Judgement | None:
     """What to say of ``expression``, whose ``reading`` that is: promtool knows better, if it is on PATH."""
     if reading.parsed and not reading.newer:
         return None
-    problem = f"uses {' and '.join(reading.newer)}" if reading.parsed else reading.problems[-1]
+    problem = f"uses {' and '.join(reading.newer)}".rstrip(",") if reading.parsed else reading.problems[-1]
     if not available():
         advice = "" if reading.certain else "; put the promtool of your Prometheus on PATH, to check it"
         return Judgement(f"{problem}{advice}", reading.certain)

@@ -50,7 +50,6 @@ NOTHING_WRONG = [
     'watts{room=~`a\\.b"`} # "',
     # Labels that functions make, and take away.
     "sum by (version) (count_values by (room) ('version', lamp_build))",
-    "sum by (house) (info(sum by (job, instance) (watts)))",
     "sum by (room) (watts) / label_replace(sum by (room, lamp) (watts), 'lamp', '', '', '')",
     "sum by (room) (watts) / label_replace(sum by (room, lamp) (watts), 'lamp', '', 'room', '.*')",
     # Variables for operators, functions, numbers, durations, labels, matchers, and names.
@@ -101,6 +100,12 @@ WRONG = {
     "watts offset (step() * 2)": "warning: uses a duration that is calculated",
     "holt_winters(watts[1h], 1_0, 1)": "warning: uses a number with underscores and holt_winters",
     'watts{room="a" or lamp="b"}': "warning: uses matchers joined by `or`, which VictoriaMetrics alone has",
+    "sum by (house) (info(sum by (job, instance) (watts)))": "warning: uses info, which is experimental",
+    "limitk(2, watts)": "warning: uses limitk, which is experimental",
+    "watts / on (room) fill_left (0) volts": "warning: uses the modifier fill",
+    "sum by ('room.no') (watts)": "warning: uses quoted names",
+    "watts{room='a', 'lamp.no'!='b'}": "warning: uses quoted names",
+    "{'lamp.watts'}": "warning: uses quoted names, which only Prometheus 3 has",
     "newest_over_time(watts[5m])": "warning: this program can't read it (unknown function",
     # What is newer does not hide what is wrong.
     "sum by (room) (sum by (lamp) (max_over_time(watts[max(5m, step()):]) + a smoothed))": "groups by room",
@@ -147,7 +152,12 @@ def test_check_finds_stale_compiled_files(call, fixtures, tmp_path):
 def test_newer_promql_is_for_promtool_to_judge(call, tmp_path, monkeypatch):
     tools = binaries.newest()
     monkeypatch.setenv("PATH", f"{tools.promtool.parent}:/usr/bin:/bin")
-    queries = {"rate(x[5m*2])": "experimental", "sum(x": "promtool refuses it: ", "limitk(2, x)": "", "{'a.b'}": ""}
+    queries = {
+        "rate(x[5m*2])": "experimental",
+        "sum(x": "promtool refuses it: ",
+        "limitk(2, x)": "limitk, which is experimental, and asks for a feature",
+        "{'a.b'}": "",
+    }
     panels = [{"title": query, "targets": [{"expr": query}]} for query in queries]
     rule = {"record": "a:b:c", "expr": "limitk(2, x)"}
     mixin = {
