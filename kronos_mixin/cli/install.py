@@ -108,7 +108,8 @@ def install(
 
     Without a version it is the default branch. Of several versions of a package, that of jsonnetfile.json is taken,
     else that of whoever comes first; a warning tells. Packages in vendor/ that nothing needs are removed; what you
-    changed there yourself, and have not committed, is not.
+    changed there yourself, and have not committed, is not. What was fetched is in ~/.cache/kronos-monitoring, or
+    $KRONOS_CACHE.
 
     Exit code 0: installed; 1: refused, such as for a sum that differs from the lock's; 2: bad command line; 3: a
     remote can't be reached.

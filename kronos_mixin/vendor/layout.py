@@ -48,6 +48,7 @@ class Layout:
         self.notes: list[str] = []
         self._changed = False
         self._links: dict[str, str] = {}
+        self._locals: set[str] = set()
 
     def plan(self, packages: Mapping[str, Package], known: Known, *, links: bool, force: bool) -> None:
         """Prepare the new folder. Raises VendorError where somebody's own work would be lost, unless by ``force``.
@@ -55,6 +56,7 @@ class Layout:
         What no package owns is removed, as jb does, if it was fetched once or is committed; else it stays, and a note
         says so. jb removes that, too.
         """
+        self._locals = {name for name, package in packages.items() if package.local}
         self._links = self._linked(packages, links)
         places = [name for name, package in packages.items() if not package.local]
         self._refuse_edited(packages, known, force)
@@ -94,9 +96,7 @@ class Layout:
 
     def _linked(self, packages: Mapping[str, Package], links: bool) -> dict[str, str]:
         """Names of links with what they lead to: first local folders, then packages by short names."""
-        wanted = {
-            name: os.path.relpath(package.place, self.vendor) for name, package in packages.items() if package.local
-        }
+        wanted = {name: os.path.relpath(packages[name].place, self.vendor) for name in sorted(self._locals)}
         for name, package in packages.items():
             short = package.locked.link
             if not links or not short:
@@ -133,28 +133,26 @@ class Layout:
 
     def _keep(self, folder: Path, path: PurePosixPath, places: set[PurePosixPath], known: Known, force: bool) -> None:
         """Go through what is in the old folder at ``path``, and take over what is nobody's."""
-        if not folder.is_dir():
-            return
-        for entry in sorted(folder.iterdir()):
+        for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
             below = path / entry.name
-            if below in places or str(below) in self._links:
+            link = str(entry.readlink()) if entry.is_symlink() else ""
+            if below in places or (link and link == self._links.get(str(below))):
                 continue
-            if entry.is_symlink():
-                if force or known.made_link(entry, self.vendor):
-                    self._changed = True
-                    continue
-            elif entry.is_dir():
-                if any(place.is_relative_to(below) for place in places):
-                    self._keep(entry, below, places, known, force)
-                    continue
-                if force or known.replaceable(entry):
-                    self.removed.append(f"vendor/{below}")
-                    self._changed = True
-                    continue
-                if all(child.is_dir() and not child.is_symlink() for child in entry.iterdir()):
-                    self._keep(entry, below, places, known, force)
-                    continue
-                self.notes.append(
-                    f"vendor/{below}: belongs to no package, and is committed nowhere: kept; --force removes it"
-                )
-            lay(entry, self.new / below)
+            is_folder = entry.is_dir() and not link
+            holds = any(place.is_relative_to(below) for place in places)
+            if not holds and ((force and (link or is_folder)) or self._replaceable(entry, below, known)):
+                self._changed = True
+                self.removed += [f"vendor/{below}"] if is_folder else []
+            elif is_folder and (holds or all(child.is_dir() and not child.is_symlink() for child in entry.iterdir())):
+                self._keep(entry, below, places, known, force)
+            else:
+                if is_folder:
+                    self.notes.append(
+                        f"vendor/{below}: belongs to no package, and is committed nowhere: kept; --force removes it"
+                    )
+                lay(entry, self.new / below)
+
+    def _replaceable(self, entry: Path, below: PurePosixPath, known: Known) -> bool:
+        if entry.is_symlink():
+            return str(below) in self._locals or known.made_link(entry, self.vendor)
+        return known.replaceable(entry)

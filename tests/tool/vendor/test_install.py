@@ -290,6 +290,24 @@ def test_what_nothing_needs_is_removed_unless_it_is_yours(install, tree, project
     assert sorted(tree()) == ["README", "base", "github.com/acme/base/base.libsonnet"]
 
 
+@pytest.mark.parametrize("mine", ["folder", "link"])
+def test_what_is_yours_keeps_its_name(install, project, tree, mine):
+    """A short name of a package may be that of something else in vendor/."""
+    (project / "vendor").mkdir()
+    if mine == "folder":
+        (project / "vendor/base").mkdir()
+        (project / "vendor/base/mine").write_text("mine")
+    else:
+        (project / "vendor/base").symlink_to("../my-base")
+    before = tree()
+    for _ in range(2):
+        said = install("github.com/acme/base@v1").stderr
+        assert "vendor/base: is there already, so it is no link to github.com/acme/base" in said
+        assert tree() == before | {"github.com/acme/base/base.libsonnet": "base 1"}
+    install("--force")
+    assert tree()["base"] == "-> github.com/acme/base"
+
+
 def test_edited_packages_are_not_replaced(install, tree, project):
     install("github.com/acme/base@v1")
     file = project / "vendor/github.com/acme/base/base.libsonnet"
