@@ -63,7 +63,7 @@ def compile(  # noqa: A001 - As the command is called.
         --target openslo
     Another mixin, with libraries in vendor/:
       kronos-mixin compile --mixin vendor/node-mixin --output monitoring/node
-    Without an alert of it, and with another less urgent:
+    The same without one of its alerts:
       echo 'alerts: {NodeRAIDDegraded: {enabled: false}}' > changes.yml
       kronos-mixin compile --mixin vendor/node-mixin --overlay changes.yml
     Again after every save, also of libraries and configuration:
