@@ -46,6 +46,7 @@ def _once(stack: Stack) -> Iterator[Finding]:
                 severity=Severity.warning,
             )
     yield from _sharing(stack)
+    yield from _colliding(stack)
 
 
 def _sharing(stack: Stack) -> Iterator[Finding]:
@@ -61,6 +62,20 @@ def _sharing(stack: Stack) -> Iterator[Finding]:
                 f"{difference(list(several.values()))}",
                 "add that label to the knob aggregationLabels",
                 why="The rules take them for one.",
+            )
+
+
+def _colliding(stack: Stack) -> Iterator[Finding]:
+    """Targets whose series have the same labels."""
+    urls: dict[tuple[tuple[str, str], ...], set[str]] = {}
+    for target in stack.targets:
+        urls.setdefault(tuple(sorted(target.labels.items())), set()).add(target.url)
+    for labels, several in urls.items():
+        if len(several) > 1:
+            yield Finding(
+                f"{listed(sorted(several))} all have the labels {', '.join('='.join(pair) for pair in labels)}",
+                "take out what gives them the same instance in relabel_configs",
+                why="Their series overwrite each other, and counters seem to be reset all the time.",
             )
 
 

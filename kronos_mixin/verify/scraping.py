@@ -10,7 +10,7 @@ from kronos_mixin.verify.api import Sample
 from kronos_mixin.verify.check import Check, Finding, Severity, Skip, Unasked
 from kronos_mixin.verify.failures import MOST_SERIES, is_limited
 from kronos_mixin.verify.stack import Stack
-from kronos_mixin.verify.target import Target
+from kronos_mixin.verify.target import Target, by_series
 from kronos_mixin.verify.words import ago, listed
 
 LATE = 60.0
@@ -127,6 +127,7 @@ def _fresh(stack: Stack) -> Iterator[Finding]:
     for sample in stack.ups:
         last[stack.key(sample.labels)] = sample
     intervals = {stack.key(target.labels): target.interval for target in stack.targets}
+    yield from _frozen(stack)
     late = {}
     for key, sample in last.items():
         age = stack.now - sample.timestamp
@@ -144,6 +145,23 @@ def _fresh(stack: Stack) -> Iterator[Finding]:
             f"{ago(late[oldest])}",
             "look at what scrapes it and sends its samples here: its log, and how far its queue is behind",
         )
+
+
+def _frozen(stack: Stack) -> Iterator[Finding]:
+    """Whether what a target answers ever changes: its CPU time does, if only for the scrapes."""
+    for samples in by_series(stack.ask(f"process_cpu_seconds_total{{{stack.selector}}}[5m]")):
+        last, name = samples[-_STILL:], stack.named(stack.key(samples[-1].labels))
+        still = len(last) == _STILL and len({sample.value for sample in last}) == 1
+        if still and stack.now - last[-1].timestamp < LATE:
+            yield Finding(
+                f"{name} has answered the same {_STILL} times in a row: its CPU time does not move",
+                "scrape the service itself, without a cache or a saved answer in between",
+                why="Rates over what never changes are 0, and no alert fires.",
+            )
+
+
+_STILL = 10
+"""So many scrapes in a row can't rightly be the same."""
 
 
 CHECKS = (
@@ -167,7 +185,7 @@ CHECKS = (
     Check(
         name="samples-fresh",
         looks_at="when the last samples came",
-        finds="an agent or a remote write that has stopped or lags; clocks that differ",
+        finds="an agent or a remote write that has stopped or lags; a cache that answers; clocks that differ",
         why="Alerts are as late as samples are, and silent when none come.",
         run=_fresh,
         after=("targets-found",),

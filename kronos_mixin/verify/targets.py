@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator, Mapping
 
 from kronos_mixin import promql
@@ -10,11 +12,13 @@ from kronos_mixin.verify.api import Sample
 from kronos_mixin.verify.check import Check, Finding, Severity
 from kronos_mixin.verify.failures import Failure, failure
 from kronos_mixin.verify.stack import Stack
-from kronos_mixin.verify.target import Target
+from kronos_mixin.verify.target import Target, by_series
 from kronos_mixin.verify.words import ago, listed
 
 _DISCOVERS = 30.0
 """Seconds within which Prometheus finds targets once it has read its configuration: it collects them for some."""
+
+_OURS = re.compile("kronos_")
 
 OLDEST = (2, 42)
 """The oldest Prometheus whose PromQL the rules are tested with."""
@@ -38,6 +42,12 @@ def _answers(stack: Stack) -> Iterator[Finding]:
     version = str(stack.build.get("version", ""))
     numbers = tuple(int(part) for part in version.split("+")[0].split(".")[:2] if part.isdigit())
     is_prometheus = "revision" in stack.build and "application" not in stack.build
+    if stack.runtime.get("reloadConfigSuccess") is False:
+        yield Finding(
+            "Prometheus has refused its configuration when it last read it, and goes on with an older one",
+            "correct what its log says, or `promtool check config prometheus.yml`, and reload it",
+            why="What you have changed since is not there.",
+        )
     if is_prometheus and (2,) <= numbers < OLDEST:
         yield Finding(
             f"this is Prometheus {version}, and the rules need {'.'.join(map(str, OLDEST))}",
@@ -126,12 +136,31 @@ def _up(stack: Stack) -> Iterator[Finding]:
             )
         elif not target.up:
             down.setdefault(failure(target, stack.contract), []).append(target)
+    yield from _flapping(stack)
     for why, targets in down.items():
         names = listed([target.name for target in targets])
         said = f" ({targets[0].error})" if targets[0].error else ""
         yield Finding(
             f"{len(targets)} of {len(stack.targets)} targets can't be scraped: {names} {why.wrong}{said}", why.mend
         )
+
+
+def _flapping(stack: Stack) -> Iterator[Finding]:
+    """Targets that are up now, and were not at many of the last scrapes."""
+    for samples in by_series(stack.ups):
+        last = [sample.value for sample in samples[-_SCRAPES:]]
+        failed, turns = last.count(0), sum(one != other for one, other in itertools.pairwise(last))
+        if last[-1] == 1 and turns >= _TURNS:
+            name = stack.named(stack.key(samples[-1].labels))
+            yield Finding(
+                f"{name} is up now, but {failed} of its last {len(last)} scrapes failed",
+                "look at its log, its load and the way to it; do several programs answer at one address?",
+                severity=Severity.warning,
+            )
+
+
+_SCRAPES, _TURNS = 12, 5
+"""A target flaps if it was up, and then not, or the other way round, so often within so many scrapes."""
 
 
 def _ours(stack: Stack) -> Iterator[Finding]:
@@ -177,6 +206,11 @@ def _another(stack: Stack, up: Sample) -> Finding:
             f'job="{up.labels.get("job", "")}"',
             "take out what rewrites job in metric_relabel_configs",
         )
+    if any(one.url == url and any(map(_OURS.match, one.series)) for one in stack.expositions):
+        return Finding(
+            f"{name} exposes Kronos, but none of its {scraped:.0f} samples begins with kronos_ any more",
+            "take out what renames them in metric_relabel_configs of the scrape job",
+        )
     return Finding(
         f"another service answers at {name}: none of its {scraped:.0f} samples begins with kronos_",
         f"look at what answers, and scrape Kronos instead: curl {url}",
@@ -188,7 +222,7 @@ CHECKS = (
         name="prometheus-answers",
         looks_at="the query API",
         finds="an address at which nothing or something else answers, missing credentials or tenant, a Prometheus "
-        "that is too old",
+        "that is too old, or has refused its configuration",
         why="Nothing below can be asked.",
         run=_answers,
     ),

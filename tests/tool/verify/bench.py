@@ -72,7 +72,8 @@ class Served:
         self.instance.behave(self.well)
 
     def text(self) -> str:
-        return self.edit("".join(_typed(self.instance.scrape())))
+        used = f"process_cpu_seconds_total {time.process_time()}\n"
+        return self.edit("".join(_typed(self.instance.scrape())) + used)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -93,6 +94,16 @@ def twice(_, __, rules):
     rules["copy.rules.yml"] = copy.deepcopy(rules["kronos-alerts.rules.yml"])
 
 
+def saved(stack: Bench, *_: object) -> None:
+    text = stack.instances[0].text()
+    stack.instances[0].edit = lambda _: text
+
+
+def flapping(stack: Bench, *_: object) -> None:
+    scrapes = itertools.cycle([True, False])
+    stack.instances[0].edit = lambda text: text if next(scrapes) else "no metrics"
+
+
 FAULTS = {
     "another job name": (in_job(job_name="forecasts"), "targets-found", "scraped by the job forecasts"),
     "the label job rewritten": (
@@ -130,7 +141,7 @@ FAULTS = {
         "targets-ours",
         "another service answers at .*none of its 2 samples",
     ),
-    "all series dropped": (drop("kronos_.*"), "targets-ours", "relabelling leaves 2, none of which"),
+    "all series dropped": (drop("kronos_.*"), "targets-ours", "relabelling leaves 3, none of which"),
     "series in another job": (
         relabel(target_label="job", replacement="web"),
         "targets-ours",
@@ -140,6 +151,16 @@ FAULTS = {
         relabel(source_labels=["instance"], target_label="instance", regex="(.*):.*"),
         "targets-ours",
         "there are series of 127.0.0.1, which is the name of no target",
+    ),
+    "all series renamed": (
+        relabel(source_labels=["__name__"], regex="kronos_(.*)", target_label="__name__", replacement="prod_$1"),
+        "targets-ours",
+        "exposes Kronos, but none of its .* samples begins with kronos_ any more",
+    ),
+    "one name for all targets": (
+        in_job(relabel_configs=[{"target_label": "instance", "replacement": "kronos"}]),
+        "targets-once",
+        "all have the labels instance=kronos, job=kronos-api",
     ),
     "two names for one process": (
         lambda stack, config, _: targets(config).append(stack.addresses[0].replace("127.0.0.1", "localhost")),
@@ -164,6 +185,8 @@ FAULTS = {
         "sample_limit .* is 640, and an instance can",
     ),
     "near the target limit": (in_job(target_limit=2), "scrape-limits", "target_limit .* is 2, and there are 2"),
+    "a saved answer": (saved, "samples-fresh", "has answered the same 10 times in a row: its CPU time does not move"),
+    "every other scrape fails": (flapping, "targets-up", "is up now, but .* of its last 12 scrapes failed"),
     "a metric dropped": (
         drop("kronos_queue_depth"),
         "series-present",
