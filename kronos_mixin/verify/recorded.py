@@ -95,8 +95,8 @@ def _once(stack: Stack) -> Iterator[Finding]:
 
 
 def _labels(stack: Stack) -> set[str]:
-    """The labels that any recorded series has."""
-    found = set[str]()
+    """The labels by which recorded series can rightly differ."""
+    found = {label for metric in stack.contract.metrics.values() for label in metric.labels} | {"le"}
     for group in stack.mixin.rules:
         for rule in group["rules"]:
             known = dict.fromkeys(re.findall(r"[a-zA-Z_:][\w:]*", str(rule["expr"])))

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from kronos_mixin.connect import Connection, Connections
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.drill.measures import BATCH, SINGLE
 from kronos_mixin.jsonnet import evaluate
@@ -22,6 +23,7 @@ from proof.servers import binaries, promtool
 from proof.servers.central import compile_into
 from proof.servers.prometheus import Prometheus
 from proof.servers.service import Service
+from tests.tool.verify.bench import is_well, wait_until
 
 SETTINGS = {"drain_seconds": 0}
 
@@ -105,6 +107,18 @@ def test_no_rule_fails(path):
     for server in path[2]:
         rules = [rule for group in server.rules() for rule in group["rules"]]
         assert {rule["health"] for rule in rules} == {"ok"}, server.tools.version
+
+
+def test_verify_finds_nothing(path):
+    service, mixin, servers, _, converting = path
+    native = evaluate(mixin_path(), {"kronos": converted(service.port)})
+    for server, compiled in [*((server, mixin) for server in servers), (converting, native)]:
+        # On a busy machine, an evaluation may take longer than this interval of a second.
+        wait_until(
+            lambda found: is_well({name: one for name, one in found.items() if name != "rules-evaluated"}),
+            Connections(prometheus=Connection(server.url)),
+            compiled,
+        )
 
 
 def test_every_query_of_the_overview_gives_data(path):

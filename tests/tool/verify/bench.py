@@ -143,22 +143,31 @@ class Bench:
         data: dict[str, Any] = yaml.safe_load(found[f"prometheus/{name}.yml"])
         return data
 
-    def verify(self) -> dict[str, Outcome]:
-        return outcomes_of(Connections(prometheus=Connection(self.server.url)), self.mixin)
-
-    def until(self, right: Callable[[dict[str, Outcome]], bool], seconds: float = 120) -> dict[str, Outcome]:
-        """What verify says once it says the right thing; fails with what it said last."""
-        deadline = time.monotonic() + seconds
-        while not right(found := self.verify()):
-            assert time.monotonic() < deadline, f"{self.server.tools.version}:\n{told(found)}"
-            time.sleep(0.3)
-        return found
+    def until(self, right: Callable[[dict[str, Outcome]], bool]) -> dict[str, Outcome]:
+        """What verify says once it says the right thing."""
+        return wait_until(right, Connections(prometheus=Connection(self.server.url)), self.mixin)
 
 
 def outcomes_of(connections: Connections, mixin: Mixin) -> dict[str, Outcome]:
     """What each of the checks says of a stack, by its name."""
     with Stack(connections, mixin, CONTRACT) as stack:
         return {outcome.check.name: outcome for outcome in outcomes(CHECKS, stack)}
+
+
+def wait_until(
+    right: Callable[[dict[str, Outcome]], bool], connections: Connections, mixin: Mixin, seconds: float = 120
+) -> dict[str, Outcome]:
+    """What verify says once it says the right thing; fails with what it said last."""
+    deadline = time.monotonic() + seconds
+    while not right(found := outcomes_of(connections, mixin)):
+        assert time.monotonic() < deadline, f"{connections.prometheus}:\n{told(found)}"
+        time.sleep(0.5)
+    return found
+
+
+def is_well(found: Mapping[str, Outcome]) -> bool:
+    """Whether all that applies was asked, and nothing is wrong."""
+    return all(outcome.state in WELL for outcome in found.values())
 
 
 def told(found: Mapping[str, Outcome]) -> str:

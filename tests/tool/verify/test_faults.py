@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.tool.verify.bench import WELL, Bench, bench, wrong
+from tests.tool.verify.bench import Bench, bench, is_well, wrong
 
 LANES = {"newest": 2, "oldest": 1}
 """Stacks side by side, with which Prometheus: most of the time a fault waits for the next scrape."""
@@ -375,7 +375,7 @@ FIRST = {check: fault for fault, (_, check, _) in reversed(FAULTS.items())}
 
 def try_out(stack: Bench, sow, check: str, message: str) -> None:
     """Break a stack that is well, and wait until verify says so."""
-    stack.until(lambda found: all(outcome.state in WELL for outcome in found.values()))
+    stack.until(is_well)
     with stack.changed(sow):
         stack.until(
             lambda found: (
@@ -388,7 +388,7 @@ def live_with(stack: Bench, sow, expr: str) -> None:
     """Change a stack in a way that is no fault, and wait until verify is content with it."""
     with stack.changed(sow):
         stack.server.wait_for(expr)
-        stack.until(lambda found: all(outcome.state in WELL for outcome in found.values()))
+        stack.until(is_well)
 
 
 @pytest.mark.parametrize(

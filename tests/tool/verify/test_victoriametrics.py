@@ -18,7 +18,7 @@ from kronos_mixin.jsonnet import evaluate
 from kronos_mixin.verify.check import State
 from proof.servers import victoriametrics
 from proof.servers.process import free_port
-from tests.tool.verify.bench import CONTRACT, Served, knobs, outcomes_of, told, wrong
+from tests.tool.verify.bench import CONTRACT, Served, knobs, outcomes_of, told, wait_until, wrong
 
 VERSIONS = victoriametrics.every()
 STEP, PAST = 5, 180
@@ -97,17 +97,16 @@ def written(
             thread.join()
 
 
-def verify(mixin, url: str, *rulers: str):
-    servers = Connections(prometheus=Connection(url), rulers=tuple(map(Connection, rulers)))
-    return outcomes_of(servers, mixin[0])
+def servers(url: str, *rulers: str) -> Connections:
+    return Connections(prometheus=Connection(url), rulers=tuple(map(Connection, rulers)))
+
+
+def verify(mixin, *urls: str):
+    return outcomes_of(servers(*urls), mixin[0])
 
 
 def until(right, mixin, *urls: str):
-    deadline = time.monotonic() + 60
-    while not right(found := verify(mixin, *urls)):
-        assert time.monotonic() < deadline, told(found)
-        time.sleep(0.5)
-    return found
+    return wait_until(right, servers(*urls), mixin[0])
 
 
 def messages(found, check: str) -> str:
