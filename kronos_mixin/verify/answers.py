@@ -180,6 +180,6 @@ CHECKS = (
         finds="queries that the server refuses, that stay empty though there was traffic, or that are slow",
         why="A panel that is empty or late tells nothing when it is needed.",
         run=_panels,
-        after=("targets-found",),
+        after=("targets-found", "targets-up", "series-present", "series-labels", "histograms", "recorded-series"),
     ),
 )

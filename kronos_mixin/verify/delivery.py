@@ -76,13 +76,13 @@ def _another(url: str, found: Destinations, named: Alertmanager) -> Iterator[Fin
         _ = named.status
     except AnswerError:  # Another check tells.
         return
-    others, unknown = [], []
+    others, unknown, is_known = [], [], False
     for one in found.active:
         try:
             with closing(Alertmanager(Connection.to(one.url))) as known:
-                if named.is_same(known):
-                    return
-            others.append(one.url)
+                same = named.is_same(known)
+            is_known |= same
+            others += [] if same else [one.url]
         except (AnswerError, ConnectError) as error:
             if (one.sent and not one.failed) or not _is_certain(error, one.url, url):
                 unknown.append(one.url)
@@ -91,6 +91,8 @@ def _another(url: str, found: Destinations, named: Alertmanager) -> Iterator[Fin
                 f"{url} sends its alerts to {one.url}, where no Alertmanager answers: {error}",
                 f"correct scheme, address and path_prefix under alerting.alertmanagers: {named.url} does answer",
             )
+    if is_known:
+        return
     if unknown:
         yield Finding(
             f"whether {listed(unknown)}, where {url} sends alerts, is {named.url} can't be told from here",

@@ -50,11 +50,30 @@ def _receivers(stack: Stack) -> Iterator[Finding]:
             why="Whoever reads what is left over may not be who answers for Kronos.",
             severity=Severity.warning,
         )
+    yield from _idle(stack)
     for receiver, several in told.items():
         by_severity = (
             f"{severity or 'without a severity'}: {', '.join(sorted(names))}" for severity, names in several.items()
         )
         yield Finding(f"{receiver} hears of {'; '.join(by_severity)}", severity=Severity.note)
+
+
+def _idle(stack: Stack) -> Iterator[Finding]:
+    """Report routes for our alerts alone that get none of them."""
+    sent = [alert.sent for alert in stack.alerts if alert.sent is not None]
+    try:
+        found = _one(stack).routing.idle(sent)
+    except RoutingError as error:
+        raise Unasked(f"the routes of {_one(stack).url} can't be followed: {error}") from error
+    for idle in found:
+        route = "{" + "} {".join(", ".join(map(str, matchers)) for matchers in idle.path) + "}"
+        why = f": {{{', '.join(map(str, idle.taker))}}} before it takes them all" if idle.taker else ""
+        yield Finding(
+            f"the route {route} gets none of our alerts{why}",
+            "put it before that one, or let that one continue" if idle.taker else "correct its matchers",
+            why="What it is there for goes to another receiver.",
+            severity=Severity.warning,
+        )
 
 
 def _mute_times(stack: Stack) -> Iterator[Finding]:
@@ -227,7 +246,8 @@ CHECKS = (
     _check(
         name="receivers",
         looks_at="the receiver that each of our alerts leads to",
-        finds="alerts that lead to a receiver without an integration, or to the default one",
+        finds="alerts that lead to a receiver without an integration, or to the default one; routes for our alerts "
+        "that get none of them",
         why="A receiver without an integration tells nobody.",
         run=_receivers,
     ),

@@ -16,6 +16,8 @@ import yaml
 from kronos_mixin.verify import intervals, matchers
 from kronos_mixin.verify.matchers import Labels, Matcher
 
+_ANOTHER = {"alertname": "Another"}
+
 
 class RoutingError(Exception):
     """The configuration is not one of an Alertmanager, or has something that this program can't read."""
@@ -69,6 +71,34 @@ class _Route:
         if not found:
             yield Stop(self.receiver, path, self.muted, self.active)
 
+    def idle(
+        self, several: Sequence[Labels], path: tuple[tuple[Matcher, ...], ...], *, meant: bool
+    ) -> Iterator[Idle]:
+        """The idle routes below this one, which alerts come to; `meant` is whether it is for them alone."""
+        left, takers = list(several), list[_Route]()
+        for route in self.below:
+            own = [labels for labels in several if matchers.all_match(route.matchers, labels)]
+            taken = [labels for labels in own if labels in left]
+            others = any(matchers.all_match(route.matchers, {**labels, **_ANOTHER}) for labels in own)
+            below = (*path, route.matchers)
+            if own and not taken and (meant or not others):
+                yield Idle(below, next(one.matchers for one in takers if matchers.all_match(one.matchers, own[0])))
+            elif not own and meant:
+                yield Idle(below, None)
+            if taken:
+                yield from route.idle(taken, below, meant=meant or not others)
+            if not route.goes_on:
+                left = [labels for labels in left if labels not in taken]
+                takers.append(route)
+
+
+@dataclass(frozen=True)
+class Idle:
+    """A route that is meant for some alerts, and gets none of them; `taker` is one before it that does."""
+
+    path: tuple[tuple[Matcher, ...], ...]
+    taker: tuple[Matcher, ...] | None
+
 
 class Routing:
     """The routes of a configuration, given as data or as YAML (such as `config.original` of `/api/v2/status`).
@@ -109,6 +139,13 @@ class Routing:
     def receivers(self, labels: Labels) -> list[str]:
         """The names of the receivers of an alert with these labels, each once, in the order of the routes."""
         return list(dict.fromkeys(stop.receiver for stop in self.stops(labels)))
+
+    def idle(self, several: Sequence[Labels]) -> list[Idle]:
+        """The routes for these alerts alone, by name, that none of them comes to. Raises RoutingError."""
+        try:
+            return list(self._root.idle(several, (), meant=False))
+        except ValueError as error:
+            raise RoutingError(str(error)) from error
 
     def is_empty(self, receiver: str) -> bool:
         """Whether a receiver has no integration, and so tells nobody."""

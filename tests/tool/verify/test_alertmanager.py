@@ -218,16 +218,16 @@ def mistyped_route(bench):
     bench.below({**bench.ours(), "matchers": ['alertname=~"Kronos_.+"']})
 
 
-def unmatched_severity(bench):
+def mistyped_severity(bench):
     ours = bench.ours()
-    ours["routes"][0]["matchers"] = ['severity="page"']
-    ours["receiver"] = "elsewhere"
+    ours["routes"][0]["matchers"] = ['severity="critcal"']
     bench.below(ours)
 
 
 def taken_by_another(bench):
-    """A route before ours takes what is critical, and leads nowhere."""
-    bench.below({"receiver": "elsewhere", "match": {"severity": "critical"}, "continue": False}, bench.ours())
+    """A route before ours takes all that is ours."""
+    places = "|".join(place["cluster"] for place in PLACES)
+    bench.below({"receiver": "kronos-info", "match_re": {"cluster": places}}, bench.ours())
 
 
 def no_integration(bench):
@@ -336,6 +336,16 @@ ON_THE_WAY = {
 IN_ALERTMANAGER = {
     "no route": (no_route, "receivers", "elsewhere, the receiver of all that no route takes, gets Kronos"),
     "a route with a typing error": (mistyped_route, "receivers", "elsewhere, the receiver"),
+    "a severity with a typing error": (
+        mistyped_severity,
+        "receivers",
+        'the route {alertname=~"Kronos.+"} {severity="critcal"} gets none of our alerts',
+    ),
+    "a route of others before ours": (
+        taken_by_another,
+        "receivers",
+        'gets none of our alerts: {cluster=~"berlin|paris"} before it takes them all',
+    ),
     "no integration": (no_integration, "receivers", "the receiver kronos-page, to which Kronos"),
     "an installation that leads to nobody": (
         cluster_to_nobody,
@@ -407,9 +417,7 @@ HARMLESS = {
         relabelling(source_labels=["severity"], regex="(w).+", target_label="severity", replacement="P$1")(bench),
     ],
     "labels are added": relabelling(target_label="region", replacement="eu"),
-    "external labels": lambda bench: bench.scrape(
-        **{"global": {"external_labels": {"replica": "a", "severity": "x"}}}
-    ),
+    "external labels": lambda bench: bench.scrape(**{"global": {"external_labels": {"zone": "a", "severity": "x"}}}),
     "a narrow inhibition for everybody": lambda bench: bench.route(
         inhibit_rules=[
             *bench.config["inhibit_rules"],
@@ -464,6 +472,14 @@ def test_alerts_go_to_where_no_alertmanager_is(bench, fault):
     found = bench.found(alertmanager=Connection(bench.manager.url))
     assert list(found) == ["alertmanager-known"], found
     assert "where no Alertmanager answers: http" in found["alertmanager-known"]
+
+
+@newest
+def test_one_of_two_alertmanagers_is_not_there(bench):
+    bench.scrape(alerting=bench.alerting(bench.manager.url, "http://127.0.0.1:9"))
+    found = bench.found(alertmanager=Connection(bench.manager.url))
+    assert list(found) == ["alertmanager-known"], found
+    assert "http://127.0.0.1:9, where no Alertmanager answers" in found["alertmanager-known"]
 
 
 @newest
