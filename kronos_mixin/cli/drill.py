@@ -21,7 +21,7 @@ from kronos_mixin.connect import AnswerError, ConnectError
 from kronos_mixin.drill.drill import UnreachableError
 from kronos_mixin.drill.objects import WaitedError
 from kronos_mixin.files import UndoError
-from kronos_mixin.jsonnet import is_ours
+from kronos_mixin.jsonnet import CompileError, is_ours
 from kronos_mixin.merge import request
 from kronos_mixin.merge.plan import read
 from kronos_mixin.merge.prometheusyml import MergeError
@@ -140,7 +140,7 @@ def _explained(prometheus_yml: Path | None) -> Iterator[None]:
         fail(str(error), UNREACHABLE)
     except MergeError as error:
         fail(f"{prometheus_yml}: {error}")
-    except (ReloadError, WaitedError, ConnectError) as error:
+    except (CompileError, ReloadError, WaitedError, ConnectError) as error:
         fail(str(error))
     except UndoError as error:
         fail(f"{error.__cause__ or prometheus_yml}\nThis could not be put back:\n{error}")

@@ -106,6 +106,9 @@ def left_over(place: Place) -> Journal | None:
     """The traces of a drill that did not end; None if there are none. Raises MergeError if it still runs."""
     if journal.in_use(place.config):
         raise MergeError("a drill is under way here: wait for its end, or end it (Ctrl-C takes it out)")
+    # Killed before it began, it may have left a file that promtool was to check.
+    for folder in {place.config.absolute().parent, place.config.resolve().parent}:
+        sweep(folder)
     if traces := journal.read(place.config):
         return traces
     there = any(block.name == NAME for block in blocks(read(place.config)))

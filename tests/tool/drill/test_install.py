@@ -20,6 +20,7 @@ from kronos_mixin.drill.install import Place, Reloader
 from kronos_mixin.jsonnet import evaluate
 from kronos_mixin.merge.prometheusyml import MergeError
 from kronos_mixin.merge.reload import ReloadError
+from kronos_mixin.merge.validate import validate
 from proof.servers import binaries
 from proof.servers.prometheus import Prometheus
 from tests.tool.drill.kills import every_step, killed_at, tree
@@ -122,6 +123,8 @@ def installed(place: Place, drilled: Environment) -> contextlib.AbstractContextM
 
 
 def drill(place: Place, drilled: Environment) -> None:
+    """As the command does, without faults."""
+    validate(place.plan(drilled, scrape_job(drilled, "http://localhost:1/targets")))
     with installed(place, drilled):
         pass
 
@@ -133,14 +136,15 @@ def clean(place: Place) -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_killed_at_every_step(name, etc, prepare, drilled):
+def test_killed_at_every_step(name, etc, prepare, drilled, monkeypatch):
+    monkeypatch.setenv("PATH", str(binaries.newest().promtool.parent), prepend=os.pathsep)
     # Where no folder is named, there is one that the drill must leave.
     place = prepare(CONFIGURATIONS[name], etc / "new/deep" if name == "comments" else None)
     before = tree(etc)
-    # Every step is the last one in one of the configurations.
-    first = 1 + list(CONFIGURATIONS).index(name)
+    # Every second step is the last one in one of the configurations.
+    first, stride = 1 + 2 * list(CONFIGURATIONS).index(name), 2 * len(CONFIGURATIONS)
     steps = 0
-    for steps in every_step(lambda: drill(place, drilled), first, len(CONFIGURATIONS)):
+    for steps in every_step(lambda: drill(place, drilled), first, stride):
         clean(place)
         assert tree(etc) == before, f"after a kill at step {steps}"
     assert tree(etc) == before
@@ -156,7 +160,7 @@ def test_cleaning_is_killed_too(etc, prepare, drilled):
         with installed(place, drilled):
             os._exit(0)
 
-    for step in itertools.count(1, 5):
+    for step in itertools.count(2, 7):
         killed_at(0, half)
         assert tree(etc) != before
         if not killed_at(step, lambda: clean(place)):
@@ -195,8 +199,8 @@ def test_a_file_that_broke_meanwhile_is_left_alone_until_it_is_mended(etc, prepa
 def test_what_prometheus_refuses_is_undone(etc, prepare, drilled):
     place = prepare(PLAIN)
     before = tree(etc)
-    alerts = [{"name": "a", "rules": [{"alert": "A", "expr": "sum(", "labels": {}, "annotations": {}}]}]
-    broken = dataclasses.replace(drilled, mixin=dataclasses.replace(drilled.mixin, alerts=alerts))
+    twice = dataclasses.replace(drilled.mixin, alerts=drilled.mixin.alerts * 2)
+    broken = dataclasses.replace(drilled, mixin=twice)
     with pytest.raises(ReloadError, match="put back"), installed(place, broken):
         pytest.fail("Prometheus took it")
     assert tree(etc) == before
