@@ -46,6 +46,7 @@ _EXPERIMENTAL = {
     "ts_of_first_over_time", "ts_of_last_over_time", "ts_of_max_over_time", "ts_of_min_over_time",
 }
 # fmt: on
+_SCALARS = {"scalar", "time", "pi", "step", "range", "start", "end", "max_of", "min_of"}
 _ADDS_LABELS = {"info", "histogram_quantiles"}
 # Of a series, or of what is recorded of it.
 _BUCKETS = re.compile(r"_bucket(:|$)")
@@ -246,12 +247,12 @@ class _Walk:
         self._functions.pop()
         if name in {"absent", "absent_over_time"}:
             return self._equalities(node.args[0])
-        if name == "histogram_quantile":
+        if name in {"histogram_quantile", "histogram_fraction"}:
             # VictoriaMetrics has a label of its own for buckets.
             native = all(self._native(selector) for selector in self._reading.selectors[before:])
-            if not native and "vmrange" not in (arguments[1] or {}):
-                self._need(arguments[1], ["le"], "its argument", "takes a quantile over")
-            return None if arguments[1] is None else without(arguments[1], {"le"})
+            if not native and "vmrange" not in (arguments[-1] or {}):
+                self._need(arguments[-1], ["le"], "its argument", f"takes a {name.partition('_')[2]} over")
+            return None if arguments[-1] is None else without(arguments[-1], {"le"})
         if name in {"label_replace", "label_join"}:
             texts = [text.val for text in node.args[1:] if isinstance(text, promql.StringLiteral)]
             return relabelled(name, arguments[0], texts)
@@ -341,5 +342,5 @@ def _is_scalar(node: promql.Expr) -> bool:
     if isinstance(node, promql.BinaryExpr):
         return _is_scalar(node.lhs) and _is_scalar(node.rhs)
     if isinstance(node, promql.Call):
-        return node.func.name in {"scalar", "time", "pi"}
+        return node.func.name in _SCALARS
     return isinstance(node, promql.NumberLiteral)

@@ -43,6 +43,8 @@ NOTHING_WRONG = [
     "histogram_quantile(0.9, sum by (room, le) (rate(lamp_seconds_bucket[$__rate_interval])))",
     "histogram_quantile(0.9, sum by (room) (rate(lamp_bucket_seconds[5m])))",
     "histogram_quantile(0.9, sum by (room, vmrange) (rate(lamp_seconds_bucket[5m])))",
+    "histogram_fraction(0, 1, sum by (room, le) (rate(a_bucket[5m]))) / sum by (room) (watts)",
+    "sum by (room) (watts) / scalar(volts) - time() + pi() > $limit",
     # Metrics with colons of their own.
     "rate(:lamp:core:runs[5m]) / lamp:hit_rate + lamp:google:api__count_total",
     "increase(lamp:pause:count[1h])",
