@@ -298,9 +298,6 @@ ALWAYS, NEVER = {}, {"years": ["2001"]}
 ON_THE_WAY = {
     "no Alertmanager": (nobody, "alertmanager-known", "to no Alertmanager"),
     "relabelling leaves it out": (dropped, "alertmanager-known", "leaves out the 1"),
-    "an Alertmanager that is down": (down, "alertmanager-answers", "refused"),
-    "a wrong path": (wrong_path, "alertmanager-answers", "answers 404"),
-    "a wrong scheme": (wrong_scheme, "alertmanager-answers", "can't be trusted"),
     "a file with an error": (bad_file, "alertmanager-answers", "runs the one before"),
     "tickets are dropped": (
         relabelling(source_labels=["severity"], regex="warning", action="drop"),
@@ -465,10 +462,17 @@ def test_another_alertmanager_was_named(bench, heard):
 
 
 @newest
-@pytest.mark.parametrize("fault", [down, wrong_path, wrong_scheme], ids=lambda fault: fault.__name__)
-def test_alerts_go_to_where_no_alertmanager_is(bench, fault):
-    """The one that was named is well, but Prometheus does not send there."""
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [(down, "refused"), (wrong_path, "answers 404"), (wrong_scheme, "can't be trusted")],
+    ids=["down", "path", "scheme"],
+)
+def test_alerts_go_to_where_no_alertmanager_is(bench, fault, said):
     fault(bench)
+    found = bench.found()
+    assert list(found) == ["alertmanager-answers"], found
+    assert said in found["alertmanager-answers"]
+    # The one that is named is well, but Prometheus does not send there.
     found = bench.found(alertmanager=Connection(bench.manager.url))
     assert list(found) == ["alertmanager-known"], found
     assert "where no Alertmanager answers: http" in found["alertmanager-known"]
@@ -510,6 +514,7 @@ def errors(bench):
     return counted.get(f"{bench.manager.url}/wrong/api/v2/alerts")
 
 
+@newest
 def test_notifications_that_do_not_get_through(bench):
     url = f"http://127.0.0.1:{free_port()}"
     receivers = [{"name": one["name"], "webhook_configs": [{"url": url}]} for one in bench.config["receivers"]]
