@@ -16,6 +16,7 @@ A connection is described in the words of Prometheus' own `http_config`, in a sm
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 import ssl
 import urllib.parse
@@ -155,10 +156,10 @@ class Connection:
         password = given.get("password") or _content(given.get("password_file"))
         return httpx.BasicAuth(given.get("username", ""), password)
 
-    def _tls(self) -> ssl.SSLContext | bool:
+    def _tls(self) -> ssl.SSLContext:
         given = self.tls_config
         if not given.keys() & {"ca_file", "cert_file", "insecure_skip_verify"}:
-            return True
+            return _trusted()
         try:
             context = ssl.create_default_context(cafile=given.get("ca_file"))
             if given.get("cert_file"):
@@ -251,6 +252,12 @@ def _header(given: Any, path: Path, place: str) -> str:
     if not listed or given.keys() - {"values", "secrets", "files"}:
         raise ConnectError(f"{path}: {place}: must be a text, or hold values, secrets or files")
     return ", ".join(map(str, listed))
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates that are trusted by default. Reading them takes longer than asking a server."""
+    return httpx.create_ssl_context()
 
 
 def _content(path: str | None) -> str:
