@@ -242,9 +242,10 @@ def _whole(program: _Program) -> dict[str, Any]:
 def _snippet(program: _Program) -> str:
     # Everything may be missing or hidden: a mixin without recording rules is a mixin. `_config` as a whole can't be
     # asked for: other mixins keep functions in it, and fields that raise an error until they are overridden.
+    # What the assertions of ours say has been checked already, with the places of the mistakes.
     return f"""
         local base = {program.base};
-        local mixin = base {program.overlays};
+        local mixin = base {program.overlays} {"+ { kronosStrict:: false }" if program.ours else ""};
         local get(name) = if std.objectHasAll(mixin, name) then mixin[name] else null;
         local config(mixin) =
           if std.objectHasAll(mixin, '_config') && std.isObject(mixin._config) then mixin._config else {{}};

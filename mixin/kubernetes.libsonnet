@@ -152,7 +152,11 @@ local records = import 'rules/records.libsonnet';
   }),
 
   // Metrics on a port of their own, which callers cannot reach. Comes after podmonitor, which it changes as well.
-  local patch(kind, patch) = { target: { kind: kind, name: name }, patch: std.manifestJsonEx(patch, '  ') },
+  // Not by std.manifestJsonEx, which takes a tenth of a second in C++.
+  local patch(kind, steps) = {
+    target: { kind: kind, name: name },
+    patch: '[\n  ' + std.join(',\n  ', [std.toString(step) for step in steps]) + '\n]',
+  },
   local add(path, value) = { op: 'add', path: path, value: value },
   local metricsPort = {
     'kustomization.yml': kustomization('Component', {
