@@ -140,3 +140,17 @@ def bench_live(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Thousands of requests made from the OpenAPI document, then every known mistake; `-- --seed N` repeats a run."""
     run(session, "benchmarks.fuzz", "fuzz")
+
+
+@nox.session
+def proof(session: nox.Session) -> None:
+    """Every alert on a real fault in the oldest and the newest Prometheus; `-- --write` renews docs/proof.md."""
+    session.env["PYTHONPATH"] = os.pathsep.join([".", "tests/mixin"])
+    run(session, "tests.e2e.prove", "test")
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Mistakes put into the mixin, and which gate caught them; `-- --seed N` for others, `--write` for the docs."""
+    session.env["PYTHONPATH"] = os.pathsep.join([".", "tests/mixin"])
+    run(session, "mutation", "test")
