@@ -7,7 +7,9 @@ import type { Dashboard, Panel } from './dashboard';
 /** What older kinds of panels are drawn as. A gauge is drawn as a number: its needle is not in the packages. */
 const SUCCESSORS: Record<string, string> = { graph: 'timeseries', singlestat: 'stat', gauge: 'stat', 'table-old': 'table' };
 
-interface Old extends Panel {
+interface Old extends Omit<Panel, 'gridPos'> {
+  /** Some leave a part of it out. */
+  gridPos?: Partial<Panel['gridPos']>;
   span?: number;
   height?: number | string;
   format?: string;
@@ -38,7 +40,7 @@ export function complete(given: Partial<Dashboard> & { rows?: Row[] }): Dashboar
     ...renewed(one),
     id: one.id ?? ++id,
     title: one.title ?? '',
-    gridPos: one.gridPos ?? { x: 0, y: 0, w: 12, h: 8 },
+    gridPos: { x: 0, y: 0, w: 12, h: 8, ...one.gridPos },
     panels: one.panels?.map(finish),
   });
   return {
