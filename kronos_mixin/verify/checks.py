@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from kronos_mixin import reference
 from kronos_mixin.verify import (
+    alert_labels,
     answers,
     copies,
     dashboards,
     delivery,
     histograms,
+    muted,
     receivers,
     recorded,
     rules,
@@ -29,7 +31,9 @@ CHECKS: tuple[Check, ...] = (
     *rules.CHECKS,
     *recorded.CHECKS,
     *delivery.CHECKS,
+    *alert_labels.CHECKS,
     *receivers.CHECKS,
+    *muted.CHECKS,
     *answers.CHECKS,
     *dashboards.CHECKS,
     *sources.CHECKS,

@@ -12,7 +12,7 @@ from httpx import HTTPStatusError
 
 from kronos_mixin.connect import Connection, Connections
 from kronos_mixin.contract import load_contract
-from kronos_mixin.verify import delivery, receivers
+from kronos_mixin.verify import alert_labels, delivery, muted, receivers
 from kronos_mixin.verify.alertmanager import Alertmanager as Client
 from kronos_mixin.verify.alertmanager import Metrics
 from kronos_mixin.verify.check import Severity, State, outcomes
@@ -26,7 +26,7 @@ from proof.servers.prometheus import Prometheus
 
 TOOLS = alertmanager.every()
 newest = pytest.mark.parametrize("manager", TOOLS[-1:], ids=lambda tools: tools.version, indirect=True)
-OURS = [check.name for check in (*delivery.CHECKS, *receivers.CHECKS)]
+OURS = [check.name for check in (*delivery.CHECKS, *alert_labels.CHECKS, *receivers.CHECKS, *muted.CHECKS)]
 PLACES = [{"cluster": "berlin"}, {"cluster": "paris"}]
 JOB = {
     "job_name": "kronos-api",
