@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 import pytest
 
+from kronos_mixin.contract import mixin_path
 from kronos_mixin.engines import VARIABLE, Choice, EngineError, engine
 from kronos_mixin.externals import Externals
 from kronos_mixin.jsonnet import CompileError, evaluate
@@ -157,3 +159,28 @@ def test_every_command_that_evaluates_takes_it(call, fixtures, monkeypatch):
     for command in (["compile"], ["check"]):
         assert said in call(*command, "--mixin", fixtures / "lamp-mixin", "--engine", "go", code=1).stderr
     call("compile", "--mixin", fixtures / "lamp-mixin", "--engine", "rust", code=2)
+
+
+def test_an_error_in_our_own_files_has_its_place_though_they_are_evaluated_as_one(tmp_path):
+    shutil.copytree(mixin_path(), tmp_path / "mixin")
+    (tmp_path / "mixin/lib/text.libsonnet").write_text("function(config)\n  error 'broken'\n")
+    with pytest.raises(CompileError, match=r"mixin/lib/text\.libsonnet:2:3: broken\n"):
+        evaluate(tmp_path / "mixin", choice=Choice.CPP)
+
+
+def test_where_there_is_only_go_the_output_says_what_led_into_a_library(tmp_path, monkeypatch):
+    """It forgets who called a function whose result is evaluated later; C++ remembers, where it is installed."""
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / "vendor/lib.libsonnet").write_text("{\n  board(options): { title: options.title },\n}")
+    (tmp_path / "mixin.libsonnet").write_text(
+        "local lib = import 'lib.libsonnet';\n{\n  grafanaDashboards:: { a: lib.board(null) },\n}"
+    )
+    for there in (True, False):
+        if not there:
+            monkeypatch.setitem(sys.modules, "_jsonnet", None)
+        with pytest.raises(CompileError) as caught:
+            evaluate(tmp_path, choice=Choice.GO)
+        first, second = str(caught.value).splitlines()[:2]
+        assert first.startswith(f"{tmp_path}/vendor/lib.libsonnet:2:28: can only index objects")
+        led = f"{tmp_path}/mixin.libsonnet:3:28" if there else "grafanaDashboards, a, title of the output"
+        assert second == f"  reached from {led}"
