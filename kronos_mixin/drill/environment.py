@@ -130,10 +130,14 @@ def environment(user: Mixin, shortened: Mixin, deadline: float) -> Environment:
     ]
     interval = int(windows.seconds(shortened.config["scrape"]["interval"]))
     loaded = {rule["alert"] for group in user.alerts for rule in group["rules"]}
+    played = tuple(faults(config))
+    known = {one.alert for fault in played for one in fault.alerts}
+    unknown = {rule["alert"] for group in groups for rule in group["rules"]} - known
     left_out = {name: why for name, why in UNDRILLED.items() if name in loaded}
+    left_out |= dict.fromkeys(sorted(unknown), "no fault that sets it off is known here")
     return Environment(
         replace(shortened, name=NAME, alerts=groups, dashboards={}, scrape_configs=[]),
-        tuple(faults(config)),
+        played,
         interval,
         left_out,
     )

@@ -24,6 +24,7 @@ from kronos_mixin.drill.measures import (
     STAGES,
     UnknownMetric,
     measure,
+    mentioned,
 )
 
 CLIENT = "drill"
@@ -48,9 +49,6 @@ _GAUGES = {
     "process_resident_memory_bytes": 0.4 * MEMORY_LIMIT,
 }
 """The gauges of an instance that is well."""
-
-_UNMOVED = {"kronos_model_loads_total", "kronos_log_lines_lost_total"}
-"""Counters that no request moves."""
 
 _BESIDES = ("process_resident_memory_bytes", "process_start_time_seconds")
 """What prometheus-client exposes by itself, and a rule reads."""
@@ -161,7 +159,8 @@ class Instance:
         counted = dict.fromkeys(map(_key, self._children(metric)), 0.0)
         if metric.name == "kronos_model_loads_total":
             counted[_key({"outcome": "success"})] = 1.0
-        for flow, number in self._counts.items() if metric.name not in _UNMOVED else ():
+        # No request moves a counter of which that is not said: an alert may read it.
+        for flow, number in self._counts.items() if mentioned(metric) else ():
             weight = measure(metric).weight
             for labels, _ in self._observed(metric, flow):
                 counted[_key(labels)] += int(number) * (1.0 if weight is None else weight(_values(flow)))

@@ -111,3 +111,8 @@ def measure(metric: Metric) -> Measure:
     """What a counter or histogram shows of a request; without an entry here, something around its middle bucket."""
     middle = float(metric.buckets[len(metric.buckets) // 2]) if metric.buckets else 1.0
     return _MEASURES.get(metric.name) or Measure(_WORKED, lambda v: middle * v["spread"])
+
+
+def mentioned(metric: Metric) -> bool:
+    """Whether it is said here what the metric shows of a request."""
+    return metric.name in _MEASURES

@@ -8,6 +8,7 @@ import pytest
 
 from kronos_mixin import promql
 from kronos_mixin.contract import mixin_path
+from kronos_mixin.drill import environment as environments
 from kronos_mixin.drill.environment import environment, overrides
 from kronos_mixin.drill.faults import UNDRILLED, faults
 from kronos_mixin.jsonnet import evaluate
@@ -136,6 +137,12 @@ def test_shares_of_burns_lie_between_their_thresholds(both):
                 (burn for burn in burns if burn["long"] in burning), key=lambda burn: float(burn["factor"])
             )
             assert quickest["long"] == fault.alerts[0].labels["long"]
+
+
+def test_an_alert_without_a_fault_is_told(monkeypatch):
+    known = environments.faults
+    monkeypatch.setattr(environments, "faults", lambda config: [one for one in known(config) if one.name != "stuck"])
+    assert of({})[1].undrilled == {"KronosModelStuck": "no fault that sets it off is known here"}
 
 
 def test_names_of_jobs_are_different():
