@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from kronos_mixin import promql, windows
 
-_TOKENS = re.compile(r'"[^"]*"|[\w:.]+|[^\w\s]+')
+_TOKENS = re.compile(r'"[^"]*"|[\w:.]+|[^\w\s"]+')
 _SHOWN = 3
 
 
@@ -52,9 +52,15 @@ def _change(written: str, running: str) -> str:
     """The places in which two expressions differ."""
     one, other = _TOKENS.findall(written), _TOKENS.findall(running)
     changes = [
-        f"has {' '.join(other[c:d]) or 'nothing'} instead of {' '.join(one[a:b]) or 'nothing'}"
+        _changed(" ".join(one[a:b]), " ".join(other[c:d]))
         for kind, a, b, c, d in difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
         if kind != "equal"
     ]
     more = len(changes) - _SHOWN
     return ", ".join(changes[:_SHOWN]) + (f" and {more} more differences" if more > 0 else "")
+
+
+def _changed(written: str, running: str) -> str:
+    if not written:
+        return f"has {running}, too"
+    return f"has {running} instead of {written}" if running else f"lacks {written}"

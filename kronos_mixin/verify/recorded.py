@@ -23,6 +23,7 @@ _AT_ONCE = 5.0
 def _there(stack: Stack) -> Iterator[Finding]:
     """Whether each record exists whose expression had a result before: low traffic leaves many without one."""
     counts = {one.labels["__name__"] for one in stack.ask(f"count by (__name__) ({_every(stack)})")}
+    wanted = {rule["record"] for group in stack.mixin.rules for rule in group["rules"]}
     missing: dict[tuple[str, bool], list[str]] = {}
     for ruler, group in ours_in(stack):
         interval, own = float(group.get("interval") or 60), ruler.url == stack.prometheus.url
@@ -30,7 +31,7 @@ def _there(stack: Stack) -> Iterator[Finding]:
         if last_evaluation(group) is None:
             continue  # Another check tells.
         for rule in group["rules"]:
-            if rule.get("type") != "recording" or rule["name"] in counts or rule.get("health") == "err":
+            if rule["name"] not in wanted or rule["name"] in counts or rule.get("health") == "err":
                 continue
             # What it reads may have ended just now.
             if all(stack.prometheus.query(rule["query"], at=at) for at in (stack.now - late, stack.now)):

@@ -45,36 +45,44 @@ def _labels(stack: Stack) -> Iterator[Finding]:
             f"a label {label} of the target displaces the one of the service, which is now exported_{label}",
             f"set honor_labels: true in the scrape job, or give the target's label another name than {label}",
         )
-    wrong: dict[str, list[str]] = {}
+    lost, changed, new = dict[str, list[str]](), dict[str, list[str]](), dict[str, list[str]]()
     for name, metric, children in exposed.each():
-        for label, problem in _label_problems(exposed, name, metric, children):
+        for label, value, known in _label_problems(exposed, name, metric, children):
             if label not in taken:
-                wrong.setdefault(problem, []).append(name)
-    for problem, names in wrong.items():
-        known = "which the contract does not know" in problem
+                kind = lost if not value else new if known else changed
+                kind.setdefault(f'{label}="{value}"' if value else label, []).append(name)
+    if lost:
+        names = list(dict.fromkeys(name for several in lost.values() for name in several))
         yield Finding(
-            f"{listed(names)} {problem}",
-            "compare the versions of service and mixin"
-            if known
-            else f"take out what changes it on the way ({ON_THE_WAY})",
-            severity=Severity.warning if known else Severity.error,
+            f"the label {listed(list(lost))} is missing, on {listed(names)}",
+            f"take out what drops or renames it on the way ({ON_THE_WAY})",
+        )
+    for pair, names in changed.items():
+        yield Finding(
+            f"{listed(names)} is there with {pair}, which the service never says",
+            f"take out what rewrites it on the way ({ON_THE_WAY})",
+        )
+    for pair, names in new.items():
+        yield Finding(
+            f"{listed(names)} is there with {pair}, too, which the contract does not know",
+            "compare the versions of service and mixin",
+            severity=Severity.warning,
         )
 
 
 def _label_problems(
     exposed: Exposed, name: str, metric: Metric, children: Mapping[Child, int]
-) -> Iterator[tuple[str, str]]:
-    """Each label of a series whose values are not those of the contract, and a sentence without its subject."""
+) -> Iterator[tuple[str, str, bool]]:
+    """Each label of a series whose values are not those of the contract, one that is wrong, and whether all ours are
+    there beside it. The value is empty where the label is missing."""
     for place, label in enumerate(exposed.contract.exposed_series(metric.name)[name]):
         found = {child[place] for child in children}
         if "" in found:
-            yield label, f"{'has' if found == {''} else 'has in part'} no label {label}"
-        elif label != "le" and (values := exposed.contract.values(metric.name, label)) is not None:
-            unknown, missing = found - set(values), set(values) - found
-            if unknown and missing:
-                yield label, f'has {label}="{min(unknown)}", which the service never says'
-            elif unknown:
-                yield label, f'has {label}="{min(unknown)}", which the contract does not know'
+            yield label, "", False
+            continue
+        values = exposed.contract.values(metric.name, label) if label != "le" else None
+        if values is not None and (unknown := found - set(values)):
+            yield label, min(unknown), found >= set(values)
 
 
 def _complete(stack: Stack) -> Iterator[Finding]:
@@ -89,8 +97,10 @@ def _complete(stack: Stack) -> Iterator[Finding]:
             if any(True for _ in _label_problems(exposed, name, metric, children)):
                 continue
             if missing := _missing(exposed, name, metric, children, expected):
+                some = max(missing.values())
+                where = f" on {expected - some} of {expected} targets" if some else ""
                 yield Finding(
-                    f"{name} has {_which(names[name], missing, exposed, name, metric)}",
+                    f"{name} has {_which(names[name], list(missing), exposed, name, metric)}{where}",
                     f"take out what drops it on the way ({ON_THE_WAY}); if the service is older, update it",
                 )
         for name in names:
@@ -100,8 +110,8 @@ def _complete(stack: Stack) -> Iterator[Finding]:
 
 def _missing(
     exposed: Exposed, name: str, metric: Metric, children: Mapping[Child, int], expected: int
-) -> list[Child]:
-    """The children that not all targets have."""
+) -> dict[Child, int]:
+    """The children that not all targets have, and how many of them do."""
     labels = exposed.contract.exposed_series(metric.name)[name]
     ours = [
         {(label, bound(value) if label == "le" else value) for label, value in child}
@@ -115,13 +125,13 @@ def _missing(
     for child, count in children.items():
         values = tuple(bound(child[place]) if labels[place] == "le" else child[place] for place in closed)
         found[values] = found.get(values, 0) + count
-    return [
-        child
+    return {
+        child: found.get(tuple(child[place] for place in closed), 0)
         for child in exposed.children(name, metric)
         if found.get(tuple(child[place] for place in closed), 0) < expected
         # What the service itself does not expose, another check tells.
         and (not ours or any({(labels[place], child[place]) for place in closed} <= one for one in ours))
-    ]
+    }
 
 
 def _which(labels: Sequence[str], missing: Sequence[Child], exposed: Exposed, name: str, metric: Metric) -> str:
@@ -132,7 +142,7 @@ def _which(labels: Sequence[str], missing: Sequence[Child], exposed: Exposed, na
         if sum(child[place] in values for child in everything) == len(missing) and len(missing) < len(everything):
             return f"no series with {label} " + listed([f'"{value}"' for value in values])
     if len(missing) == len(everything):
-        return "fewer series than there are targets"
+        return "no series"
     pairs = ", ".join(f'{label}="{value}"' for label, value in zip(labels, missing[0], strict=True) if value)
     return f"{len(missing)} of {len(everything)} series missing, such as {{{pairs}}}"
 

@@ -213,11 +213,15 @@ FAULTS = {
         "series-labels",
         "displaces the one of the service, which is now exported_stage",
     ),
-    "a label dropped": (relabel(action="labeldrop", regex="dtype"), "series-labels", "has no label dtype"),
+    "a label dropped": (
+        relabel(action="labeldrop", regex="dtype"),
+        "series-labels",
+        "the label dtype is missing, on kronos_model_info",
+    ),
     "a label rewritten": (
         relabel(source_labels=["route"], regex="/v1/(.+)", target_label="route", replacement="$1"),
         "series-labels",
-        'has route="predict/batch", which the service never says',
+        'is there with route="predict/batch", which the service never says',
     ),
     "an outcome dropped": (drop("kronos_requests_total;error", "status"), "series-complete", 'with status "error"'),
     "a bucket dropped": (
@@ -291,6 +295,23 @@ FAULTS = {
         lambda _, __, rules: group(rules, "kronos-work").update(interval="4s"),
         "rules-equal",
         "its interval is 4s instead of 2s",
+    ),
+    "another job in an expression": (
+        lambda _, __, rules: rule(rules, "job:kronos_targets:count").update(expr='count by (job) (up{job="kronos"})'),
+        "rules-equal",
+        'expr has .*"kronos" instead of "kronos-api"',
+    ),
+    "a record renamed": (
+        lambda _, __, rules: rule(rules, "job:kronos_targets:count").update(record="job:kronos_targets:total"),
+        "rules-equal",
+        "job:kronos_targets:count is missing; job:kronos_targets:total is there",
+    ),
+    "an outcome dropped on one target": (
+        lambda stack, *rest: drop(f"kronos_requests_total;error;{stack.addresses[1]}", "status", "instance")(
+            stack, *rest
+        ),
+        "series-complete",
+        'kronos_requests_total has no series with status "error" on 1 of 2 targets',
     ),
     "a rule taken out": (
         lambda _, __, rules: group(rules, "kronos-causes")["rules"].pop(),
