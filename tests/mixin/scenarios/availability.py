@@ -103,6 +103,22 @@ AVAILABILITY = [
         many(3, Instance("i1", every(10), missed=lambda t: t % 30 < 15)),
         always({"KronosTargetDown": 1}, 20, 50),
     ),
+    *(
+        Scenario(
+            f"{20 - failed} of 20 scrapes succeed",
+            many(3, Instance("i1", every(10), missed=lambda t, failed=failed: t // 15 % 20 < failed)),
+            always(firing, 20, 50),
+        )
+        for failed, firing in ((9, {"KronosTargetDown": 1}), (7, {}))
+    ),
+    *(
+        Scenario(
+            f"{up} of {count} are up",
+            [Instance(f"i{n}", down=((600, 3000),) if n >= up else ()) for n in range(count)],
+            {9: {}, 30: firing},
+        )
+        for up, count, firing in ((4, 9, DOWN), (6, 13, {"KronosTargetDown": 7}))
+    ),
     Scenario(
         "every third scrape fails",
         many(3, Instance("i1", every(10), missed=lambda t: t % 45 < 15)),
@@ -150,7 +166,10 @@ AVAILABILITY = [
         {11: {}, 15: {"KronosModelStuck": 1}, 35: {"KronosModelStuck": 1, "KronosInstanceNotReady": 1}, 45: {}},
         where={15: ["instance=i1"]},
     ),
-    Scenario("calls of a slow model", one(gauges={"kronos_model_call_seconds": 50}), silent(5, 20, 60)),
+    Scenario("calls of a slow model", one(gauges={"kronos_model_call_seconds": 60}), silent(5, 20, 60)),
+    Scenario(
+        "calls of an even slower model", one(gauges={"kronos_model_call_seconds": 61}), {5: {"KronosModelStuck": 1}}
+    ),
     Scenario(
         "it is draining",
         many(3, Instance("i1", gauges={"kronos_model_ready": 0, "kronos_draining": 1})),

@@ -20,13 +20,17 @@ BUDGETS = [
     ),
     # 14.4 times 0.5 % is 7.2 %, 6 times is 3 %.
     Scenario(
-        "6.5 % fail", one(every(1), every(14.3, status="error")), {}, burning={40: ["KronosErrorBudgetBurn 6h"]}
+        "7.04 % fail", one(every(1), every(13.2, status="error")), {}, burning={40: ["KronosErrorBudgetBurn 6h"]}
     ),
     Scenario(
-        "8 % fail",
-        one(every(1), every(11.4, status="error")),
+        "7.35 % fail",
+        one(every(1), every(12.6, status="error")),
         {},
         burning={15: ["KronosErrorBudgetBurn 1h"], 40: BOTH_PAGES},
+    ),
+    Scenario("2.9 % fail", one(every(1), every(33.5, status="error")), {}, burning={40: []}),
+    Scenario(
+        "3.1 % fail", one(every(1), every(31.3, status="error")), {}, burning={40: ["KronosErrorBudgetBurn 6h"]}
     ),
     Scenario(
         "a shutdown that breaks requests counts",
@@ -40,23 +44,21 @@ BUDGETS = [
         {},
         burning={29: BOTH_PAGES, 50: ["KronosErrorBudgetBurn 6h"], 75: ["KronosErrorBudgetBurn 1d"]},
     ),
-    Scenario(
-        "2 % fail: tickets",
-        one(every(1, stop=5 * HOUR), every(50, status="error", stop=5 * HOUR)),
-        {},
-        burning={
-            50: [],
-            100: ["KronosErrorBudgetBurn 1d"],
-            240: ["KronosErrorBudgetBurn 1d", "KronosErrorBudgetBurn 3d"],
-        },
-        step=60,
-    ),
-    Scenario(
-        "0.4 % fail: within the objective",
-        one(every(1, stop=5 * HOUR), every(250, status="error", stop=5 * HOUR)),
-        {},
-        burning={240: []},
-        step=60,
+    # 3 times is 1.5 %, once is 0.5 %.
+    *(
+        Scenario(
+            f"{share} % fail",
+            one(every(1, stop=5 * HOUR), every(spacing, status="error", stop=5 * HOUR)),
+            {},
+            burning={50: [], 100: early, 240: early + late},
+            step=60,
+        )
+        for share, spacing, early, late in (
+            (1.55, 63.5, ["KronosErrorBudgetBurn 1d"], ["KronosErrorBudgetBurn 3d"]),
+            (1.45, 68, [], ["KronosErrorBudgetBurn 3d"]),
+            (0.53, 187, [], ["KronosErrorBudgetBurn 3d"]),
+            (0.48, 207, [], []),
+        )
     ),
     *(
         Scenario(

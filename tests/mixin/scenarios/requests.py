@@ -49,8 +49,9 @@ ERROR_RATE = [
     Scenario(
         "four in a row", one(every(300), every(300, start=610, stop=1510, status="error")), {24: {}, 29: ERRORS}
     ),
-    Scenario("0.9 %", one(every(0.2), every(22, status="error")), silent(*HALF_HOURS)),
-    Scenario("1.2 %", one(every(0.2), every(17, status="error")), always(ERRORS, *HALF_HOURS)),
+    # Fifteen bad ones in every rate window, so that the share does not go up and down.
+    Scenario("0.95 %", one(every(0.1918), every(20, status="error")), silent(*HALF_HOURS)),
+    Scenario("1.05 %", one(every(0.2122), every(20, status="error")), always(ERRORS, *HALF_HOURS)),
     Scenario("the queue is full", one(every(1), every(20, status="overloaded")), {20: ERRORS}),
     Scenario(
         "callers' faults", one(every(10), every(1, status="invalid"), every(1, status="too_large")), silent(20, 60)
@@ -145,8 +146,8 @@ SUCCESS = [
 ]
 
 LATENCY = [
-    Scenario("4 % are slow", one(every(1), every(24, seconds=6, model=0.1)), silent(*HALF_HOURS)),
-    Scenario("6 % are slow", one(every(1), every(16, seconds=6, model=0.1)), always(SLOW, *HALF_HOURS)),
+    Scenario("4.8 % are slow", one(every(1.0084), every(20, seconds=6, model=0.1)), silent(*HALF_HOURS)),
+    Scenario("5.2 % are slow", one(every(1.097), every(20, seconds=6, model=0.1)), always(SLOW, *HALF_HOURS)),
     Scenario("exactly on the objective", one(every(1, seconds=5)), {60: {}}),
     Scenario("a batch may take longer", one(every(1, route=BATCH, seconds=20)), {60: {}}),
     Scenario(
@@ -171,19 +172,26 @@ LATENCY = [
         {9: {}, 29: SLOW, 45: {}},
     ),
     # The model itself, or the queue in front of it?
-    Scenario("6 % are slow in the model", one(every(1), every(16, seconds=6)), {60: MODEL | SLOW}),
-    Scenario("4 % are slow in the model", one(every(1), every(24, seconds=6)), {60: {}}),
+    Scenario("5.2 % are slow in the model", one(every(1.097), every(20, seconds=6)), {60: MODEL | SLOW}),
+    Scenario("4.8 % are slow in the model", one(every(1.0084), every(20, seconds=6)), {60: {}}),
     Scenario("one odd inference", one(every(300), every(HOUR, start=600, seconds=6)), silent(*range(5, 120, 15))),
     Scenario(
         "slow in the model, but the queue is long",
-        one(every(1), every(16, seconds=6), gauges={"kronos_queue_depth": 30}),
+        one(every(1), every(16, seconds=6), gauges={"kronos_queue_depth": 20}),
         {60: SLOW},
+    ),
+    Scenario(
+        "slow in the model, and the queue is just short enough",
+        one(every(1), every(16, seconds=6), gauges={"kronos_queue_depth": 19}),
+        {60: MODEL | SLOW},
     ),
 ]
 
 TIME_LIMIT = [
-    Scenario("0.4 %", one(every(1), every(250, status="timeout", seconds=120)), silent(*HALF_HOURS)),
-    Scenario("0.7 %", one(every(1), every(140, status="timeout", seconds=120)), always(TIMEOUTS, *HALF_HOURS)),
+    Scenario("0.48 %", one(every(0.0965, stop=HOUR), every(20, status="timeout", seconds=120)), silent(20, 50)),
+    Scenario(
+        "0.52 %", one(every(0.1046, stop=HOUR), every(20, status="timeout", seconds=120)), always(TIMEOUTS, 20, 50)
+    ),
     Scenario(
         "one odd request",
         one(every(300), every(HOUR, start=600, status="timeout", seconds=120)),
@@ -204,11 +212,11 @@ TIME_LIMIT = [
 CALLERS = [
     Scenario(
         "a client that does not back off",
-        one(every(10), every(0.8, status="rate_limited", client="greedy", stop=2400)),
+        one(every(10), every(0.95, status="rate_limited", client="greedy", stop=2400)),
         {30: {"KronosExcessiveRateLimiting": 1}, 60: {}},
         where={30: ["client=greedy"]},
     ),
-    Scenario("one that does", one(every(10), every(1.3, status="rate_limited", client="greedy")), {30: {}}),
+    Scenario("one that does", one(every(10), every(1.05, status="rate_limited", client="greedy")), {30: {}}),
     Scenario(
         "a week ago there was more of it",
         [

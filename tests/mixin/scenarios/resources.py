@@ -7,7 +7,7 @@ from simulate import HOUR, Instance, every
 from scenarios.scenario import Scenario, many, one, silent
 
 RESOURCES = [
-    Scenario("89 % of the memory", one(gauges={"process_resident_memory_bytes": 890}), {30: {}}),
+    Scenario("90 % of the memory", one(gauges={"process_resident_memory_bytes": 900}), {30: {}}),
     Scenario(
         "91 % of the memory",
         one(gauges={"process_resident_memory_bytes": 910}),
@@ -21,7 +21,7 @@ RESOURCES = [
         one(gauges={"process_resident_memory_bytes": lambda t: 910 if t < 2400 else 500}),
         {30: {"KronosHighMemoryUsage": 1}, 50: {}},
     ),
-    Scenario("the queue is 79 % full", one(gauges={"kronos_queue_depth": 79}), {30: {}}),
+    Scenario("the queue is 80 % full", one(gauges={"kronos_queue_depth": 80}), {30: {}}),
     Scenario("the queue is 81 % full", one(gauges={"kronos_queue_depth": 81}), {30: {"KronosQueueSaturated": 1}}),
     Scenario("no queue", one(gauges={"kronos_queue_depth": 81, "kronos_queue_capacity": 0}), {30: {}}),
     Scenario(
@@ -29,9 +29,11 @@ RESOURCES = [
         one(gauges={"kronos_queue_depth": lambda t: 100 if t % 300 < 120 else 0}),
         silent(*range(10, 60, 5)),
     ),
-    Scenario("0.9 s of lag", one(gauges={"kronos_event_loop_lag_seconds": 0.9}), {30: {}}),
+    Scenario("1 s of lag", one(gauges={"kronos_event_loop_lag_seconds": 1}), {30: {}}),
     Scenario(
-        "1.1 s of lag", one(gauges={"kronos_event_loop_lag_seconds": 1.1}), {3: {}, 30: {"KronosEventLoopBlocked": 1}}
+        "1.05 s of lag",
+        one(gauges={"kronos_event_loop_lag_seconds": 1.05}),
+        {3: {}, 30: {"KronosEventLoopBlocked": 1}},
     ),
     Scenario(
         "one hiccup",
@@ -59,6 +61,16 @@ RESOURCES = [
         many(3, *(Instance(f"i{n}", every(10), down=((600, 660), (1200, 1260), (1800, 1860))) for n in range(2))),
         {33: {"KronosRestarting": 2, "KronosRestartingEverywhere": 1}, 115: {"KronosRestarting": 2}},
     ),
+    *(
+        Scenario(
+            f"{count} of {all_of_them} start three times",
+            many(
+                all_of_them, *(Instance(f"i{n}", down=((600, 660), (1200, 1260), (1800, 1860))) for n in range(count))
+            ),
+            {33: {"KronosRestarting": count} | everywhere},
+        )
+        for count, all_of_them, everywhere in ((2, 4, {}), (6, 11, {"KronosRestartingEverywhere": 1}))
+    ),
     Scenario(
         "killed for its memory every half hour",
         one(
@@ -69,8 +81,8 @@ RESOURCES = [
         {25: {}, 29: {"KronosHighMemoryUsage": 1}, 110: {"KronosRestarting": 1}},
     ),
     Scenario(
-        "89 % of the GPU's memory",
-        one(gauges={"kronos_device_memory_used_bytes": 890, "kronos_device_memory_limit_bytes": 1000}),
+        "90 % of the GPU's memory",
+        one(gauges={"kronos_device_memory_used_bytes": 900, "kronos_device_memory_limit_bytes": 1000}),
         {30: {}},
     ),
     Scenario(
