@@ -60,13 +60,11 @@ def selectable(data: dict[str, Any], labels: Mapping[str, str]) -> dict[str, Any
 
 
 def object_names(texts: Collection[str]) -> dict[str, str]:
-    """A name for each of several objects: where what Kubernetes takes of two is the same, or little, with a hash."""
+    """A name for each of several objects: where what Kubernetes takes of two is the same, with a hash."""
     plain = {text: object_name(text) for text in texts}
     taken = Counter(plain.values())
     return {
-        text: name
-        if taken[name] == 1 and text.isascii()
-        else f"{name[:244]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        text: name if taken[name] == 1 else f"{name[:244]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
         for text, name in plain.items()
     }
 

@@ -111,10 +111,8 @@ def _stand_in(name: str, opened: list[str], before: str, after: str, free: Calla
     inside = opened[-1] if opened else ""
     if inside == "labels":
         return ANY_LABEL
-    if inside == "[":
+    if inside == "[" or re.search(r"\boffset\s+-?$", before):
         return "5" if after[:1].isalpha() else "5m"
-    if re.search(r"\boffset\s+-?$", before):
-        return "5m"
     if inside != "{":
         return free(name)
     if re.search(r"[=~]\s*$", before):

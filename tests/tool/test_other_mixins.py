@@ -169,7 +169,7 @@ def test_mixins_do_not_overwrite_each_other(call, tmp_path):
         (tmp_path / f"{name}-mixin").mkdir()
         (tmp_path / f"{name}-mixin/mixin.libsonnet").write_text(
             f"{{ grafanaDashboardFolder:: '{folder}', grafanaDashboards:: {{ logs: {{ title: '{name}' }},"
-            f" '{name}-Übersicht.json': '{{}}', '{name}-Ubersicht.json': {{}} }}, prometheusAlerts:: {{ groups: ["
+            f" '{name}-Übersicht.json': '{{}}', '{name}-übersicht.json': {{}} }}, prometheusAlerts:: {{ groups: ["
             " { name: 'a', rules: [{ alert: 'A', expr: 0 }] }, { name: 'none', rules: null }] } }"
         )
         call("compile", "--mixin", f"{name}-mixin", "--target", "plain", "--target", "kubernetes")

@@ -60,6 +60,7 @@ NOTHING_WRONG = [
     "$func(watts[$window]) offset $shift > $limit",
     'watts{$filters, room="a"$more} == watts{$label=~$value}',
     'watts{$label$op"$value"} / watts{room="a" $filters}',
+    "rate(watts[${hours}h]) > watts offset ${hours}h",
     "lamp_${unit}_total[${__range_s}s:[[step]]]",
     'label_replace(sum(watts), "$by", "a", "", "") and sum by (room) (volts)',
     "$whole",
