@@ -10,9 +10,10 @@ from kronos_mixin import promql, windows
 from kronos_mixin.verify.check import Check, Finding, Severity, Skip
 from kronos_mixin.verify.copies import DEDUPLICATE
 from kronos_mixin.verify.exposed import ON_THE_WAY, Exposed
+from kronos_mixin.verify.ruler import Ruler
 from kronos_mixin.verify.rules import last_evaluation, ours_in
 from kronos_mixin.verify.scraping import LATE
-from kronos_mixin.verify.stack import Ruler, Stack
+from kronos_mixin.verify.stack import Stack
 from kronos_mixin.verify.target import pace
 from kronos_mixin.verify.words import ago, difference, listed
 

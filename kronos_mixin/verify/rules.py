@@ -12,8 +12,9 @@ from kronos_mixin import windows
 from kronos_mixin.connect import AnswerError
 from kronos_mixin.running import differences
 from kronos_mixin.verify.check import Check, Finding, Severity, Unasked
+from kronos_mixin.verify.ruler import Ruler
 from kronos_mixin.verify.scraping import LATE
-from kronos_mixin.verify.stack import Ruler, Stack
+from kronos_mixin.verify.stack import Stack
 from kronos_mixin.verify.words import ago, listed, shortened
 
 _LOAD = "load what kronos-mixin compile writes, or kronos-mixin merge PROMETHEUS_YML, with the same --config as here"

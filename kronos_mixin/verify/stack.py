@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
@@ -21,38 +19,14 @@ from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.verify.alertmanager import Alertmanager, Destinations, destinations
 from kronos_mixin.verify.api import Api, QueryError, Sample
 from kronos_mixin.verify.exposition import Exposition, parse
+from kronos_mixin.verify.ruler import Ruler, configured
 from kronos_mixin.verify.sent import Alert, alerts
 from kronos_mixin.verify.target import Target, by_series, of_api, of_series, pace
 
-Client = TypeVar("Client", Api, "Ruler", Alertmanager, Grafana)
+Client = TypeVar("Client", Api, Ruler, Alertmanager, Grafana)
 
 _READ, _PATIENCE = 5, 3.0
 """How many targets are read themselves, and how many seconds each may take."""
-
-
-class Ruler(Api):
-    """Who evaluates rules. The answer is kept."""
-
-    @cached_property
-    def groups(self) -> list[dict[str, Any]]:
-        """The groups that it runs, as in the API."""
-        return self.rules()
-
-    @cached_property
-    def since(self) -> float | None:
-        """When it last read its rules, in Unix seconds; None if it does not say."""
-        with suppress(QueryError):
-            return _configured(self.status("runtimeinfo"))
-        try:  # vmalert says it in its metrics.
-            told = self.text("/metrics")
-        except QueryError:
-            return None
-        found = re.search(r"^vmalert_config_last_reload_success_timestamp_seconds\S* (\S+)$", told, re.MULTILINE)
-        return float(found[1]) if found else None
-
-    def loaded(self, name: str) -> list[dict[str, Any]]:
-        """The groups of this name that it runs."""
-        return [group for group in self.groups if group["name"] == name]
 
 
 @dataclass(frozen=True)
@@ -258,7 +232,7 @@ class Stack:
     @property
     def configured(self) -> float | None:
         """When Prometheus last read its configuration, in Unix seconds; None if it does not say."""
-        return _configured(self.runtime)
+        return configured(self.runtime)
 
     @cached_property
     def build(self) -> Mapping[str, Any]:
@@ -285,10 +259,3 @@ class Stack:
         if self.connections.prometheus is None:
             raise AnswerError("no Prometheus was named")
         return self.connections.prometheus
-
-
-def _configured(runtime: Mapping[str, Any]) -> float | None:
-    try:
-        return datetime.fromisoformat(runtime["lastConfigTime"]).timestamp()
-    except (KeyError, TypeError, ValueError):
-        return None

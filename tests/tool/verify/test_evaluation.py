@@ -11,7 +11,8 @@ from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
 from kronos_mixin.verify import rules
 from kronos_mixin.verify.check import State, outcomes
-from kronos_mixin.verify.stack import Ruler, Stack
+from kronos_mixin.verify.ruler import Ruler
+from kronos_mixin.verify.stack import Stack
 
 NOW = 1_800_000_000.0
 CHECK = [check for check in rules.CHECKS if check.name == "rules-evaluated"]
