@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mutation.copies import Copy, Judge
-from mutation.operators import OPERATORS
+from mutation.kinds import OPERATORS
 from mutation.places import Mutant
 from mutation.report import DOCUMENT, Found, document, table
 

@@ -131,17 +131,19 @@ def main() -> None:
     """Prove it in each version, and print or write the table."""
     parser = argparse.ArgumentParser(prog="nox -s proof --", description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the table into docs/proof.md")
-    write = parser.parse_args().write
+    parser.add_argument("--prometheus", choices=("oldest", "newest"), help="only this one")
+    options = parser.parse_args()
     versions = binaries.every()
+    chosen = {"oldest": versions[:1], "newest": versions[-1:]}.get(options.prometheus, [versions[0], versions[-1]])
     proofs = {}
-    for tools in dict.fromkeys((versions[0], versions[-1])):
+    for tools in dict.fromkeys(chosen):
         with tempfile.TemporaryDirectory(prefix="kronos-proof-") as folder:
             proofs[tools.version] = prove(tools, Path(folder))
     head = ["alert", "fault", "fires by default", "resolves by default", *(f"in {v}" for v in proofs), "receiver"]
     text = table(head, rows(proofs))
     text += f"\n\nWithout a fault here: {', '.join(sorted(WITHOUT_A_FAULT))}."
     say(text)
-    if write:
+    if options.write:
         page = DOCUMENT.read_text(encoding="utf-8")
         DOCUMENT.write_text(_SECTION.sub(lambda match: f"{match[1]}\n{text}\n{match[2]}", page), encoding="utf-8")
 

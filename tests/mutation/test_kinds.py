@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mutation.__main__ import sample
-from mutation.operators import OPERATORS
+from mutation.kinds import OPERATORS
 from mutation.places import Operator
 
 ROOT = Path(__file__).parents[2]
