@@ -252,3 +252,37 @@ def test_parts_of_a_whole_are_stacked():
         ]
         assert bool(stacked) == (panel["title"] in AREAS), panel["title"]
         assert all(re.search(pattern, AREAS[panel["title"]]) for pattern in stacked)
+
+
+# Of things that can only be whole, and of times and sizes that differ by orders of magnitude.
+WHOLE = {
+    "Cached positions",
+    "Concurrent requests",
+    "Concurrent requests by instance",
+    "Failed model loads in the last hour",
+    "Lost log lines in the last hour",
+    "Queue depth",
+    "Ready instances",
+    "Series in the model",
+    "Starts in the last hour",
+}
+LOGARITHMIC = {
+    "Latency p50, p95, p99 (5m)",
+    "Latency p95 by instance, with exemplars",
+    "Model inference time p50, p95, p99 (5m)",
+    "Model inference time p95 by instance",
+    "Model stages p95 (5m)",
+    "Queue wait p50, p95, p99 (5m)",
+    "Request size p95 (5m)",
+    "Response size p95 (5m)",
+    "Time per candle p50, p95, p99 (5m)",
+    "Time to first candle p50, p95, p99 (5m)",
+}
+
+
+def test_scales():
+    lines = [p for board in MIXIN.dashboards.values() for p in board["panels"] if p["type"] == "timeseries"]
+    defaults = {panel["title"]: panel["fieldConfig"]["defaults"] for panel in lines}
+    assert {title for title, one in defaults.items() if one.get("decimals") == 0} == WHOLE
+    scales = {title: one["custom"].get("scaleDistribution", {}).get("type") for title, one in defaults.items()}
+    assert {title for title, scale in scales.items() if scale == "log"} == LOGARITHMIC
