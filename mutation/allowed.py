@@ -1,6 +1,7 @@
 """Mistakes that no test has to catch, because they make no difference, and why: by a pattern of what they are."""
 
 ALLOWED = {
+    r"^panels swapped: ": "The same panels in another order.",
     r"^order of rules: .*\{ seen: seen \}, \{ targets: targets \}": "Neither of them reads the other.",
     r"^sum for max: mixin/alerts/availability\.libsonnet: q\.avg -> q\.max \| \(\[\], upOver\(window\)\) \+ '\)'": (
         "Only where no target was ever up: their average and their highest are both 0."

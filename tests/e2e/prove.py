@@ -85,7 +85,7 @@ def prove(tools: binaries.Tools, folder: Path) -> dict[str, Seen]:
                 times.setdefault(key, []).extend(at for at, _ in one.points)
             return {
                 alert: Seen(
-                    min(times[job, alert]) - performance.broken[job],
+                    max(0, min(times[job, alert]) - performance.broken[job]),
                     max(0, max(times[job, alert]) + step - performance.mended[job]),
                     " ".join(sorted(heard(receivers, job, alert))),
                 )

@@ -286,3 +286,15 @@ def test_scales():
     assert {title for title, one in defaults.items() if one.get("decimals") == 0} == WHOLE
     scales = {title: one["custom"].get("scaleDistribution", {}).get("type") for title, one in defaults.items()}
     assert {title for title, scale in scales.items() if scale == "log"} == LOGARITHMIC
+
+
+def test_wide_steps_hide_no_spikes():
+    """Of saturation and of burns the most within a step, of all other recorded series the mean."""
+    for name in PANELS:
+        for query, _ in asked(name):
+            functions = set(re.findall(r"(\w+)_over_time\(", query.expr)) - {"last"}
+            most = query.panel == "Concurrent requests" or query.panel.endswith(
+                (": burn rate", "error budget left (15d)")
+            )
+            assert functions <= ({"max"} if most else {"avg"}), query.panel
+            assert functions or not most or query.expr.startswith("vector("), query.panel
