@@ -10,7 +10,6 @@ import json
 import re
 import shutil
 from collections import Counter
-from contextlib import closing
 
 import pytest
 
@@ -171,7 +170,7 @@ def verified(history):
     def verified(dashboards=MIXIN.dashboards, server=None):
         mixin = dataclasses.replace(MIXIN, dashboards=dashboards)
         connections = Connections(Connection((server or history[0]).url))
-        with closing(Past(connections, mixin, load_contract())) as stack:
+        with Past(connections, mixin, load_contract()) as stack:
             (outcome,) = outcomes(answers.CHECKS, stack)
         return outcome
 
