@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -56,6 +56,7 @@ def _others(stack: Stack, ruler: Ruler, wanted: Mapping[str, Any]) -> Iterator[F
     """Groups with our rules that the configuration does not compile to."""
     ours = {_name(rule): str(rule["expr"]) for group in stack.groups for rule in group["rules"]}
     bases = {name.partition(":")[0] for name in wanted}
+    left: dict[str, list[Mapping[str, Any]]] = {}
     for group in ruler.groups:
         if group["name"] in wanted:
             continue
@@ -68,13 +69,29 @@ def _others(stack: Stack, ruler: Ruler, wanted: Mapping[str, Any]) -> Iterator[F
                 "take out the older of both",
                 why="Both write the same series, or fire the same alert.",
             )
-        elif base in bases and job and not stack.alive(f'up{{job="{job}"}}'):
-            yield Finding(
-                f"the group {group['name']} ({group.get('file')}) reads the job {job}, which has no targets",
-                "take it out, with `kronos-mixin unmerge PROMETHEUS_YML --name NAME` if merge put it there",
-                why="Its KronosTargetMissing fires for ever.",
-                severity=Severity.warning,
-            )
+        elif base in bases and job:
+            left.setdefault(job, []).append(group)
+    yield from (_left(job, groups) for job, groups in left.items() if not stack.alive(f'up{{job="{job}"}}'))
+
+
+def _left(job: str, groups: Sequence[Mapping[str, Any]]) -> Finding:
+    """Rules of another installation, which has gone."""
+    files = listed(sorted({str(group.get("file")) for group in groups}))
+    which = f"the group {groups[0]['name']}" if len(groups) == 1 else f"{len(groups)} groups"
+    read = "reads" if len(groups) == 1 else "read"
+    if any((rule.get("labels") or {}).get("drill") for group in groups for rule in group["rules"]):
+        return Finding(
+            f"{which} of a drill that has not ended ({files}) {read} the job {job}, which has no targets",
+            "kronos-mixin drill PROMETHEUS_YML --prometheus URL --clean",
+            why="Its rules cost time, and its alerts may still fire for some minutes.",
+            severity=Severity.warning,
+        )
+    return Finding(
+        f"{which} ({files}) {read} the job {job}, which has no targets",
+        "take them out, with `kronos-mixin unmerge PROMETHEUS_YML --name NAME` if merge put them there",
+        why="Their KronosTargetMissing fires for ever.",
+        severity=Severity.warning,
+    )
 
 
 def _equal(stack: Stack) -> Iterator[Finding]:
@@ -144,7 +161,9 @@ def _evaluated(stack: Stack) -> Iterator[Finding]:
             )
     if never:
         yield Finding(
-            f"{listed(never)} has not been evaluated yet", "run this again in a minute", severity=Severity.early
+            f"{listed(never)} {'has' if len(never) == 1 else 'have'} not been evaluated yet",
+            "run this again in a minute",
+            severity=Severity.early,
         )
 
 

@@ -94,6 +94,13 @@ def twice(_, __, rules):
     rules["copy.rules.yml"] = copy.deepcopy(rules["kronos-alerts.rules.yml"])
 
 
+def left_by_a_drill(stack, _, rules):
+    old = stack.rules_of("kronos-drill", "kronos-alerts")
+    for one in (one for group in old["groups"] for one in group["rules"]):
+        one["labels"]["drill"] = "true"
+    rules["old.rules.yml"] = old
+
+
 def saved(stack: Bench, *_: object) -> None:
     text = stack.instances[0].text()
     stack.instances[0].edit = lambda _: text
@@ -272,7 +279,12 @@ FAULTS = {
     "rules of a job that has gone": (
         lambda stack, _, rules: rules.update({"old.rules.yml": stack.rules_of("forecasts", "kronos-alerts")}),
         "groups-once",
-        "reads the job forecasts, which has no targets",
+        r"5 groups \(.*old.rules.yml\) read the job forecasts, which has no targets",
+    ),
+    "rules of a drill that was killed": (
+        left_by_a_drill,
+        "groups-once",
+        r"5 groups of a drill that has not ended \(.*\) read the job kronos-drill",
     ),
     "a threshold edited": (
         lambda _, __, rules: rule(rules, "KronosHighMemoryUsage").update(
