@@ -30,6 +30,8 @@ def compiled(tmp_path_factory) -> Compiled:
 
 
 def pytest_generate_tests(metafunc):
-    """Run tests that use `tools` on every version of Prometheus."""
+    """Run tests that use `tools` on every version of Prometheus, or on the newest if their name says so."""
     if "tools" in metafunc.fixturenames:
-        metafunc.parametrize("tools", binaries.every(), ids=lambda tools: tools.version, scope="session")
+        newest = metafunc.function.__name__.endswith("on_the_newest")
+        versions = [binaries.newest()] if newest else binaries.every()
+        metafunc.parametrize("tools", versions, ids=lambda tools: tools.version, scope="session")

@@ -311,7 +311,7 @@ FAULTS = {
     "another job in an expression": (
         lambda _, __, rules: rule(rules, "job:kronos_targets:count").update(expr='count by (job) (up{job="kronos"})'),
         "rules-equal",
-        'expr has .*"kronos" instead of "kronos-api"',
+        'expr .*has "kronos" instead of "kronos-api"',
     ),
     "a record renamed": (
         lambda _, __, rules: rule(rules, "job:kronos_targets:count").update(record="job:kronos_targets:total"),
