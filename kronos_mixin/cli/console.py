@@ -76,6 +76,17 @@ def fail(message: str, code: int = FAILED) -> NoReturn:
     raise typer.Exit(code)
 
 
+def confirm(question: str) -> None:
+    """Exit unless the user says yes."""
+    try:
+        if typer.confirm(question, err=True):
+            return
+    except typer.Abort:
+        typer.echo(err=True)
+        fail("There is no one to ask: add --yes or --dry-run. Nothing was changed.")
+    fail("Nothing was changed.")
+
+
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Let Ctrl-C kill the process while it runs C code, which Python can't interrupt.

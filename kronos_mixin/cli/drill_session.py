@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from kronos_mixin import windows
-from kronos_mixin.cli.console import USAGE, Console, fail
+from kronos_mixin.cli.console import USAGE, Console, confirm, fail
 from kronos_mixin.cli.drill_options import Settings, Where
 from kronos_mixin.cli.options import Metadata, Source
 from kronos_mixin.config import Config, Data
@@ -177,7 +177,7 @@ class Session:
         for line in self._announcement():
             self._say(line)
         if not yes:
-            _confirm()
+            confirm("Go on?")
         begin = time.monotonic()
 
         def say(words: str) -> None:
@@ -234,13 +234,3 @@ def clean(place: Place, console: Console, *, say_nothing: bool = False) -> None:
         install.take_out(place, traces)
     began = f" of {traces.began}" if traces.began else ""
     console.note(f"A drill{began} had not ended: it has been taken out of {place.config}.")
-
-
-def _confirm() -> None:
-    try:
-        if typer.confirm("Go on?", err=True):
-            return
-    except typer.Abort:
-        typer.echo(err=True)
-        fail("There is no one to ask: add --yes or --dry-run. Nothing was changed.")
-    fail("Nothing was changed.")

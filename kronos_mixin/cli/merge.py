@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from kronos_mixin.cli import completion
-from kronos_mixin.cli.console import USAGE, Console, fail
+from kronos_mixin.cli.console import USAGE, Console, confirm, fail
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import MixinOption, Source, path_of
 from kronos_mixin.commands import command, each
@@ -261,7 +261,7 @@ def _carry_out(plan: Plan, change: Change, servers: list[Reload], console: Conso
         if change.dry_run:
             return
         if not change.yes:
-            _confirm()
+            confirm("Change it?")
         backup = apply(plan, servers)
     console.done(f"{plan.config}: done" + (f"; backup: {backup}" if backup else ""))
     if servers:
@@ -299,13 +299,3 @@ def _refusing(plan: Plan) -> Iterator[None]:
         fail(f"{error.__cause__ or plan.config}\nThis could not be put back:\n{error}")
     except OSError as error:
         fail(f"{error.filename or plan.config}: {error.strerror or error}\nNothing was changed.")
-
-
-def _confirm() -> None:
-    try:
-        if typer.confirm("Change it?", err=True):
-            return
-    except typer.Abort:
-        typer.echo(err=True)
-        fail("There is no one to ask: add --yes or --dry-run. Nothing was changed.")
-    fail("Nothing was changed.")

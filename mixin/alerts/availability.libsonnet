@@ -41,8 +41,7 @@ function(config, rules)
     // An installation that had targets and has none; and, from the start, one `absent` per job that must exist: over a
     // regular expression it would stay silent as long as one of the jobs exists.
     KronosTargetMissing: {
-      local lost = 'last_over_time(' + q.read(rules.targets) + '[' + alerts.KronosTargetMissing.window + ']) unless ' +
-                   q.read(rules.targets),
+      local lost = q.lost(rules.targets, alerts.KronosTargetMissing.window),
       local absent(target) =
         local labels = std.objectFields(target);
         'absent(up{' + std.join(', ', [label + '="' + target[label] + '"' for label in labels]) + '}) unless on (' +

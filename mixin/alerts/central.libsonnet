@@ -8,10 +8,8 @@ function(config, rules) {
 
   // A server that has lost its targets still sends an alert about it. One that sends nothing leaves no series behind.
   KronosClusterSilent: {
-    local targets = q.read(rules.targets),
     local ownAlert = q.read({ name:: 'ALERTS', labelNames:: ['alertname'] }, { alertname: 'KronosTargetMissing' }),
-    expr: 'last_over_time(' + targets + '[' + config.alerts.KronosClusterSilent.window + ']) unless ' + targets +
-          ' unless ' + q.on([]) + ' ' + ownAlert,
+    expr: q.lost(rules.targets, config.alerts.KronosClusterSilent.window) + ' unless ' + q.on([]) + ' ' + ownAlert,
     summary: 'A Prometheus that watches Kronos has stopped sending.',
     description: 'Nothing has come from the server that watches ' + at.job + ': neither its recorded series nor its ' +
                  'alerts. It may still alert by itself.',

@@ -135,6 +135,8 @@ function(config)
     // where two servers record it, and fewer where one was late: a sum over that counts samples, not time.
     over(expr, window): expr + '[' + window + ':' + config.evaluationInterval + ']',
     readOver(rule, window, matchers={}): 'avg_over_time(' + q.read(rule, matchers) + '[' + window + '])',
+    // What was recorded within a window, and is no more.
+    lost(rule, window): 'last_over_time(' + q.read(rule) + '[' + window + ']) unless ' + q.read(rule),
 
     // The most common rule: the rate of a counter or of a histogram's buckets, by all labels, summed over instances.
     // Native histograms are recorded as well, and their buckets taken from that: all other rules and panels read buckets.

@@ -6,25 +6,23 @@ gives them back as Mimir does: durations in its own words, without fields that s
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import tempfile
-import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
 
-import uvicorn
 import yaml
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kronos_mixin.windows import duration, seconds
+from proof.servers.asgi import serving
 from proof.servers.binaries import Tools
-from proof.servers.process import free_port
 
 MIMIR, CORTEX = "/prometheus/config/v1/rules", "/api/v1/rules"
 
@@ -49,32 +47,19 @@ class Ruler:
         return yaml.safe_dump({"groups": list(self.namespaces.get(namespace, {}).values())})
 
     def __enter__(self) -> Self:
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
         methods = ["GET", "POST", "DELETE"]
         routes = [Route(path, self._answer, methods=methods) for path in (self.base, f"{self.base}/{{rest:path}}")]
         if self.base == MIMIR:
             # What it runs, in the words of Prometheus; the stand-in runs nothing.
             routes.append(Route("/prometheus/api/v1/rules", self._running))
-        self._server = uvicorn.Server(
-            uvicorn.Config(Starlette(routes=routes), port=port, log_level="error", lifespan="off")
-        )
-        self._thread = threading.Thread(target=self._server.run, name="ruler", daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            if not self._thread.is_alive():
-                raise RuntimeError(f"the stand-in for a ruler did not start on port {port}")
-            self._thread.join(0.01)
+        self._served = contextlib.ExitStack()
+        self.url = self._served.enter_context(serving("the stand-in for a ruler", routes))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-
-    def _known(self, request: Request) -> bool:
-        return request.headers.get("x-scope-orgid", "anonymous") == self.tenant
+        self._served.close()
 
     async def _answer(self, request: Request) -> Response:
         if request.headers.get("x-scope-orgid", "anonymous") != self.tenant:

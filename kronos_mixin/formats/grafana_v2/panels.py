@@ -18,15 +18,6 @@ _OF_A_PANEL = {
     *_OF_QUERIES,
 }  # fmt: skip
 
-_OF_QUERIES = (
-    "maxDataPoints", "interval", "timeFrom", "timeShift", "cacheTimeout", "hideTimeOverride", "queryCachingTTL",
-)  # fmt: skip
-_OF_A_PANEL = {
-    "id", "type", "title", "description", "links", "transparent", "datasource", "targets", "transformations",
-    "options", "fieldConfig", "gridPos", "pluginVersion", "repeat", "repeatDirection", "maxPerRow", "libraryPanel",
-    *_OF_QUERIES,
-}  # fmt: skip
-
 
 def layout(panels: list[Json], elements: Json, lost: list[str]) -> Json:
     """The grid, or rows with a grid each; the panels themselves go into ``elements``."""

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
-import uvicorn
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kronos_mixin.connect import Connection
+from proof.servers.asgi import serving
 from proof.servers.grafana import newer, older, sources, writes
 from proof.servers.grafana.store import Endpoint, Refusal, Store
-from proof.servers.process import free_port
 
 
 class Grafana(Store):
@@ -38,28 +36,19 @@ class Grafana(Store):
         return Connection(self.url, authorization={"credentials": token or self.token})
 
     def __enter__(self) -> Self:
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
         routes = [Route("/api/health", self._health)]
         routes += [
             Route(one.path, self._served(one), methods=[one.method])
             for one in (*older.ENDPOINTS, *sources.ENDPOINTS, *newer.ENDPOINTS, *writes.ENDPOINTS)
         ]
-        app = Starlette(routes=routes)
-        self._server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
-        self._thread = threading.Thread(target=self._server.run, name="grafana", daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            if not self._thread.is_alive():
-                raise RuntimeError(f"the stand-in for Grafana did not start on port {port}")
-            self._thread.join(0.01)
+        self._running = contextlib.ExitStack()
+        self.url = self._running.enter_context(serving("the stand-in for Grafana", routes))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.should_exit = True
-        self._thread.join()
+        self._running.close()
         self.upstream.close()
 
     async def _health(self, _: Request) -> Response:

@@ -11,6 +11,7 @@ from kronos_mixin.push.dashboards import steps
 from kronos_mixin.push.editor import Editor
 from kronos_mixin.push.step import PushError, Verb
 from proof.servers.grafana import Grafana
+from tests.tool.push.making import make, verbs
 
 KINDS = {
     "10": {"version": "10.4.0", "apis": ()},
@@ -48,16 +49,6 @@ def mixin(*boards, **more):
 
 
 TWO = mixin(board("a"), board("b"))
-
-
-def verbs(found):
-    return {step.key: step.verb for step in found}
-
-
-def make(found):
-    for step in found:
-        if step.make:
-            step.make()
 
 
 @pytest.fixture

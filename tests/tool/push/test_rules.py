@@ -13,6 +13,7 @@ from kronos_mixin.push.step import PushError
 from proof.servers import binaries, victoriametrics
 from proof.servers.prometheus import Prometheus
 from proof.servers.ruler import CORTEX, MIMIR, Ruler
+from tests.tool.push.making import make, verbs
 
 KINDS = {"Mimir": MIMIR, "Cortex": CORTEX}
 
@@ -47,16 +48,6 @@ def mixin(*groups):
 
 
 TWO = mixin(group("a"), group("b"))
-
-
-def verbs(found):
-    return {step.key: step.verb for step in found}
-
-
-def make(found):
-    for step in found:
-        if step.make:
-            step.make()
 
 
 @pytest.fixture
