@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from proof.image.engine import Engine, EngineError, base, build, described, store
+from proof.image.engine import Engine, EngineError, base, build, checked, described, store
 from proof.servers.debian import Missing
 from proof.servers.process import free_port
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE", help="as of buildah")
     options = parser.parse_args(argv)
     try:
-        _checked(["hadolint", "service/Dockerfile"])
+        checked(["hadolint", str(_ROOT / "service/Dockerfile")])
         _say("hadolint: clean")
         engine = Engine(store())
         arguments = dict(argument.split("=", 1) for argument in options.build_arg)
@@ -125,12 +125,6 @@ def _expect(what: str, seen: Any, expected: Any) -> None:
     if seen != expected:
         raise Wrong(f"{what}: {seen!r}, not {expected!r}")
     _say(f"{what}: {seen}")
-
-
-def _checked(command: Sequence[str]) -> None:
-    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Wrong(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
 
 
 def _say(text: str) -> None:

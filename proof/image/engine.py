@@ -82,9 +82,9 @@ def base(engine: Engine, *, say: Say) -> str:
     say("base: a minimal Debian with Python …")
     with tempfile.TemporaryDirectory(dir=engine.folder) as folder:
         root, archive = Path(folder) / "root", Path(folder) / "root.tar"
-        _checked(["debootstrap", "--variant=minbase", "--include=python3,python3-venv,ca-certificates", "bookworm",
+        checked(["debootstrap", "--variant=minbase", "--include=python3,python3-venv,ca-certificates", "bookworm",
                   str(root), _site()])  # fmt: skip
-        _checked(["tar", "--directory", str(root), "--create", "--file", str(archive), "."])
+        checked(["tar", "--directory", str(root), "--create", "--file", str(archive), "."])
         engine.podman("import", "--quiet", str(archive), name)
     return name
 
@@ -105,7 +105,7 @@ def build(engine: Engine, checkout: Path, base: str, arguments: Mapping[str, str
 def _pip(folder: Path) -> Iterator[tuple[Path, str]]:
     """The files that make pip in the build find packages as pip here does: where each is, and where it has to be."""
     settings = {}
-    for line in _checked([sys.executable, "-m", "pip", "config", "list"]).splitlines():
+    for line in checked([sys.executable, "-m", "pip", "config", "list"]).splitlines():
         name, _, value = line.partition("=")
         settings[name.rpartition(".")[2]] = str(ast.literal_eval(value))
     lines = ["[global]"]
@@ -128,11 +128,12 @@ def _pip(folder: Path) -> Iterator[tuple[Path, str]]:
 
 def _site() -> str:
     """The site that this system's own packages come from."""
-    sites = _checked(["apt-get", "indextargets", "--format", "$(SITE) $(CODENAME)"]).splitlines()
+    sites = checked(["apt-get", "indextargets", "--format", "$(SITE) $(CODENAME)"]).splitlines()
     return next(line.split()[0] for line in sites if line.endswith(" bookworm"))
 
 
-def _checked(command: list[str]) -> str:
+def checked(command: list[str]) -> str:
+    """Run a command and return what it printed. Raises EngineError."""
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise EngineError(f"{' '.join(command)}:\n{(done.stdout + done.stderr)[-2000:]}")
