@@ -7,7 +7,7 @@ import gc
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kronos_service.api.errors import LOADING_RETRY_SECONDS, SHORTEST_RETRY_SECONDS, Kinds, Problem, retry_after
 from kronos_service.forecaster import (
@@ -95,6 +95,14 @@ class Lifecycle:
         if self._interrupted is None:
             self._interrupted = asyncio.get_running_loop().create_future()
         return self._interrupted
+
+    @property
+    def cancellation(self) -> Literal["client_disconnect", "shutdown"]:
+        """Why a server cancels the task of a request.
+
+        After an interrupt it gives up on what has not ended yet. Until then it says that nobody waits for the answer.
+        """
+        return "shutdown" if self._interrupted is not None and self._interrupted.done() else "client_disconnect"
 
     async def idle(self, seconds: float) -> bool:
         """Wait until nothing is running, or for ``seconds``; returns whether nothing is."""

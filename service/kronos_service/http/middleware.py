@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Sequence
@@ -78,16 +79,17 @@ class ObservationMiddleware:
         try:
             await self._app(scope, receive, send)
         except ClientDisconnect:
-            exchange.client_left = True
-            if exchange.stage != "postprocess":  # by then the model has done its work
-                exchange.cancelled = "client_disconnect"
+            _leave(exchange)
         except Exception as error:
             # An answer that has begun cannot be taken back.
             if exchange.code is None:
                 await answer(exchange, error)(scope, receive, send)
-        except BaseException:
-            # The server is stopping and gave up on this request.
-            if exchange.code is None:
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and self._lifecycle.cancellation == "client_disconnect":
+                # Servers other than ours cancel instead of sending a disconnect.
+                _leave(exchange)
+            elif exchange.code is None:
+                # The server is stopping and gave up on this request.
                 exchange.problem = Problem(Kinds.stopped, Kinds.stopped.example)
                 if exchange.admitted:
                     exchange.cancelled = "shutdown"
@@ -122,6 +124,13 @@ class ObservationMiddleware:
             exchange.problem = exchange.problem or Problem(Kinds.client_left, Kinds.client_left.example)
             exchange.code, exchange.response_bytes = None, 0
         self._recorder.record(exchange)
+
+
+def _leave(exchange: Exchange) -> None:
+    """The client has left before the end of the answer."""
+    exchange.client_left = True
+    if exchange.admitted and exchange.stage != "postprocess":  # by then the model has done its work
+        exchange.cancelled = "client_disconnect"
 
 
 def answer(exchange: Exchange, error: Exception) -> Response:

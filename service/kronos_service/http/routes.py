@@ -247,7 +247,7 @@ class _Predictor:
             waiting: list[asyncio.Future[Any]] = [result, left, interrupted]
             await asyncio.wait(waiting, timeout=max(0, remaining), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            job.cancel("shutdown")
+            job.cancel(self._lifecycle.cancellation)
             raise
         if result.done():
             return self._settled(exchange, result)
