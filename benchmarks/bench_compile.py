@@ -23,14 +23,14 @@ from benchmarks import large_mixin
 from benchmarks.forecast import results
 from benchmarks.forecast.results import Part, Row
 from kronos_mixin.contract import mixin_path
-from kronos_mixin.engines import Choice
 from kronos_mixin.jsonnet import name_of
+from kronos_mixin.jsonnet.engines import Choice
 
 ENGINES = (Choice.CPP, Choice.GO)
 _EVALUATE = """
 import sys, time
 from pathlib import Path
-from kronos_mixin.engines import Choice
+from kronos_mixin.jsonnet.engines import Choice
 from kronos_mixin.jsonnet import evaluate
 start = time.process_time()
 evaluate(Path(sys.argv[1]), choice=Choice(sys.argv[2]))

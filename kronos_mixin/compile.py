@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kronos_mixin import kubernetes, promql, promtool
+from kronos_mixin import promql, promtool
 from kronos_mixin.files import Transaction
-from kronos_mixin.formats import alerting, openslo, scrapeconfig
+from kronos_mixin.formats import alerting, kubernetes, openslo, scrapeconfig
 from kronos_mixin.formats.converted import Converted, Place
 from kronos_mixin.formats.grafana_v2 import dashboard as dashboard_v2
 from kronos_mixin.jsonnet import CompileError, Mixin

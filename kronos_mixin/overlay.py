@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kronos_mixin import config, promql, queries, variables
+from kronos_mixin import config, promql, queries
 from kronos_mixin.config import ConfigError, Data, Number, meant
 from kronos_mixin.jsonnet import Mixin
+from kronos_mixin.promql import variables
 
 _DURATION = re.compile(r"(?=.)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kronos_mixin.reference import table as markdown
+from kronos_mixin.documents.reference import table as markdown
 from mutation.allowed import ALLOWED
 from mutation.places import Mutant
 

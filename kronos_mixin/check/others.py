@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kronos_mixin import promql, promtool, variables
+from kronos_mixin import promql, promtool
 from kronos_mixin.check.compiled import drift, refused_rules
 from kronos_mixin.check.finding import Finding
 from kronos_mixin.check.waivers import About, Waiver, applied, idle
 from kronos_mixin.compile import dashboard_path
 from kronos_mixin.jsonnet import Mixin
+from kronos_mixin.promql import variables
 from kronos_mixin.queries import items, queries, title
 from kronos_mixin.queries import variables as variables_of
 from kronos_mixin.written import manifest

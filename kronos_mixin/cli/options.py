@@ -15,11 +15,11 @@ from kronos_mixin.cli.console import USAGE, Console, fail, interruptible
 from kronos_mixin.commands import each
 from kronos_mixin.config import Config, ConfigError, read
 from kronos_mixin.contract import ContractError, mixin_path
-from kronos_mixin.engines import VARIABLE, Choice
-from kronos_mixin.externals import ExternalError, Externals, parsed
 from kronos_mixin.formats.converted import Place
 from kronos_mixin.inputs import Inputs
 from kronos_mixin.jsonnet import CompileError, Mixin, evaluate, is_ours
+from kronos_mixin.jsonnet.engines import VARIABLE, Choice
+from kronos_mixin.jsonnet.externals import ExternalError, Externals, parsed
 from kronos_mixin.merge.request import Request
 
 MixinOption = Annotated[

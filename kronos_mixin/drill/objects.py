@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kronos_mixin import kubernetes
 from kronos_mixin.compile import rule_files
 from kronos_mixin.connect import AnswerError, Client
 from kronos_mixin.drill.environment import NAME, Environment
-from kronos_mixin.formats import scrapeconfig
+from kronos_mixin.formats import kubernetes, scrapeconfig
 from kronos_mixin.written import header
 from kronos_mixin.yamltext import to_yaml
 

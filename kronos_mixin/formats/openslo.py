@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kronos_mixin.formats.converted import Converted
-from kronos_mixin.kubernetes import object_name
+from kronos_mixin.formats.kubernetes import object_name
 
 API_VERSION = "openslo/v1"
 _LONGEST_NAME, _LONGEST_DESCRIPTION = 63, 1050

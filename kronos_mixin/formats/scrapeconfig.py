@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kronos_mixin.formats.converted import Converted, Place, camel
-from kronos_mixin.kubernetes import metadata, object_name
+from kronos_mixin.formats.kubernetes import metadata, object_name
 
 API_VERSION = "monitoring.coreos.com/v1alpha1"
 

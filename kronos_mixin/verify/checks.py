@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kronos_mixin import reference
+from kronos_mixin.documents import reference
 from kronos_mixin.verify import (
     alert_labels,
     answers,

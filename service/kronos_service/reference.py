@@ -6,7 +6,7 @@ import re
 
 from pydantic import SecretStr
 
-from kronos_mixin.reference import table
+from kronos_mixin.documents.reference import table
 from kronos_service.settings import PREFIX, Settings
 from kronos_service.telemetry.fields import FIELDS
 

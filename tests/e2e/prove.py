@@ -21,8 +21,8 @@ from scenarios.timing import ONSETS
 
 from kronos_mixin.compile import render
 from kronos_mixin.contract import mixin_path
+from kronos_mixin.documents.reference import table
 from kronos_mixin.jsonnet import evaluate
-from kronos_mixin.reference import table
 from proof.servers import alertmanager, binaries
 from proof.servers.alertmanager import Alertmanager, Receivers, hurried
 from tests.e2e.faults import FAULTS

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from kronos_mixin import knobs
 from kronos_mixin.contract import mixin_path
+from kronos_mixin.documents import knobs
 from kronos_mixin.jsonnet import evaluate
 
 Path = tuple[str, ...]

@@ -12,8 +12,8 @@ import pytest
 from kronos_mixin.check.ours import check
 from kronos_mixin.compile import render, rule_files, write
 from kronos_mixin.contract import load_contract, mixin_path
-from kronos_mixin.engines import Choice
 from kronos_mixin.jsonnet import CompileError, Mixin, evaluate
+from kronos_mixin.jsonnet.engines import Choice
 from proof.servers import binaries, promtool, victoriametrics
 
 DEFAULT = evaluate(mixin_path())

@@ -8,8 +8,8 @@ import re
 import distinct
 import pytest
 
-from kronos_mixin import knobs
 from kronos_mixin.contract import load_contract, mixin_path
+from kronos_mixin.documents import knobs
 from kronos_mixin.jsonnet import evaluate
 
 MIXIN = evaluate(mixin_path(), {"kronos": distinct.KNOBS})

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from kronos_mixin.contract import mixin_path
-from kronos_mixin.engines import VARIABLE, Choice, EngineError, engine
-from kronos_mixin.externals import Externals
 from kronos_mixin.jsonnet import CompileError, evaluate
+from kronos_mixin.jsonnet.engines import VARIABLE, Choice, EngineError, engine
+from kronos_mixin.jsonnet.externals import Externals
 
 BOTH = (Choice.CPP, Choice.GO)
 

@@ -5,10 +5,10 @@ import _jsonnet
 import pytest
 
 from kronos_mixin.contract import mixin_path
-from kronos_mixin.engines import Choice
-from kronos_mixin.imports import Imports
 from kronos_mixin.inputs import Inputs
 from kronos_mixin.jsonnet import CompileError, evaluate
+from kronos_mixin.jsonnet.engines import Choice
+from kronos_mixin.jsonnet.imports import Imports
 
 
 @pytest.fixture(params=[_jsonnet, _gojsonnet], ids=["C++", "Go"])

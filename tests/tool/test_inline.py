@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from kronos_mixin.contract import mixin_path
-from kronos_mixin.engines import Choice, JsonnetError, engine
-from kronos_mixin.imports import Imports
-from kronos_mixin.inline import inlined
+from kronos_mixin.jsonnet.engines import Choice, JsonnetError, engine
+from kronos_mixin.jsonnet.imports import Imports
+from kronos_mixin.jsonnet.inline import inlined
 
 
 @pytest.fixture

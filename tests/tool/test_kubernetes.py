@@ -13,8 +13,8 @@ from cloudcoil.models.prometheus_operator.v1 import PrometheusRule
 from kronos_mixin.compile import render
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.formats.converted import Place
+from kronos_mixin.formats.kubernetes import object_name
 from kronos_mixin.jsonnet import CompileError, Mixin, evaluate
-from kronos_mixin.kubernetes import object_name
 from proof.servers import promtool
 from tests.tool.models import unknown
 

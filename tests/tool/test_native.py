@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kronos_mixin.engines import Choice
 from kronos_mixin.jsonnet import CompileError, evaluate
+from kronos_mixin.jsonnet.engines import Choice
 
 CALLS = {
     "std.native('parseYaml')('a: 2020-01-01\\nb: yes\\n---\\n- 1')": [{"a": "2020-01-01", "b": "yes"}, [1]],

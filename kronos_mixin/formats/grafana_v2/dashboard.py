@@ -8,7 +8,7 @@ from kronos_mixin.formats.converted import Converted
 from kronos_mixin.formats.grafana_v2.panels import layout
 from kronos_mixin.formats.grafana_v2.parts import Json, at, of_kind, query, tell
 from kronos_mixin.formats.grafana_v2.variables import variable
-from kronos_mixin.kubernetes import object_name
+from kronos_mixin.formats.kubernetes import object_name
 
 API_VERSION = "dashboard.grafana.app/v2"
 

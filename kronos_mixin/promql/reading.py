@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import promql_parser as promql
 
-from kronos_mixin.labels import Labels
+from kronos_mixin.promql.labels import Labels
 
 _OF_COUNTERS = {"rate", "irate", "increase", "resets", "absent", "absent_over_time"}
 OPERATORS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}

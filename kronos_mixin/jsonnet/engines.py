@@ -12,8 +12,8 @@ from enum import StrEnum
 from types import ModuleType
 from typing import Any
 
-from kronos_mixin.imports import Imports
-from kronos_mixin.native import FUNCTIONS
+from kronos_mixin.jsonnet.imports import Imports
+from kronos_mixin.jsonnet.native import FUNCTIONS
 
 
 class Choice(StrEnum):

@@ -6,8 +6,8 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from kronos_mixin import dialect, promql
-from kronos_mixin.promql import ANY_LABEL
+from kronos_mixin import promql
+from kronos_mixin.promql import ANY_LABEL, dialect
 
 # In Grafana's three notations; built-in ones begin with two underscores.
 _VARIABLE = re.compile(

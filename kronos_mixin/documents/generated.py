@@ -1,7 +1,4 @@
-"""Generates the parts of documents that quote the mixin and its contract.
-
-They stand between `<!-- generated: NAME -->` and `<!-- end of NAME -->`. Words after the name say what to quote.
-"""
+"""Pages and their generated sections."""
 
 from __future__ import annotations
 
@@ -12,10 +9,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from kronos_mixin import knobs, reference
 from kronos_mixin.contract import load_contract
+from kronos_mixin.documents import knobs, reference
+from kronos_mixin.documents.reference import table
 from kronos_mixin.jsonnet import Mixin
-from kronos_mixin.reference import table
 
 Section = Callable[[Sequence[str]], str]
 """Makes the Markdown of a section from the words after its name."""

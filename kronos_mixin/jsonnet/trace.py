@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kronos_mixin import native
-from kronos_mixin.reasons import common, common_static
+from kronos_mixin.jsonnet import native
+from kronos_mixin.jsonnet.reasons import common, common_static
 
 SNIPPET = "(command line)"
 """The file name of the code that this tool wraps around a mixin; messages leave it out."""

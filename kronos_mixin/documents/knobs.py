@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kronos_mixin.reference import table
+from kronos_mixin.documents.reference import table
 from kronos_mixin.schema import Path, comments
 
 # The knobs that every alert has.

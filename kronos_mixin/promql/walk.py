@@ -1,37 +1,15 @@
-"""Finds out which series and labels a PromQL expression reads, and the labels of its result with their values.
-
-To Prometheus a query for a series, label or value that does not exist is no error: it returns nothing, and a rule
-over it is valid and never fires. This module finds such queries before they are loaded.
-"""
+"""Works out the labels of an expression's result, and what an expression can never find, from its tree."""
 
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Mapping
 
 import promql_parser as promql
 
-from kronos_mixin import dialect
-from kronos_mixin.labels import ANY_LABEL, Labels, Values, either, joined, relabelled, unclear, without
-from kronos_mixin.reading import OPERATORS, Matcher, Reading, Selector, matcher
+from kronos_mixin.promql.labels import Labels, Values, either, joined, relabelled, unclear, without
+from kronos_mixin.promql.reading import Matcher, Reading, Selector, matcher
 
-__all__ = [
-    "ANY_LABEL",
-    "OPERATORS",
-    "Labels",
-    "Matcher",
-    "Reading",
-    "Selector",
-    "Values",
-    "equivalent",
-    "matchers",
-    "pretty",
-    "read",
-]
-
-# Grafana replaces these by durations before it sends a query; any duration will parse.
-_INTERVALS = re.compile(r"\$(__interval|__rate_interval|__range)\b|\$\{(__interval|__rate_interval|__range)\}")
 # A regular expression of this form can be split at its bars into the values that it matches.
 _ALTERNATIVES = re.compile(r"[\w/.:-]+(\|[\w/.:-]+)*")
 
@@ -52,54 +30,7 @@ _ADDS_LABELS = {"info", "histogram_quantiles"}
 _BUCKETS = re.compile(r"_bucket(:|$)")
 
 
-def read(expression: str, known: Mapping[str, Labels | None] | None) -> Reading:
-    """Parse ``expression`` and check it against the ``known`` series and their labels; None: any labels.
-
-    Without ``known`` any series may exist. Never raises: an expression that does not parse is a problem of the
-    Reading.
-    """
-    reading = Reading()
-    try:
-        tree, reading.newer = dialect.parse(_INTERVALS.sub("5m", expression))
-    except dialect.RefusedError as error:
-        reading.problems.append(
-            f"is no PromQL ({error})" if error.certain else f"this program can't read it ({error})"
-        )
-        reading.parsed, reading.certain = False, error.certain
-        return reading
-    reading.labels = _Walk(known, reading).labels(tree)
-    return reading
-
-
-def matchers(text: str) -> tuple[Matcher, ...]:
-    """Parse label matchers, written as between the braces of a selector. Raises ValueError if there are none."""
-    tree = dialect.parse(f"x{{{text}}}").tree
-    if not isinstance(tree, promql.VectorSelector) or tree.matchers.or_matchers or text.rstrip().endswith(","):
-        raise ValueError(f"{text!r} is not a list of label matchers")
-    found = tuple(matcher(one) for one in tree.matchers.matchers)
-    if not found:
-        raise ValueError("there is no label matcher")
-    return found
-
-
-def pretty(expression: str) -> str:
-    """``expression``, laid out over lines; as it was written if it has comments, or does not parse."""
-    written = textwrap.dedent(expression).strip()
-    try:
-        return written if dialect.has_comment(expression) else promql.parse(expression).prettify().strip()
-    except ValueError:
-        return written
-
-
-def equivalent(one: str, other: str) -> bool:
-    """Whether two expressions are the same but for their layout; those that do not parse are taken to be."""
-    try:
-        return promql.parse(one).prettify() == promql.parse(other).prettify()
-    except ValueError:
-        return True
-
-
-class _Walk:
+class Walk:
     """Walks the tree of one expression from the leaves up; each step returns the labels of its result."""
 
     def __init__(self, known: Mapping[str, Labels | None] | None, reading: Reading) -> None:
@@ -108,6 +39,7 @@ class _Walk:
         self._functions: list[str] = []
 
     def labels(self, node: promql.Expr | None) -> Labels | None:
+        """The labels of the result, with their values where they are known; None: any labels."""
         match node:
             case promql.VectorSelector():
                 return self._selector(node)
@@ -231,7 +163,7 @@ class _Walk:
             self._buckets(operator, node.lhs)
             self._buckets(operator, node.rhs)
         else:
-            labels = _Walk(self._known, Reading()).labels(node) or {}
+            labels = Walk(self._known, Reading()).labels(node) or {}
             if "le" in labels and (labels["le"] is None or len(labels["le"]) > 1):
                 self._problem(
                     f"takes the {operator} of buckets of every le: group by le, or choose one, as in le='+Inf'"
