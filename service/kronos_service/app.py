@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -41,10 +42,13 @@ from kronos_service.telemetry.recorder import Recorder
 from kronos_service.telemetry.tracing import tracing_from_environment
 
 _STOP_SECONDS = 1.0
+"""Longest wait, at the end, for the running step of the model, and for the last spans to be taken."""
 
 _MOST_THREADS = 8
 """More hardly speed up a call of the model: base takes as long with 15 as with 8."""
-"""Longest wait, at the end, for the running step of the model, and for the last spans to be taken."""
+
+_SWITCH_SECONDS = 0.001
+"""How long a busy thread may keep the interpreter lock while the event loop wants it; Python's default is 5 ms."""
 
 
 def create_app(
@@ -94,6 +98,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        sys.setswitchinterval(_SWITCH_SECONDS)
         tasks = [asyncio.create_task(lag.sample_forever())]
         if settings.api_keys_file is not None:
             tasks.append(asyncio.create_task(KeyFile(settings.api_keys_file, use_keys).watch_forever()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 import textwrap
 from collections.abc import Iterable
 from typing import Annotated, NoReturn
@@ -22,9 +21,6 @@ EXIT_ADDRESS = 1
 EXIT_SETTINGS = 2
 
 _HELP_COLUMNS = 78
-
-_SWITCH_SECONDS = 0.001
-"""How long a busy thread may keep the interpreter lock while the event loop wants it; Python's default is 5 ms."""
 
 _LAST_LINES_SECONDS = 1.0
 """The longest wait at the end for whoever reads the log."""
@@ -98,7 +94,6 @@ def _run(effective: Effective, warnings: Iterable[str]) -> NoReturn:
     logs.configure(settings.log_level, settings.log_format)
     for warning in warnings:
         _log.warning("settings", warning=warning)
-    sys.setswitchinterval(_SWITCH_SECONDS)
     with contextlib.ExitStack() as stack:
         main = Listener.bind("KRONOS", settings.host, settings.port)
         stack.enter_context(main.socket)

@@ -14,7 +14,7 @@ SERVICE = Layers(
     Path(kronos_service.__file__).parent,
     (
         ("__main__",),
-        ("cli",),
+        ("cli", "ray_serve"),
         ("app", "reference"),
         ("http",),
         ("lifecycle",),

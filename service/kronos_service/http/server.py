@@ -47,7 +47,7 @@ async def serve(app: FastAPI, effective: Effective, main: Listener, scrape: List
     settings = effective.settings
     protocol = problem_protocol(settings.body_timeout_seconds, app.state.recorder.record)
     server = _Server(_configuration(app, protocol, settings.keep_alive_seconds))
-    scrapes = _Server(_configuration(app.state.scrape, protocol, settings.keep_alive_seconds, lifespan="off"))
+    scrapes = scrape_server(app, settings)
     stop = _Stop(server, app.state.lifecycle, settings)
     loop = asyncio.get_running_loop()
     in_time = settings.drain_seconds + settings.shutdown_seconds
@@ -68,6 +68,12 @@ async def serve(app: FastAPI, effective: Effective, main: Listener, scrape: List
         await scraping
     _log.info("stopped", exit_code=stop.exit_code)
     return stop.exit_code
+
+
+def scrape_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
+    """The server of an address for the scrape alone. It leaves signals to others."""
+    protocol = problem_protocol(settings.body_timeout_seconds, app.state.recorder.record)
+    return _Server(_configuration(app.state.scrape, protocol, settings.keep_alive_seconds, lifespan="off"))
 
 
 def _configuration(
