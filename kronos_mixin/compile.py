@@ -57,8 +57,7 @@ def render(
 ) -> dict[str, str]:
     """The text of every file, by its path relative to the output folder. The same mixin gives the same bytes.
 
-    Raises CompileError for a dashboard whose
-    file name leads out of the folder, or that is too large for Kubernetes.
+    Raises CompileError for a dashboard whose file name leads out of the folder, or that is too large for Kubernetes.
     """
     for name in mixin.dashboards:
         if PurePosixPath(name).name != name or name in {".", ".."} or "\\" in name:
