@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from kronos_mixin import __version__
 from kronos_mixin.cli import console
+from kronos_mixin.cli.groups import Command
 from kronos_mixin.commands import command
 
 COMMANDS = {
@@ -44,7 +45,7 @@ class _Loaded(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         function = getattr(importlib.import_module(f"kronos_mixin.cli.{COMMANDS[name]}"), name)
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        alone.command(name)(function)
+        alone.command(name, cls=Command)(function)
         return get_command(alone)
 
 
@@ -81,6 +82,12 @@ def _options(
     2  bad command line
     3  diff, drill, push, install, update, vendor: a server can't be reached
        verify: nothing is wrong, but not all could be told
+
+    \b
+    For programs
+    With --format json, each command but serve prints one object: ok (exit code 0),
+    error (why it could not go on, or null), notes (warnings), and its results.
+      kronos-mixin merge prometheus.yml --yes --format json
     """
 
 

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
-import json
-from typing import Annotated
-
-import typer
 
 from kronos_mixin.check import others, ours, waivers
-from kronos_mixin.cli.console import FAILED, Console, fail
+from kronos_mixin.cli.console import FAILED, Reporter, fail
 from kronos_mixin.cli.groups import grouped
-from kronos_mixin.cli.options import DEFAULT_OUTPUT, Metadata, OutputOption, Source, output_arguments
+from kronos_mixin.cli.options import DEFAULT_OUTPUT, Installation, OutputOption, Source, output_arguments
 from kronos_mixin.commands import command
 from kronos_mixin.compile import Target, render, targets_in
 from kronos_mixin.config import ConfigError
@@ -20,21 +15,13 @@ from kronos_mixin.contract import ContractError, load_contract
 from kronos_mixin.jsonnet import CompileError, is_ours
 
 
-class Format(enum.StrEnum):
-    """How findings are printed."""
-
-    text = "text"
-    json = "json"
-
-
 @grouped
 def check(
     source: Source,
     output: OutputOption = DEFAULT_OUTPUT,
-    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.text,
     *,
-    metadata: Metadata,
-    console: Console,
+    installation: Installation,
+    console: Reporter,
 ) -> None:
     """Check a mixin and the files compiled from it.
 
@@ -57,10 +44,10 @@ def check(
     Exit code 0: nothing found but warnings; 1: findings, or the mixin doesn't compile; 2: bad command line.
     """
     data = source.evaluate(console)
-    again = command("compile", *source.arguments, *output_arguments(output), *metadata.arguments)
+    again = command("compile", *source.arguments, *output_arguments(output), *installation.arguments)
     try:
         targets = targets_in(output, data.name) or {Target.plain}
-        files = render(data, targets, metadata.place)
+        files = render(data, targets, installation.place)
         with console.progress("checking"):
             if is_ours(source.path):
                 contract = load_contract(source.path / "metrics.json")
@@ -78,15 +65,12 @@ def check(
         "alerts": sum(len(group.get("rules", [])) for group in data.alerts),
         "dashboards": len(data.dashboards),
     }
-    if form is Format.json:
-        found = [dataclasses.asdict(finding) for finding in findings]
-        console.result(json.dumps({"mixin": data.name, **counts, "findings": found}, indent=2))
-    else:
-        for finding in findings:
-            console.result(str(finding))
-    if not all(finding.warning for finding in findings):
-        raise typer.Exit(FAILED)
-    if form is Format.text:
+    for finding in findings:
+        console.result(str(finding))
+    passed = all(finding.warning for finding in findings)
+    if passed:
         rules, alerts, dashboards = counts.values()
         found_what = "nothing but warnings" if findings else "nothing found"
         console.done(f"{rules} recording rules, {alerts} alerts, {dashboards} dashboards: {found_what}")
+    found = [dataclasses.asdict(finding) for finding in findings]
+    console.end({"mixin": data.name, **counts, "findings": found}, 0 if passed else FAILED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -11,9 +12,10 @@ from typing import Annotated
 
 import typer
 
-from kronos_mixin.cli.console import Console, fail
+from kronos_mixin.changes import Verb, of_file
+from kronos_mixin.cli.console import Failed, Reporter, fail
 from kronos_mixin.cli.groups import grouped
-from kronos_mixin.cli.options import DEFAULT_OUTPUT, Metadata, OutputOption, Source
+from kronos_mixin.cli.options import DEFAULT_OUTPUT, Installation, OutputOption, Source
 from kronos_mixin.compile import Target, example_links, leftovers, lost, refuse_invalid, render, targets_in, write
 from kronos_mixin.inputs import Inputs
 from kronos_mixin.jsonnet import CompileError, entry, is_ours
@@ -39,8 +41,8 @@ def compile(  # noqa: A001 - As the command is called.
         typer.Option("--watch", "-w", help="Compile again whenever a file changes that was read, until Ctrl-C."),
     ] = False,
     *,
-    metadata: Metadata,
-    console: Console,
+    installation: Installation,
+    console: Reporter,
 ) -> None:
     """Compile a mixin into files for Prometheus and Grafana.
 
@@ -68,36 +70,64 @@ def compile(  # noqa: A001 - As the command is called.
       kronos-mixin compile --mixin vendor/node-mixin --overlay changes.yml
     Again after every save, also of libraries and configuration:
       kronos-mixin compile --watch
+    For a program, which gets to know what became of each file:
+      kronos-mixin compile --format json
 
     Exit code 0: written; 1: an error in the mixin or its configuration, or a folder that can't be written; 2: bad
     command line.
     """
-    once = functools.partial(_compile, source, output, target, metadata, console)
+    once = functools.partial(_compile, source, output, target, installation)
     if watch:
         _watch(once, console)
         return
-    changes, warning = once(Inputs())
-    for path in changes:
-        console.done(str(path))
-    if warning:
-        console.note(warning)
+    compiled = once(Inputs(), console)
+    for path, verb in compiled.files.items():
+        if verb is not Verb.keep:
+            console.done(f"{path}: removed" if verb is Verb.remove else str(path))
+    if compiled.warning:
+        console.note(compiled.warning)
+    console.end(compiled.data)
 
 
-def _watch(once: Callable[[Inputs], tuple[dict[Path, bool], str]], console: Console) -> None:
+@dataclasses.dataclass(frozen=True)
+class _Compiled:
+    """What was compiled: what became of each file, and a warning."""
+
+    mixin: str
+    files: dict[Path, Verb]
+    warning: str
+
+    @property
+    def data(self) -> dict[str, object]:
+        """As programs are told."""
+        return {
+            "mixin": self.mixin,
+            "files": [{"path": str(path), "verb": verb} for path, verb in self.files.items()],
+        }
+
+
+def _watch(once: Callable[[Inputs, Reporter], _Compiled], console: Reporter) -> None:
     """Compile, and again after every change, until Ctrl-C."""
     warned = ""
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             inputs, start = Inputs(), time.monotonic()
-            with contextlib.suppress(typer.Exit):  # What was wrong has been said, and may be right the next time.
-                changes, warning = once(inputs)
-                changed = [path for path, differs in changes.items() if differs]
+            this = dataclasses.replace(console)  # With notes of its own.
+            try:
+                compiled = once(inputs, this)
+            except Failed as failure:  # It may be right the next time.
+                this.failed(failure)
+            else:
+                changed = [path for path, verb in compiled.files.items() if verb in {Verb.add, Verb.change}]
                 for path in changed:
                     console.done(str(path))
-                if warning != warned:
-                    console.note(warning)
-                warned = warning
-                console.done(f"{len(changed)} of {len(changes)} files changed in {time.monotonic() - start:.2f} s")
+                if compiled.warning and (compiled.warning != warned or not console.for_people):
+                    this.note(compiled.warning)
+                warned = compiled.warning
+                console.done(
+                    f"{len(changed)} of {len(compiled.files)} files changed in {time.monotonic() - start:.2f} s"
+                )
+                this.end(compiled.data)
             console.done(f"watching {len(inputs.files())} files ...")
             for path in inputs.wait():
                 console.done(f"{path}: changed")
@@ -107,37 +137,28 @@ def _compile(
     source: Source,
     output: Path,
     target: Sequence[Target] | None,
-    metadata: Metadata,
-    console: Console,
+    installation: Installation,
     inputs: Inputs,
-) -> tuple[dict[Path, bool], str]:
-    """Compile once. Returns the files, each with whether it has changed, and a warning; exits on an error."""
+    console: Reporter,
+) -> _Compiled:
+    """Compile once. Exits on an error."""
     data = source.evaluate(console, inputs=inputs)
     targets = set(target or []) or {Target.plain} | targets_in(output, data.name)
     try:
         doubts = refuse_invalid(data)
-        files = render(data, targets, metadata.place)
+        files = render(data, targets, installation.place)
     except CompileError as error:
         fail(str(error))
     if not files:
         why = "; ".join(lost(data, targets)) or "no grafanaDashboards, prometheusAlerts or prometheusRules"
         fail(f"{source.path}: nothing to compile: {why}")
     stale = leftovers(files, output, data.name)
-    changed = {output / file: _differs(output / file, text) for file, text in files.items()}
     try:
+        verbs = {output / file: of_file(output / file, text) for file, text in files.items()}
         kept = write(files, output, data.name, None if is_ours(source.path) else entry(source.path))
     except OSError as error:
         fail(f"{error.filename or output}: {error.strerror}; nothing was changed")
-    for path in stale:
-        if path in kept:
-            console.note(f"{path}: left over from an earlier run, but edited since: kept")
-        else:
-            console.done(f"{path}: removed")
-    return changed, "\n".join(filter(None, [*doubts, *lost(data, targets), example_links(data)]))
-
-
-def _differs(path: Path, text: str) -> bool:
-    try:
-        return path.read_bytes() != text.encode()
-    except OSError:
-        return True
+    for path in kept:
+        console.note(f"{path}: left over from an earlier run, but edited since: kept")
+    verbs |= {path: Verb.keep if path in kept else Verb.remove for path in stale}
+    return _Compiled(data.name, verbs, "\n".join(filter(None, [*doubts, *lost(data, targets), example_links(data)])))

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import enum
+import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, NoReturn
 
 import typer
 
 FAILED, USAGE, UNREACHABLE = 1, 2, 3
 """Exit codes: findings, a refusal or bad input; a bad command line; a remote that can't be reached."""
+
+_NO_ONE = "There is no one to ask: add --yes or --dry-run. Nothing was changed."
+
+
+class Format(enum.StrEnum):
+    """For whom a command prints: people or programs."""
+
+    text = "text"
+    json = "json"
+
+
+class Failed(typer.Exit):
+    """The command can't go on: the message says why and what to do, and `data` what it has to tell all the same."""
+
+    def __init__(self, message: str, code: int, data: Mapping[str, object]) -> None:
+        super().__init__(code)
+        self.message, self.data = message, data
 
 
 @dataclass(frozen=True)
@@ -24,14 +43,26 @@ class Console:
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only findings and errors.")] = False
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print timings and complete diffs.")] = False
 
+    @property
+    def for_people(self) -> bool:
+        """Whether standard output is for people."""
+        return True
+
     def result(self, text: str) -> None:
         """Print what was asked for, such as a finding."""
-        typer.echo(text)
+        if self.for_people:
+            typer.echo(text)
 
     def done(self, text: str) -> None:
         """Print what was done; not with --quiet."""
         if not self.quiet:
-            typer.echo(text)
+            self.result(text)
+
+    def diff(self, lines: list[str]) -> None:
+        """Print a unified diff, in colour on a terminal."""
+        colours = {"+": typer.colors.GREEN, "-": typer.colors.RED, "@": typer.colors.CYAN}
+        for line in lines:
+            self.result(paint(line, colours.get(line[:1]), sys.stdout.isatty()))
 
     def note(self, text: str) -> None:
         """Print a warning; not with --quiet."""
@@ -42,6 +73,22 @@ class Console:
         """Print a detail; only with --verbose."""
         if self.verbose:
             typer.echo(text, err=True)
+
+    def failed(self, failure: Failed) -> None:
+        """Say why the command can't go on."""
+        typer.echo(f"{paint('kronos-mixin:', typer.colors.RED, sys.stderr.isatty())} {failure.message}", err=True)
+
+    def confirm(self, question: str) -> None:
+        """Exit unless the user says yes."""
+        if not self.for_people:
+            fail(_NO_ONE)
+        try:
+            if typer.confirm(question, err=True):
+                return
+        except typer.Abort:
+            typer.echo(err=True)
+            fail(_NO_ONE)
+        fail("Nothing was changed.")
 
     @contextlib.contextmanager
     def progress(self, text: str) -> Iterator[None]:
@@ -57,11 +104,45 @@ class Console:
                 typer.echo("\r\x1b[K", err=True, nl=False)
             self.detail(f"{text}: {time.monotonic() - start:.2f} s")
 
-    def diff(self, lines: list[str]) -> None:
-        """Print a unified diff, in colour on a terminal."""
-        colours = {"+": typer.colors.GREEN, "-": typer.colors.RED, "@": typer.colors.CYAN}
-        for line in lines:
-            typer.echo(paint(line, colours.get(line[:1]), sys.stdout.isatty()))
+
+@dataclass(frozen=True)
+class Reporter(Console):
+    """Prints to the user or, with --format json, one object on one line of standard output for programs.
+
+    It has `ok` (the exit code is 0), `error` (why the command could not go on, else null), `notes` (warnings), and
+    what the command tells besides. Notes and errors go to standard error as well.
+    """
+
+    form: Annotated[Format, typer.Option("--format", help="json: one object, with ok, error, notes and results.")] = (
+        Format.text
+    )
+    notes: list[str] = field(default_factory=list, init=False)
+
+    @property
+    def for_people(self) -> bool:
+        """Whether standard output is for people."""
+        return self.form is Format.text
+
+    def note(self, text: str) -> None:
+        """Print a warning, and keep it for programs."""
+        self.notes.append(text)
+        super().note(text)
+
+    def failed(self, failure: Failed) -> None:
+        """Say why the command can't go on, also to programs."""
+        super().failed(failure)
+        self.tell(failure.data, ok=False, error=failure.message)
+
+    def end(self, data: Mapping[str, object], code: int = 0) -> None:
+        """Tell programs `data`, and end with this exit code."""
+        self.tell(data, ok=code == 0)
+        if code:
+            raise typer.Exit(code)
+
+    def tell(self, data: Mapping[str, object], *, ok: bool, error: str | None = None) -> None:
+        """Print one object, for programs."""
+        if not self.for_people:
+            typer.echo(json.dumps({"ok": ok, "error": error, "notes": self.notes, **data}))
 
 
 def paint(text: str, colour: str | None, terminal: bool) -> str:
@@ -70,21 +151,9 @@ def paint(text: str, colour: str | None, terminal: bool) -> str:
     return typer.style(text, fg=colour) if colour and terminal and not plain else text
 
 
-def fail(message: str, code: int = FAILED) -> NoReturn:
-    """Exit with a message on standard error."""
-    typer.echo(f"{paint('kronos-mixin:', typer.colors.RED, sys.stderr.isatty())} {message}", err=True)
-    raise typer.Exit(code)
-
-
-def confirm(question: str) -> None:
-    """Exit unless the user says yes."""
-    try:
-        if typer.confirm(question, err=True):
-            return
-    except typer.Abort:
-        typer.echo(err=True)
-        fail("There is no one to ask: add --yes or --dry-run. Nothing was changed.")
-    fail("Nothing was changed.")
+def fail(message: str, code: int = FAILED, data: Mapping[str, object] | None = None) -> NoReturn:
+    """End the command with a message, and with `data` for programs."""
+    raise Failed(message, code, data or {})
 
 
 @contextlib.contextmanager

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from kronos_mixin.cli.connections import Servers
-from kronos_mixin.cli.console import FAILED, UNREACHABLE, USAGE, Console, fail
+from kronos_mixin.cli.connections import AlertServers
+from kronos_mixin.cli.console import UNREACHABLE, USAGE, Reporter, fail
 from kronos_mixin.cli.drill_options import Manner, Rather, Where
-from kronos_mixin.cli.drill_output import Format, destinations, show, write
+from kronos_mixin.cli.drill_output import destinations, show, write
 from kronos_mixin.cli.drill_session import Clients, Compiler, Session, clean, place_of
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import Metadata, Source
@@ -42,16 +42,15 @@ def drill(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the report: drill.html, .md, .json.", metavar="DIR")
     ] = Path("kronos-drill"),
-    form: Annotated[Format, typer.Option("--format", help="Format of what is printed.")] = Format.text,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")] = False,
     *,
     rather: Rather,
     manner: Manner,
     place: Where,
     metadata: Metadata,
-    servers: Servers,
+    servers: AlertServers,
     source: Source,
-    console: Console,
+    console: Reporter,
 ) -> None:
     """Fire every alert in your stack, and see it arrive and resolve.
 
@@ -100,13 +99,15 @@ def drill(
                     contextlib.suppress(AnswerError),
                     Clients(connections, open_).tidy(),
                 ):
-                    return
+                    pass
+                console.end({})
+                return
             source, above = _remembered(prometheus_yml, source)
             user = source.evaluate(console, above=above)
             with contextlib.ExitStack() as open_:
                 clients = Clients(connections, open_)
                 if rather.receiver_only_check:
-                    destinations(user, clients, form, console)
+                    destinations(user, clients, console)
                     return
                 session = Session(clients, user, settings, Compiler(source, above, console))
                 if rather.dry_run:
@@ -116,9 +117,7 @@ def drill(
     except KeyboardInterrupt:
         fail("interrupted: the drill is over, and has been taken out again", INTERRUPTED)
     write(report, output)
-    show(report, output, form, console)
-    if not report.ok:
-        raise typer.Exit(FAILED)
+    show(report, output, console)
 
 
 def _remembered(prometheus_yml: Path | None, source: Source) -> tuple[Source, list[Config]]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import json
 from pathlib import Path
 
-import typer
-
-from kronos_mixin.cli.console import FAILED, UNREACHABLE, Console, fail
+from kronos_mixin.cli.console import FAILED, UNREACHABLE, Reporter, fail
 from kronos_mixin.cli.drill_session import Clients
 from kronos_mixin.drill import where
 from kronos_mixin.drill.causes import alerting, routing_of
@@ -18,14 +15,7 @@ from kronos_mixin.drill.report import Line, Report, remark, told
 from kronos_mixin.jsonnet import Mixin
 
 
-class Format(enum.StrEnum):
-    """How the report is printed."""
-
-    text = "text"
-    json = "json"
-
-
-def destinations(user: Mixin, clients: Clients, form: Format, console: Console) -> None:
+def destinations(user: Mixin, clients: Clients, console: Reporter) -> None:
     """Print where every alert of the installation would go. Exits if one would tell nobody."""
     routing = routing_of(clients.alertmanager)
     if clients.alertmanager is None or routing is None:
@@ -41,18 +31,15 @@ def destinations(user: Mixin, clients: Clients, form: Format, console: Console) 
             where.active_silences(clients.alertmanager),
         )
     )
-    if form is Format.json:
-        console.result(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
-    else:
-        for one in found:
-            labels = ", ".join(f"{name}={value}" for name, value in one.labels.items() if name != "alertname")
-            about = "; ".join(filter(None, [one.wrong, one.note]))
-            console.result(
-                f"{'WRONG' if one.wrong else 'ok':<6} {one.alert} ({labels}): {', '.join(one.receivers) or 'nobody'}"
-                + (f": {about}" if about else "")
-            )
-    if any(one.wrong for one in found):
-        raise typer.Exit(FAILED)
+    for one in found:
+        labels = ", ".join(f"{name}={value}" for name, value in one.labels.items() if name != "alertname")
+        about = "; ".join(filter(None, [one.wrong, one.note]))
+        console.result(
+            f"{'WRONG' if one.wrong else 'ok':<6} {one.alert} ({labels}): {', '.join(one.receivers) or 'nobody'}"
+            + (f": {about}" if about else "")
+        )
+    told = [dataclasses.asdict(one) for one in found]
+    console.end({"destinations": told}, FAILED if any(one.wrong for one in found) else 0)
 
 
 def write(report: Report, output: Path) -> None:
@@ -66,16 +53,14 @@ def write(report: Report, output: Path) -> None:
         (output / name).write_text(text, encoding="utf-8")
 
 
-def show(report: Report, output: Path, form: Format, console: Console) -> None:
-    """Print the report."""
-    if form is Format.json:
-        console.result(json.dumps(report.data(), indent=2))
-        return
+def show(report: Report, output: Path, console: Reporter) -> None:
+    """Print the report, and end."""
     for line in report.lines:
         if line.lost or not console.quiet:
             console.result(_line(line))
     console.done(f"{report.summary}. {report.removed}")
     console.done(f"The report is in {output / 'drill.html'}, drill.md and drill.json.")
+    console.end(dataclasses.asdict(report), 0 if report.ok else FAILED)
 
 
 def _line(line: Line) -> str:

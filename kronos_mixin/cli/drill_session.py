@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from kronos_mixin import windows
-from kronos_mixin.cli.console import USAGE, Console, confirm, fail
+from kronos_mixin.cli.console import USAGE, Reporter, fail
 from kronos_mixin.cli.drill_options import Settings, Where
 from kronos_mixin.cli.options import Metadata, Source
 from kronos_mixin.config import Config, Data
@@ -87,7 +87,7 @@ class Compiler:
 
     source: Source
     above: list[Config]
-    console: Console
+    console: Reporter
 
     def under(self, knobs: Mapping[str, Any]) -> Mixin:
         """With these knobs on top. Exits on an error."""
@@ -135,13 +135,17 @@ class Session:
                 )
 
     def foretell(self, prometheus_yml: Path | None, place: Where, prometheus: Connection) -> None:
-        """Print what a drill would do."""
+        """Print what a drill would do, and end."""
+        diff = []
         if prometheus_yml is not None:
             there = place_of(prometheus_yml, place, prometheus)
             plan = there.plan(self.environment, self._job("HOST:PORT"))
-            self.console.diff(describe(plan, whole=self.console.verbose))
-        for line in self._announcement():
+            diff = describe(plan, whole=self.console.verbose)
+        announced = self._announcement()
+        self.console.diff(diff)
+        for line in announced:
             self.console.result(line)
+        self.console.end({"announced": announced, "diff": diff})
 
     def _job(self, address: str) -> dict[str, Any]:
         return environments.scrape_job(self.environment, f"http://{address}{DISCOVERY}")
@@ -177,7 +181,7 @@ class Session:
         for line in self._announcement():
             self._say(line)
         if not yes:
-            confirm("Go on?")
+            self.console.confirm("Go on?")
         begin = time.monotonic()
 
         def say(words: str) -> None:
@@ -223,7 +227,7 @@ def place_of(prometheus_yml: Path | None, place: Where, prometheus: Connection) 
     return Place.of(prometheus_yml, Reloader(prometheus, place.reload_command), place.rules_dir)
 
 
-def clean(place: Place, console: Console, *, say_nothing: bool = False) -> None:
+def clean(place: Place, console: Reporter, *, say_nothing: bool = False) -> None:
     """Take out what a killed drill has left. Raises what `install.take_out` raises."""
     traces = install.left_over(place)
     if traces is None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import enum
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +10,11 @@ from typing import Annotated
 
 import typer
 
-from kronos_mixin.cli.console import UNREACHABLE, USAGE, Console, fail
+from kronos_mixin.cli.console import UNREACHABLE, USAGE, Reporter, fail
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.vendor import install as installing
 from kronos_mixin.vendor.errors import UnreachableError, VendorError
 from kronos_mixin.vendor.install import Installed
-
-
-class Format(enum.StrEnum):
-    """How it is told what was installed."""
-
-    text = "text"
-    json = "json"
 
 
 @dataclass(frozen=True)
@@ -37,27 +28,29 @@ class Options:
         bool,
         typer.Option("--force", help="In vendor/, replace and remove also what you changed and did not commit."),
     ] = False
-    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.text
 
-    def tell(self, done: Installed, console: Console) -> None:
-        """Print what was installed."""
-        for note in done.notes:
-            console.note(note)
-        if self.form is Format.json:
-            packages = [
-                {"folder": package.locked.name, "wanted": package.wanted, "changed": package.fresh}
-                | package.locked.data
-                for package in done.packages
-            ]
-            console.result(json.dumps({"packages": packages, "removed": done.removed, "notes": done.notes}, indent=2))
-            return
-        for package in done.packages:
-            if package.fresh:
-                console.done(f"vendor/{package.locked.name}: {package.wanted}, commit {package.locked.version[:12]}")
-        for path in done.removed:
-            console.done(f"{path}: removed, no package needs it")
-        new = sum(package.fresh for package in done.packages)
-        console.done(f"{len(done.packages)} packages in vendor/, {new} of them new or changed")
+
+def tell(done: Installed, console: Reporter) -> None:
+    """Print what was installed."""
+    for note in done.notes:
+        console.note(note)
+    for package in done.packages:
+        if package.fresh:
+            console.done(f"vendor/{package.locked.name}: {package.wanted}, commit {package.locked.version[:12]}")
+    for path in done.removed:
+        console.done(f"{path}: removed, no package needs it")
+    new = sum(package.fresh for package in done.packages)
+    console.done(f"{len(done.packages)} packages in vendor/, {new} of them new or changed")
+    console.end(installed(done))
+
+
+def installed(done: Installed) -> dict[str, object]:
+    """What was installed, for programs."""
+    packages = [
+        {"folder": package.locked.name, "wanted": package.wanted, "changed": package.fresh} | package.locked.data
+        for package in done.packages
+    ]
+    return {"packages": packages, "removed": done.removed}
 
 
 @contextlib.contextmanager
@@ -85,7 +78,7 @@ def install(
     ] = "",
     *,
     options: Options,
-    console: Console,
+    console: Reporter,
 ) -> None:
     """Install Jsonnet packages into vendor/, as jb does.
 
@@ -120,7 +113,7 @@ def install(
         fail("--single is for URLs", USAGE)
     with refusals(options.folder), console.progress("installing"):
         done = installing.install(options.folder, urls or [], single=single, alias=alias, force=options.force)
-    options.tell(done, console)
+    tell(done, console)
 
 
 @grouped
@@ -131,7 +124,7 @@ def update(
     ] = None,
     *,
     options: Options,
-    console: Console,
+    console: Reporter,
 ) -> None:
     """Update Jsonnet packages in vendor/ to their newest commits.
 
@@ -140,11 +133,11 @@ def update(
 
     \b
     Examples
-      kronos-mixin update
+      kronos-mixin update --format json
       kronos-mixin update github.com/grafana/jsonnet-libs/grafana-builder
 
     Exit code 0: up to date; 1: refused; 2: bad command line; 3: a remote can't be reached.
     """
     with refusals(options.folder), console.progress("updating"):
         done = installing.update(options.folder, urls or [], force=options.force)
-    options.tell(done, console)
+    tell(done, console)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from kronos_mixin.cli import completion
-from kronos_mixin.cli.console import USAGE, Console, confirm, fail
+from kronos_mixin.cli.console import USAGE, Reporter, fail
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import MixinOption, Source, path_of
 from kronos_mixin.commands import command, each
@@ -116,7 +116,7 @@ def merge(
     *,
     source: Source,
     change: Change,
-    console: Console,
+    console: Reporter,
 ) -> None:
     """Add a mixin's rules and scrape job to a prometheus.yml.
 
@@ -135,8 +135,8 @@ def merge(
     Change it, and reload Prometheus:
       kronos-mixin merge prometheus.yml --target forecasts-1:8000 \\
         --target forecasts-2:8000 --reload http://localhost:9090
-    With your own thresholds:
-      kronos-mixin merge prometheus.yml --config mine.yml
+    With your own thresholds, by a program:
+      kronos-mixin merge prometheus.yml --config mine.yml --yes --format json
     You already scrape the service, in a job called forecasts:
       kronos-mixin merge prometheus.yml --job forecasts --rules-only
     A second installation beside the first:
@@ -212,7 +212,7 @@ def unmerge(
     ] = None,
     *,
     change: Change,
-    console: Console,
+    console: Reporter,
 ) -> None:
     """Remove what merge added.
 
@@ -221,7 +221,7 @@ def unmerge(
     \b
     Examples
       kronos-mixin unmerge prometheus.yml --reload http://localhost:9090
-      kronos-mixin unmerge prometheus.yml --name node
+      kronos-mixin unmerge prometheus.yml --name node --dry-run --format json
 
     Exit code 0: removed, or nothing to do; 1: refused, nothing was changed, or a Prometheus of --reload does not run
     what was written, as the message says; 2: bad command line.
@@ -239,51 +239,67 @@ def _which(mixin: Path | None, name: str | None) -> list[str]:
     return [*each("--mixin", [mixin] if mixin else []), *each("--name", [name] if name else [])]
 
 
-def _carry_out(plan: Plan, change: Change, servers: list[Reload], console: Console, again: list[object]) -> None:
+def _carry_out(plan: Plan, change: Change, servers: list[Reload], console: Reporter, again: list[object]) -> None:
     """Show the planned change, ask, make it. `again` are the arguments of the running command, for hints."""
     for note in plan.notes:
         console.note(note)
-    if not plan.changed:
+    changed, told, backup = plan.changed, {} if console.for_people else _told(plan), None
+    if not changed:
         console.done(f"{plan.config}: nothing to do")
-        if not change.dry_run:
-            with _refusing(plan):
-                for server in servers:
-                    server()
-            _prove(plan, servers, console)
-        return
-    if not console.quiet or change.dry_run:
-        console.diff(describe(plan, whole=console.verbose))
-    with _refusing(plan):
-        with console.progress("running promtool"):
+    else:
+        if not console.quiet or change.dry_run:
+            console.diff(describe(plan, whole=console.verbose))
+        with _refusing(plan), console.progress("running promtool"):
             notes = validate(plan)
         for note in notes:
             console.note(note)
-        if change.dry_run:
-            return
-        if not change.yes:
-            confirm("Change it?")
-        backup = apply(plan, servers)
-    console.done(f"{plan.config}: done" + (f"; backup: {backup}" if backup else ""))
-    if servers:
-        _prove(plan, servers, console)
-    else:
+    if change.dry_run:
+        console.end(told | {"done": False})
+        return
+    with _refusing(plan):
+        if changed:
+            if not change.yes:
+                console.confirm("Change it?")
+            backup = apply(plan, servers)
+            console.done(f"{plan.config}: done" + (f"; backup: {backup}" if backup else ""))
+        else:
+            for server in servers:
+                server()
+    if changed and not servers:
         reload = command(*again, "--reload", "http://localhost:9090")
         console.done(f"Prometheus has not read it yet: run `{reload}`, send it SIGHUP, or restart it.")
+    told |= {"done": changed, "backup": str(backup) if backup else None}
+    _prove(plan, servers, console, told)
 
 
-def _prove(plan: Plan, servers: list[Reload], console: Console) -> None:
-    """Ask each Prometheus what it runs since its reload. Exits if that is not what was written."""
-    failed = []
+def _told(plan: Plan) -> dict[str, object]:
+    """What would be done, for programs."""
+    return {
+        "config": str(plan.config),
+        "mixin": plan.name,
+        "files": [{"path": str(path), "verb": verb} for path, verb in plan.files.items()],
+        "groups": plan.groups,
+        "jobs": plan.jobs,
+        "diff": describe(plan, whole=True),
+    }
+
+
+def _prove(plan: Plan, servers: list[Reload], console: Reporter, told: dict[str, object]) -> None:
+    """Ask each Prometheus what it runs since its reload, and end. It is a failure if that is not what was written."""
+    failed, asked = [], []
     for server in servers:
         with console.progress(f"asking {server}"):
             wrong = loaded.missing(plan, server)
+        asked.append({"server": str(server), "wrong": wrong})
         if wrong:
             failed.append(f"The Prometheus at {server} has reloaded, but " + ";\n  ".join(wrong) + ".")
             continue
         held = f"it runs {', '.join(plan.held)}" if plan.entries else f"it runs nothing of {plan.name} any more"
         console.done(f"The Prometheus at {server} has reloaded: {held}.")
+    told["reloaded"] = asked
     if failed:
-        fail("\n".join([*failed, "The files stay as they are."]))
+        fail("\n".join([*failed, "The files stay as they are."]), data=told)
+    console.end(told)
 
 
 @contextlib.contextmanager

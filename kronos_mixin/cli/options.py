@@ -172,7 +172,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a mixin cannot know of the installation: metadata of Kubernetes objects, and Grafana's data source."""
+    """Metadata of Kubernetes objects."""
 
     namespace: Annotated[
         str | None,
@@ -186,6 +186,19 @@ class Metadata:
             metavar="KEY=VALUE",
         ),
     ] = None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of --label. Exits if one is malformed."""
+        pairs = self.label or []
+        if wrong := [pair for pair in pairs if "=" not in pair]:
+            fail(f"--label {wrong[0]}: must be KEY=VALUE, such as release=prometheus", USAGE)
+        return dict(pair.split("=", 1) for pair in pairs)
+
+
+@dataclass(frozen=True)
+class Installation(Metadata):
+    """What a mixin cannot know of the place that it is compiled for."""
 
     data_source: Annotated[
         str,
@@ -205,14 +218,6 @@ class Metadata:
     def place(self) -> Place:
         """These options, for what is compiled. Exits if a label is malformed."""
         return Place(self.labels, self.namespace, self.data_source)
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """The labels of --label. Exits if one is malformed."""
-        pairs = self.label or []
-        if wrong := [pair for pair in pairs if "=" not in pair]:
-            fail(f"--label {wrong[0]}: must be KEY=VALUE, such as release=prometheus", USAGE)
-        return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _option(name: str) -> str:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import enum
-import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated
 
 import typer
 
-from kronos_mixin.cli.connections import Servers
-from kronos_mixin.cli.console import FAILED, UNREACHABLE, USAGE, Console, fail
+from kronos_mixin.changes import Verb
+from kronos_mixin.cli.connections import PushServers
+from kronos_mixin.cli.console import FAILED, UNREACHABLE, USAGE, Reporter, fail
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import Source
 from kronos_mixin.connect import AnswerError, ConnectError
@@ -20,17 +19,10 @@ from kronos_mixin.push import dashboards, rules
 from kronos_mixin.push.editor import Editor
 from kronos_mixin.push.make import DONE, made
 from kronos_mixin.push.ruler import Ruler
-from kronos_mixin.push.step import PushError, Step, Verb
+from kronos_mixin.push.step import PushError, Step
 
 _LINES = 20
 """Lines of each diff without --verbose."""
-
-
-class Format(enum.StrEnum):
-    """How steps are printed."""
-
-    text = "text"
-    json = "json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +45,6 @@ class Place:
             metavar="NAME",
         ),
     ] = None
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Overwrite and remove also what is edited, and take over what has no mark."),
-    ] = False
-    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,9 +59,9 @@ class _Server:
 def diff(
     *,
     place: Place,
-    servers: Servers,
+    servers: PushServers,
     source: Source,
-    console: Console,
+    console: Reporter,
 ) -> None:
     """Show how a Grafana and a ruler differ from a mixin.
 
@@ -94,10 +81,10 @@ def diff(
     with _servers(place, servers, source, console) as found:
         planned = [(server, _planned(server, console)) for server in found]
     for server, steps in planned:
-        _show(server, steps, place.form, console, with_diff=True)
-    _print_json(place.form, [_data(server, step) for server, steps in planned for step in steps], console)
-    if any(step.verb is not Verb.same for _, steps in planned for step in steps):
-        raise typer.Exit(FAILED)
+        _show(server, steps, console, with_diff=True)
+    differ = any(step.verb is not Verb.same for _, steps in planned for step in steps)
+    data = [_data(server, step) for server, steps in planned for step in steps]
+    console.end({"steps": data}, FAILED if differ else 0)
 
 
 @grouped
@@ -105,11 +92,15 @@ def push(
     apply: Annotated[
         bool, typer.Option("--apply", help="Do it. Without this, only show what would be done.")
     ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Overwrite and remove also what is edited, and take over what has no mark."),
+    ] = False,
     *,
     place: Place,
-    servers: Servers,
+    servers: PushServers,
     source: Source,
-    console: Console,
+    console: Reporter,
 ) -> None:
     """Push dashboards to a Grafana, and rules to a ruler.
 
@@ -127,7 +118,8 @@ def push(
     Examples
       kronos-mixin push --grafana http://localhost:3000 \\
         --grafana-token-file token
-      kronos-mixin push --connections stack.yml --config mine.yml --apply
+      kronos-mixin push --connections stack.yml --config mine.yml --apply \\
+        --format json
     Any mixin, its rules only:
       kronos-mixin push --mixin vendor/node-mixin --apply \\
         --ruler https://mimir.example.com --header 'X-Scope-OrgID: team'
@@ -135,32 +127,31 @@ def push(
     Exit code 0: done, or shown; 1: something was left alone or failed, or an error in the mixin; 2: bad command line;
     3: a server can't be reached or refuses: nothing was changed.
     """
-    with _servers(place, servers, source, console) as found:
+    with _servers(place, servers, source, console, force=force) as found:
         planned = [(server, _planned(server, console)) for server in found]
         outcomes: list[str] = []
         data = []
         for server, steps in planned:
             if not apply:
-                _show(server, steps, place.form, console)
+                _show(server, steps, console)
                 data += [_data(server, step) for step in steps]
                 continue
-            if place.form is Format.text:
-                console.done(server.name)
+            console.done(server.name)
             for step, outcome in made(steps, server.steps):
                 outcomes += [outcome] if outcome else []
                 data.append({**_data(server, step), "outcome": outcome})
-                if place.form is Format.text and (outcome or step.verb is Verb.keep):
+                if outcome or step.verb is Verb.keep:
                     _line(step, outcome, console)
-    _print_json(place.form, data, console)
     every = [step for _, steps in planned for step in steps]
-    if place.form is Format.text:
-        console.done(_summary(every, outcomes if apply else None))
-    if set(outcomes) - {DONE} or any(step.verb is Verb.keep for step in every):
-        raise typer.Exit(FAILED)
+    console.done(_summary(every, outcomes if apply else None))
+    left = set(outcomes) - {DONE} or any(step.verb is Verb.keep for step in every)
+    console.end({"steps": data}, FAILED if left else 0)
 
 
 @contextlib.contextmanager
-def _servers(place: Place, servers: Servers, source: Source, console: Console) -> Iterator[list[_Server]]:
+def _servers(
+    place: Place, servers: PushServers, source: Source, console: Reporter, *, force: bool = False
+) -> Iterator[list[_Server]]:
     """The servers that were named. Exits on an error."""
     known = servers.read()
     if known.grafana is None and not known.rulers:
@@ -174,7 +165,7 @@ def _servers(place: Place, servers: Servers, source: Source, console: Console) -
                 found.append(
                     _Server(
                         f"Grafana at {known.grafana.url}",
-                        lambda: dashboards.steps(grafana, mixin, place.folder, force=place.force),
+                        lambda: dashboards.steps(grafana, mixin, place.folder, force=force),
                     )
                 )
             for connection in known.rulers:
@@ -184,7 +175,7 @@ def _servers(place: Place, servers: Servers, source: Source, console: Console) -
                     _Server(
                         f"namespace {namespace} of the ruler at {connection.url}",
                         lambda ruler=ruler, namespace=namespace: rules.steps(  # type: ignore[misc]
-                            ruler, mixin, namespace, force=place.force
+                            ruler, mixin, namespace, force=force
                         ),
                     )
                 )
@@ -193,7 +184,7 @@ def _servers(place: Place, servers: Servers, source: Source, console: Console) -
         yield found
 
 
-def _planned(server: _Server, console: Console) -> list[Step]:
+def _planned(server: _Server, console: Reporter) -> list[Step]:
     """What is to be done on a server. Exits on an error: nothing has been done anywhere yet."""
     try:
         with console.progress(f"asking {server.name}"):
@@ -204,9 +195,7 @@ def _planned(server: _Server, console: Console) -> list[Step]:
         fail(str(error))
 
 
-def _show(server: _Server, steps: Sequence[Step], form: Format, console: Console, *, with_diff: bool = False) -> None:
-    if form is not Format.text:
-        return
+def _show(server: _Server, steps: Sequence[Step], console: Reporter, *, with_diff: bool = False) -> None:
     console.done(server.name)
     for step in steps:
         if step.verb is Verb.same:
@@ -220,7 +209,7 @@ def _show(server: _Server, steps: Sequence[Step], form: Format, console: Console
     console.done(f"  {same} of {len(steps)} are the same")
 
 
-def _line(step: Step, outcome: str, console: Console) -> None:
+def _line(step: Step, outcome: str, console: Reporter) -> None:
     rest = "; ".join(filter(None, [step.reason, outcome if outcome != DONE else ""]))
     console.result(f"  {step.verb:<6}  {step.what}{': ' if rest else ''}{rest}")
 
@@ -234,11 +223,6 @@ def _data(server: _Server, step: Step) -> dict[str, object]:
         "reason": step.reason,
         "diff": step.diff() if step.verb is not Verb.same else [],
     }
-
-
-def _print_json(form: Format, data: Sequence[dict[str, object]], console: Console) -> None:
-    if form is Format.json:
-        console.result(json.dumps({"steps": data}, indent=2))
 
 
 def _summary(steps: Sequence[Step], outcomes: Sequence[str] | None) -> str:

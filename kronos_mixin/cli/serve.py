@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from kronos_mixin.cli.connections import Servers
+from kronos_mixin.cli.connections import QueryServers
 from kronos_mixin.cli.console import USAGE, Console, fail, interruptible
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import Source
@@ -38,7 +38,7 @@ def serve(
         typer.Option("--app", help="Folder of a page that was built elsewhere. Default: build it.", metavar="DIR"),
     ] = None,
     *,
-    servers: Servers,
+    servers: QueryServers,
     source: Source,
     console: Console,
 ) -> None:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from kronos_mixin.cli.console import FAILED, USAGE, Console, fail
+from kronos_mixin.cli.console import FAILED, USAGE, Reporter, fail
 from kronos_mixin.cli.groups import grouped
-from kronos_mixin.cli.install import refusals
+from kronos_mixin.cli.install import installed, refusals
 from kronos_mixin.vendor import mixin
 
 
@@ -27,7 +27,7 @@ def vendor(
         typer.Option("--check", help="Only report whether the vendored copy is outdated or was edited."),
     ] = False,
     *,
-    console: Console,
+    console: Reporter,
 ) -> None:
     """Vendor the Kronos mixin into a Jsonnet repository.
 
@@ -46,7 +46,7 @@ def vendor(
     Compile it:
       kronos-mixin compile --mixin mixin.libsonnet
     In CI:
-      kronos-mixin vendor . --check
+      kronos-mixin vendor . --check --format json
 
     Exit code 0: vendored, or up to date; 1: outdated, edited or refused; 2: bad command line; 3: the remote can't be
     reached.
@@ -59,9 +59,9 @@ def vendor(
                 problems = mixin.outdated(target_repo, remote, ref)
             for problem in problems:
                 console.result(problem)
-            if problems:
-                raise typer.Exit(FAILED)
-            console.done(f"{mixin.NAME} in {target_repo} is up to date")
+            if not problems:
+                console.done(f"{mixin.NAME} in {target_repo} is up to date")
+            console.end({"problems": problems}, FAILED if problems else 0)
             return
         with console.progress("fetching"):
             done = mixin.vendor(target_repo, remote or "", ref or "")
@@ -73,3 +73,4 @@ def vendor(
     console.done(
         f"Import it with: (import '{mixin.NAME}/mixin.libsonnet') + {{ _config+:: {{ kronos+: {{ ... }} }} }}"
     )
+    console.end(installed(done))

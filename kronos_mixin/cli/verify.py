@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kronos_mixin.cli.connections import Servers
-from kronos_mixin.cli.console import FAILED, UNREACHABLE, USAGE, Console, fail, paint
+from kronos_mixin.cli.connections import AllServers
+from kronos_mixin.cli.console import FAILED, UNREACHABLE, USAGE, Reporter, fail, paint
 from kronos_mixin.cli.groups import grouped
 from kronos_mixin.cli.options import Source
 from kronos_mixin.config import Config
@@ -26,14 +24,6 @@ from kronos_mixin.merge.prometheusyml import MergeError
 from kronos_mixin.verify.check import Check, Finding, Outcome, Severity, State, outcomes
 from kronos_mixin.verify.checks import CHECKS
 from kronos_mixin.verify.stack import Stack
-
-
-class Format(enum.StrEnum):
-    """How outcomes are printed."""
-
-    text = "text"
-    json = "json"
-
 
 _LOOKS = {
     State.ok: ("ok", typer.colors.GREEN),
@@ -63,11 +53,10 @@ def verify(
             metavar="PROMETHEUS_YML",
         ),
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.text,
     *,
-    servers: Servers,
+    servers: AllServers,
     source: Source,
-    console: Console,
+    console: Reporter,
 ) -> None:
     """Check that a running stack really watches Kronos.
 
@@ -104,18 +93,17 @@ def verify(
         for check in chosen:
             with console.progress(f"{check.name}: {check.looks_at}"):
                 ended.append(outcome := next(running))
-            if form is Format.text and not (console.quiet and outcome.state in {State.ok, State.skipped}):
+            if not (console.quiet and outcome.state in {State.ok, State.skipped}):
                 for line in _lines(outcome):
                     console.result(line)
-    if form is Format.json:
-        console.result(json.dumps(_data(ended), indent=2))
-    else:
-        console.done(_summary(ended))
-    states = {outcome.state for outcome in ended}
+    console.done(_summary(ended))
+    console.end({"checks": _data(ended)}, _code({outcome.state for outcome in ended}))
+
+
+def _code(states: Set[State]) -> int:
     if State.error in states:
-        raise typer.Exit(FAILED)
-    if states & {State.unasked, State.early}:
-        raise typer.Exit(UNREACHABLE)
+        return FAILED
+    return UNREACHABLE if states & {State.unasked, State.early} else 0
 
 
 def _chosen(only: Sequence[str], skip: Sequence[str]) -> list[Check]:
@@ -126,7 +114,7 @@ def _chosen(only: Sequence[str], skip: Sequence[str]) -> list[Check]:
     return [check for check in CHECKS if check.name in (only or names) and check.name not in skip]
 
 
-def _stack(connections: Connections, source: Source, merged: Path | None, console: Console) -> Stack:
+def _stack(connections: Connections, source: Source, merged: Path | None, console: Reporter) -> Stack:
     """What is asked, and what it should hold. Exits on an error."""
     if not is_ours(source.path):
         fail("verify knows the Kronos mixin only", USAGE)
@@ -164,23 +152,20 @@ def _finding(outcome: Outcome, finding: Finding) -> list[str]:
     return [*lines, f"    mend: {finding.mend}"]
 
 
-def _data(ended: Sequence[Outcome]) -> dict[str, object]:
-    return {
-        "ok": all(outcome.state in {State.ok, State.warning, State.skipped} for outcome in ended),
-        "checks": [
-            {
-                "name": outcome.check.name,
-                "state": outcome.state,
-                "looks_at": outcome.check.looks_at,
-                "reason": outcome.reason,
-                "findings": [
-                    {**dataclasses.asdict(finding), "why": finding.why or outcome.check.why}
-                    for finding in outcome.findings
-                ],
-            }
-            for outcome in ended
-        ],
-    }
+def _data(ended: Sequence[Outcome]) -> list[dict[str, object]]:
+    return [
+        {
+            "name": outcome.check.name,
+            "state": outcome.state,
+            "looks_at": outcome.check.looks_at,
+            "reason": outcome.reason,
+            "findings": [
+                {**dataclasses.asdict(finding), "why": finding.why or outcome.check.why}
+                for finding in outcome.findings
+            ],
+        }
+        for outcome in ended
+    ]
 
 
 def _summary(ended: Sequence[Outcome]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from kronos_mixin.changes import Verb, of_file
 from kronos_mixin.compile import example_links, refuse_invalid, rule_file_names, rule_files
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.merge import edits, splice
@@ -59,9 +60,28 @@ class Plan:
     @property
     def held(self) -> list[str]:
         """What it puts in, in words."""
-        jobs = [f"the scrape job {job['job_name']}" for job in self.entries.get("scrape_configs", ())]
-        groups = sum(len(yaml.load(text, LOADER)["groups"]) for text in self.rule_files.values())  # noqa: S506
-        return [*([f"{groups} rule groups"] if self.rule_files else []), *jobs]
+        jobs = [f"the scrape job {job}" for job in self.jobs]
+        return [*([f"{len(self.groups)} rule groups"] if self.rule_files else []), *jobs]
+
+    @property
+    def groups(self) -> list[str]:
+        """The names of the rule groups that it puts in."""
+        texts = self.rule_files.values()
+        return [group["name"] for text in texts for group in yaml.load(text, LOADER)["groups"]]  # noqa: S506
+
+    @property
+    def jobs(self) -> list[str]:
+        """The names of the scrape jobs that it puts in."""
+        return [job["job_name"] for job in self.entries.get("scrape_configs", ())]
+
+    @property
+    def files(self) -> dict[Path, Verb]:
+        """What becomes of each file, as they are now."""
+        return {
+            self.config: Verb.same if self.old == self.new else Verb.change,
+            **{path: of_file(path, text) for path, text in self.rule_files.items()},
+            **dict.fromkeys(self.obsolete, Verb.remove),
+        }
 
     @property
     def patterns(self) -> Patterns:
@@ -72,11 +92,7 @@ class Plan:
     @property
     def changed(self) -> bool:
         """Whether there is anything to do."""
-        return (
-            self.old != self.new
-            or bool(self.obsolete)
-            or any(_differs(path, text) for path, text in self.rule_files.items())
-        )
+        return any(verb is not Verb.same for verb in self.files.values())
 
 
 def read(config: Path) -> str:
@@ -135,7 +151,7 @@ def plan_merge(
     texts = {path: marked(text, remembered) for path, text in rules.items()}
     refuse_taken_jobs(config, theirs, jobs)
     for path, text in texts.items():
-        if path.is_file() and _differs(path, text) and not is_ours(path):
+        if of_file(path, text) is Verb.change and not is_ours(path):
             raise MergeError(
                 f"{path} is there and was not written by this program: move it, or name another --rules-dir"
             )
@@ -164,9 +180,10 @@ def describe(plan: Plan, whole: bool = False) -> list[str]:
     """The change as a unified diff; rule files are summarised unless ``whole``."""
     lines = list(_diff(str(plan.config), plan.old, plan.new))
     for path, text in plan.rule_files.items():
-        if not path.is_file():
+        verb = of_file(path, text)
+        if verb is Verb.add:
             lines.append(f"+ new file {path} ({len(re.findall('^ *- (?:alert|record):', text, re.MULTILINE))} rules)")
-        elif _differs(path, text):
+        elif verb is Verb.change:
             changes = list(_diff(str(path), path.read_text(encoding="utf-8"), text))
             added, removed = (sum(line.startswith(sign) for line in changes[2:]) for sign in "+-")
             lines += changes if whole else [f"~ file {path} ({added} lines more, {removed} less)"]
@@ -207,10 +224,6 @@ def _before(config: Path, held: Mapping[str, list[Any]], name: str, patterns: Pa
     entries = [base / entry for entry in held.get("rule_files", []) if isinstance(entry, str)]
     found = [path for path in entries if path.name in rule_file_names(name)]
     return list(dict.fromkeys(map(without_dots, [*found, *placed(patterns, name)])))
-
-
-def _differs(path: Path, text: str) -> bool:
-    return not path.is_file() or path.read_bytes() != text.encode()
 
 
 def _diff(name: str, old: str, new: str) -> Iterator[str]:

@@ -14,10 +14,11 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
+from kronos_mixin.changes import Verb
 from kronos_mixin.grafana import Dashboard
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.push.editor import Editor
-from kronos_mixin.push.step import Mark, PushError, Step, Verb
+from kronos_mixin.push.step import Mark, PushError, Step
 from kronos_mixin.yamltext import to_json
 
 _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")

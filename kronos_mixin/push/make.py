@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from kronos_mixin.changes import Verb
 from kronos_mixin.connect import AnswerError
-from kronos_mixin.push.step import Step, Verb
+from kronos_mixin.push.step import Step
 
 DONE = "done"
 

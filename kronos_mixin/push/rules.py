@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kronos_mixin.changes import Verb
 from kronos_mixin.compile import readable
 from kronos_mixin.connect import AnswerError
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.push.ruler import Ruler
-from kronos_mixin.push.step import Mark, PushError, Step, Verb
+from kronos_mixin.push.step import Mark, PushError, Step
 from kronos_mixin.windows import seconds
 from kronos_mixin.yamltext import to_yaml
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import enum
 import hashlib
 import json
 import re
@@ -11,20 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from kronos_mixin.changes import Verb
+
 
 class PushError(Exception):
     """A mixin can't be pushed as it is; the message says why."""
-
-
-class Verb(enum.StrEnum):
-    """What a push does with something."""
-
-    add = "add"
-    change = "change"
-    remove = "remove"
-    same = "same"
-    keep = "keep"
-    """It differs, and is left alone: it is not ours, or somebody has edited it."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kronos_mixin.push.step import Step, Verb
+from kronos_mixin.changes import Verb
+from kronos_mixin.push.step import Step
 
 
 def verbs(steps: Iterable[Step]) -> dict[str, Verb]:

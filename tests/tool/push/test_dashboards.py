@@ -5,11 +5,12 @@ import dataclasses
 
 import pytest
 
+from kronos_mixin.changes import Verb
 from kronos_mixin.connect import AnswerError
 from kronos_mixin.jsonnet import Mixin
 from kronos_mixin.push.dashboards import steps
 from kronos_mixin.push.editor import Editor
-from kronos_mixin.push.step import PushError, Verb
+from kronos_mixin.push.step import PushError
 from proof.servers.grafana import Grafana
 from tests.tool.push.making import make, verbs
 

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from kronos_mixin.changes import Verb
 from kronos_mixin.connect import AnswerError
 from kronos_mixin.push.make import DONE, made
-from kronos_mixin.push.step import Step, Verb
+from kronos_mixin.push.step import Step
 
 
 def step(key, error=None, verb=Verb.add):
