@@ -85,8 +85,8 @@ def _options(
 
     \b
     For programs
-    With --format json, each command but serve prints one object: ok (exit code 0),
-    error (why it could not go on, or null), notes (warnings), and its results.
+    --format json, which all but serve have, prints one object: ok (exit code 0),
+    error (why it could not go on, or null), notes (warnings) and the results.
       kronos-mixin merge prometheus.yml --yes --format json
     """
 

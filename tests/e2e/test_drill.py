@@ -191,12 +191,15 @@ def test_alerts_that_an_early_end_has_left_are_resolved(stack):
 
 def test_clean_where_nothing_is_left(stack):
     assert "nothing of a drill is left" in stack.drill("--clean").stdout
+    assert json.loads(stack.drill("--clean", "--format", "json").stdout) == {"ok": True, "error": None, "notes": []}
 
 
 def test_a_dry_run_changes_nothing_and_says_who_would_be_told(stack):
     before = tree(stack.folder)
     done = stack.drill("--dry-run")
+    data = json.loads(stack.drill("--dry-run", "--format", "json").stdout)
     assert tree(stack.folder) == before
+    assert done.stdout.splitlines() == [*data["diff"], *data["announced"]]
     assert "+- job_name: kronos-drill\n" in done.stdout
     assert "33 alerts through 31 faults of 35 made-up targets, scraped every 1 s: about 1m5s." in done.stdout
     assert "Receivers: kronos-ticket of 22, kronos-page of 8, elsewhere of 1, kronos-info of 1." in done.stdout
@@ -204,7 +207,7 @@ def test_a_dry_run_changes_nothing_and_says_who_would_be_told(stack):
 
 def test_where_every_alert_would_go(stack):
     done = stack.drill("--receiver-only-check", "--format", "json", code=1)
-    found = {one["alert"]: one for one in json.loads(done.stdout)}
+    found = {one["alert"]: one for one in json.loads(done.stdout)["destinations"]}
     assert found["KronosModelStuck"]["receivers"] == ["kronos-ticket"]
     assert found["KronosModelStuck"]["labels"]["region"] == "eu"
     wrong = {name for name, one in found.items() if one["wrong"]}
@@ -231,7 +234,9 @@ def test_what_is_refused(stack, tmp_path, monkeypatch, arguments, code, said):
     mine = {"kronos": {"selector": 'job=~"kronos-.*"'}}
     Path("mine.yml").write_text(yaml.safe_dump(mine))
     before = tree(stack.folder)
-    assert said in stack.drill(*arguments, code=code).stderr
+    done = stack.drill(*arguments, "--format", "json", code=code)
+    assert said in done.stderr
+    assert said in json.loads(done.stdout)["error"]
     assert tree(stack.folder) == before
 
 

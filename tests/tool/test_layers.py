@@ -23,7 +23,8 @@ TOOL = Layers(
         ("files", "jsonnet", "promtool", "running"),
         ("schema",),
         ("grafana", "inputs"),
-        ("cache", "commands", "config", "connect", "contract", "promql", "queries", "windows", "written", "yamltext"),
+        ("cache", "changes", "commands", "config", "connect", "contract", "promql", "queries"),
+        ("windows", "written", "yamltext"),
         ("__init__",),
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
 import sys
 import time
 
@@ -67,3 +68,22 @@ def test_each_change_is_compiled_until_ctrl_c(watching, tmp_path):
     watching.send(signal.SIGINT)
     assert watching.wait(60) == 0
     assert "Traceback" not in watching.tail()
+
+
+def test_programs_read_a_line_for_each_time(tmp_path):
+    board = "{ grafanaDashboards: { 'a.json': {title: '%s'} } }"
+    (mixin := tmp_path / "a.jsonnet").write_text(board % "first")
+    argv = [sys.executable, "-m", "kronos_mixin", "compile", "--watch", "--mixin", "a.jsonnet", "--format", "json"]
+    with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        path, lines = "monitoring/grafana/a/a.json", map(json.loads, process.stdout)
+        first = next(lines)
+        assert (first["ok"], first["files"]) == (True, [{"path": path, "verb": "add"}])
+        mixin.write_text("{")
+        second = next(lines)
+        assert not second["ok"]
+        assert second["error"].startswith("a.jsonnet:1:")
+        mixin.write_text(board % "third")
+        assert next(lines)["files"] == [{"path": path, "verb": "change"}]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert next(lines, None) is None

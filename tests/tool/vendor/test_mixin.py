@@ -44,6 +44,9 @@ def remote(published, tmp_path, monkeypatch):
     return copy
 
 
+JSON = ("--format", "json")
+
+
 @pytest.fixture
 def consumer(tmp_path):
     folder = tmp_path / "consumer"
@@ -146,8 +149,11 @@ def test_check_reports_what_is_outdated(call, remote, vendored):
     git(remote, "tag", "v0.10.0")
     git(remote, "tag", "v0.9.0")
     assert call("vendor", vendored, "--check", code=1).stdout == "v0.10.0 is out, but v0.1.0 is vendored\n"
-    assert "main is " in call("vendor", vendored, "--check", "--ref", "main", code=1).stdout
-    call("vendor", vendored, "--remote", REMOTE, "--ref", "v0.10.0")
+    (problem,) = json.loads(call("vendor", vendored, "--check", "--ref", "main", *JSON, code=1).stdout)["problems"]
+    assert problem.startswith("main is ")
+    done = json.loads(call("vendor", vendored, "--remote", REMOTE, "--ref", "v0.10.0", *JSON).stdout)
+    ((folder, wanted, changed),) = ((one["folder"], one["wanted"], one["changed"]) for one in done["packages"])
+    assert (folder, wanted, changed) == (f"{REMOTE.partition('//')[2].removesuffix('.git')}/mixin", "v0.10.0", True)
     assert (vendored / "vendor/kronos-mixin/new.libsonnet").is_file()
     assert "is up to date" in call("vendor", vendored, "--check").stdout
     (vendored / "vendor/kronos-mixin/new.libsonnet").write_text("{ a: 1 }")
