@@ -150,6 +150,12 @@ def proof(session: nox.Session) -> None:
 
 
 @nox.session
+def rulers(session: nox.Session) -> None:
+    """Six hours under the rules of Prometheus and of VictoriaMetrics, side by side; `-- --write` for the docs."""
+    run(session, "proof.rulers")
+
+
+@nox.session
 def mutation(session: nox.Session) -> None:
     """Mistakes put into the mixin, and which gate caught them; `-- --seed N` for others, `--write` for the docs."""
     session.env["PYTHONPATH"] = os.pathsep.join([".", "tests/mixin"])

@@ -1,1 +1,1 @@
-"""Fills a Prometheus with data: a made-up day, back-filled, or a minute of the real service."""
+"""Fills a Prometheus or a VictoriaMetrics with data: a made-up day, or a minute of the real service."""

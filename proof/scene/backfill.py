@@ -8,7 +8,7 @@ rules that do not read one another share their blocks, and alerts honour `for` a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -45,24 +45,26 @@ def compile_for_history(overrides: Mapping[str, Any] | None = None) -> Mixin:
     return evaluate(mixin_path(), {"kronos": pace | dict(overrides or {})})
 
 
-def fill(tools: Tools, mixin: Mixin, folder: Path, hours: float = 24) -> Requests:
+def fill(
+    tools: Tools, mixin: Mixin, folder: Path, hours: float = 24, *, before: float = 0, flags: Sequence[str] = FLAGS
+) -> Requests:
     """Write the last `hours` of the day into `folder/data`, and return all requests of the day.
 
-    Raises CheckFailed, with the message of promtool.
+    Scrapes begin `before` hours earlier than rules, which a Prometheus with these `flags` evaluates. Raises
+    CheckFailed, with the message of promtool.
     """
     contract = load_contract()
     day_requests = requests(contract)
     data = folder / "data"
-    begin = END - hours * 3600
-    day = exposition.Day(contract, day_requests, STEP, DAY - hours * 3600)
+    day = exposition.Day(contract, day_requests, STEP, DAY - (hours + before) * 3600)
     write_blocks(tools, folder, data, list(day.series()), (END - DAY + day.times).tolist())
-    times = [begin + STEP * number for number in range(round(hours * 3600 / STEP) + 1)]
+    times = [END - hours * 3600 + STEP * number for number in range(round(hours * 3600 / STEP) + 1)]
     # A server sees new blocks when it starts, so there is one for each level.
     for level in levels(mixin, contract):
-        with serve(tools, data) as server:
+        with serve(tools, data, flags) as server:
             recorded = [series for rule in level for series in recorded_series(server, rule, times)]
         write_blocks(tools, folder, data, recorded, times)
-    with serve(tools, data) as server:
+    with serve(tools, data, flags) as server:
         alerts = [
             series for group in mixin.alerts for rule in group["rules"] for series in _alert(server, rule, times)
         ]
@@ -70,9 +72,9 @@ def fill(tools: Tools, mixin: Mixin, folder: Path, hours: float = 24) -> Request
     return day_requests
 
 
-def serve(tools: Tools, data: Path) -> Prometheus:
+def serve(tools: Tools, data: Path, flags: Sequence[str] = FLAGS) -> Prometheus:
     """A Prometheus that serves the database; it scrapes and evaluates nothing."""
-    return Prometheus(tools, {"global": {"scrape_interval": f"{STEP}s"}}, data=data, flags=FLAGS)
+    return Prometheus(tools, {"global": {"scrape_interval": f"{STEP}s"}}, data=data, flags=flags)
 
 
 def levels(mixin: Mixin, contract: Contract) -> list[list[dict[str, Any]]]:

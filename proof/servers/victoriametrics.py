@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import gzip
 import re
 import subprocess
@@ -10,6 +11,8 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import httpx
 
 from proof.servers.debian import Missing, Say, debian
 from proof.servers.process import Process, free_port
@@ -85,6 +88,36 @@ def check_rules(tools: Tools, paths: Iterable[Path]) -> str:
     if done.returncode:
         raise CheckFailed(f"vmalert {tools.version} -dryRun {' '.join(named)}: exit code {done.returncode}:\n{said}")
     return said
+
+
+def replay(tools: Tools, rules: Iterable[Path], storage: str, begin: float, end: float) -> None:
+    """Evaluate rules from `begin` to `end` (Unix seconds) over a storage, which gets the results before this returns.
+
+    No rule finds there what another one of them records. Raises CheckFailed, with vmalert's last lines.
+    """
+    argv: list[str | Path] = [
+        tools.vmalert,
+        *(f"-rule={path}" for path in rules),
+        f"-datasource.url={storage}",
+        f"-remoteWrite.url={storage}",
+        *(f"-replay.time{name}={_stamp(time)}" for name, time in (("From", begin), ("To", end))),
+        "-replay.rulesDelay=0s",
+        "-replay.disableProgressBar",
+        "-httpListenAddr=127.0.0.1:0",
+    ]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=600, check=False)
+    if done.returncode:
+        raise CheckFailed(f"vmalert {tools.version}: exit code {done.returncode}:\n{done.stderr[-2000:]}")
+    flush(storage)
+
+
+def flush(storage: str) -> None:
+    """Make what a storage was sent visible to queries."""
+    httpx.get(f"{storage}/internal/force_flush", timeout=60, trust_env=False).raise_for_status()
+
+
+def _stamp(time: float) -> str:
+    return datetime.datetime.fromtimestamp(time, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _version(root: Path) -> str:
