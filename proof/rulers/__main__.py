@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kronos_mixin import documents
+from kronos_mixin.documents.reference import table
 from kronos_mixin.drill import exposition
 from kronos_mixin.drill.story import END
 from kronos_mixin.jsonnet import Mixin
-from kronos_mixin.reference import table
 from kronos_mixin.verify.api import Api
 from proof.rulers import compare
 from proof.rulers.history import History, read, spans
