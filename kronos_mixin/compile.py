@@ -97,8 +97,10 @@ def lost(mixin: Mixin, targets: Collection[Target]) -> list[str]:
 def refuse_invalid(mixin: Mixin) -> list[str]:
     """Warnings about expressions of rules that your Prometheus may not know.
 
-    Raises CompileError if there is one that no Prometheus takes: it would refuse the whole file.
+    Raises CompileError if there is one that no Prometheus takes: it would refuse the whole file. And if there is one
+    that would be wrong on a shard, if that is what the rules are for.
     """
+    _refuse_on_shard(mixin)
     certain: list[str] = []
     doubtful: list[str] = []
     for kind, groups in (("rules", mixin.rules), ("alerts", mixin.alerts)):
@@ -109,6 +111,22 @@ def refuse_invalid(mixin: Mixin) -> list[str]:
     if certain:
         raise CompileError("\n".join([*certain, "Prometheus would refuse these rules"]))
     return doubtful
+
+
+def _refuse_on_shard(mixin: Mixin) -> None:
+    """Raise CompileError for rules that need all instances, where only a part of them is known."""
+    wrong = [
+        f"{mixin.name}-{kind}.yml: {rule.get('alert', rule.get('record'))}: {mixes}"
+        for kind, groups in (("rules", mixin.rules), ("alerts", mixin.alerts))
+        for group in groups
+        for rule in group.get("rules", [])
+        if mixin.config.get("shard") and (mixes := promql.mixes_instances(rule["expr"]))
+    ]
+    if wrong:
+        remedy = (
+            "a shard has only a part of the instances: leave these rules out, and load them where all series meet"
+        )
+        raise CompileError("\n".join([*wrong, remedy]))
 
 
 def example_links(mixin: Mixin) -> str:

@@ -48,7 +48,8 @@ local query = import 'lib/query.libsonnet';
     'KronosTrafficDropped',
   ],
 
-  alertmanagerConfig:: {
+  // One for all servers, and so none for a shard.
+  alertmanagerConfig:: if config.shard then {} else {
     route: {
       receiver: 'elsewhere',
       routes: [{

@@ -30,6 +30,10 @@
       // targets and loses all of them, such as a cluster, it notices by itself. [labels]
       expectedTargets: [{ job: kronos.job }],
 
+      // Whether these rules are for a Prometheus that scrapes only a part of the targets, as a shard does. They are then the
+      // alerts that look at one instance alone: all else belongs where the series of all shards meet.
+      shard: false,
+
       // How histograms are stored. Prometheus 3.5 and newer can convert the service's classic histograms to native ones
       // with custom buckets (`convert_classic_histograms_to_nhcb`); then their `_bucket` series are gone. `both` is for
       // servers and jobs of either kind, and slower. [classic, native or both]

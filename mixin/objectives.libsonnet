@@ -18,7 +18,7 @@ local records = import 'rules/records.libsonnet';
     valid: 'sum(' + q.read(rules[what].valid) + ')',
   },
 
-  serviceLevelObjectives+:: [
+  serviceLevelObjectives+:: if config.shard then [] else [
     objective('availability', 'Kronos availability', 'Valid requests that did not fail.'),
     objective('latency', 'Kronos latency', 'Timed requests that were answered within the objective of their route.'),
   ],

@@ -61,9 +61,9 @@ def _annotations(alert: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _dashboard(alert: Mapping[str, Any], mixin: Mixin) -> Iterator[str]:
-    """Check the link to a dashboard. It may be missing: the dashboard may be switched off."""
+    """Check the link to a dashboard. It may be missing: the dashboard may be switched off. A shard has none."""
     url = alert["annotations"].get("dashboard_url")
-    if url is None:
+    if url is None or mixin.config["shard"]:
         return
     linked = [board for board in mixin.dashboards.values() if re.search(rf"/{re.escape(board['uid'])}\b(?!-)", url)]
     if not linked:

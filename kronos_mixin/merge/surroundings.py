@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kronos_mixin import windows
+from kronos_mixin import shards, windows
 from kronos_mixin.contract import Contract, load_contract
 from kronos_mixin.jsonnet import Mixin
+from kronos_mixin.merge.prometheusyml import MergeError
 
 _TRUE = {"true", "yes", "on", "True"}
 _CONVERT = "convert_classic_histograms_to_nhcb"
@@ -35,9 +36,19 @@ class Surroundings:
         return {**job, **({_CONVERT: False} if wanted else {})}
 
     def warnings(self, ours: Sequence[Mapping[str, Any]]) -> list[str]:
-        """What rules will not see of the job that they select, which is in ``ours`` or among the others."""
+        """What rules will not see of the job that they select, which is in ``ours`` or among the others.
+
+        Raises MergeError if it is a part of the targets: of most rules nothing would be right.
+        """
         name = self.mixin.config["job"]
         named = [job for job in (*ours, *self.jobs) if job.get("job_name") == name]
+        if named and not self.mixin.config["shard"] and (share := shards.share(named[0])):
+            raise MergeError(
+                f"scrapes {share} of the targets of the job {name}, by hashmod in its relabel_configs. Of a part of "
+                "the instances, shares are wrong, and alerts silent or false: load the rules where the series of all "
+                "parts meet, and add the job alone here (--scrape-only). A few alerts are right on a shard: the "
+                "knob shard chooses them (--config)"
+            )
         if not named:
             return [self._unknown(name)]
         found = [*self._pace(named[0]), *self._histograms(named[0]), *_relabellings(named[0]), *_taken(named[0])]

@@ -5,6 +5,7 @@ over it is valid and never fires. This package finds such queries before they ar
 """
 
 from kronos_mixin.promql.expressions import equivalent, matchers, pretty, read
+from kronos_mixin.promql.instances import mixes_instances
 from kronos_mixin.promql.labels import ANY_LABEL, Labels, Values
 from kronos_mixin.promql.reading import OPERATORS, Matcher, Reading, Selector
 
@@ -18,6 +19,7 @@ __all__ = [
     "Values",
     "equivalent",
     "matchers",
+    "mixes_instances",
     "pretty",
     "read",
 ]

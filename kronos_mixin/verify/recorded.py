@@ -107,7 +107,9 @@ def _labels(stack: Stack) -> set[str]:
 
 
 def _every(stack: Stack) -> str:
-    """The selector of everything that is recorded."""
+    """The selector of everything that is recorded. Raises Skip if nothing is, as by rules for a shard."""
+    if not stack.mixin.rules:
+        raise Skip("these rules record nothing")
     names = sorted({rule["record"] for group in stack.mixin.rules for rule in group["rules"]})
     return f'{{__name__=~"{"|".join(names)}",{stack.selector}}}'
 
@@ -147,6 +149,8 @@ def _leaves(expr: str, records: Mapping[str, str]) -> set[str]:
 
 
 def _retention(stack: Stack) -> Iterator[Finding]:
+    if not stack.mixin.rules:
+        raise Skip("these rules record no error budget")
     told = str(stack.runtime.get("storageRetention", ""))
     days = re.match(r"(\d+[ywdhms]\S*)", told)
     if not days:

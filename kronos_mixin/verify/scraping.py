@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kronos_mixin import windows
+from kronos_mixin import shards, windows
 from kronos_mixin.verify.api import Sample
 from kronos_mixin.verify.check import Check, Finding, Severity, Skip, Unasked
 from kronos_mixin.verify.failures import MOST_SERIES, is_limited
@@ -97,13 +97,34 @@ def _lookback(stack: Stack, interval: float) -> Iterator[Finding]:
         )
 
 
-def _limits(stack: Stack) -> Iterator[Finding]:
+def _jobs(stack: Stack) -> list[Mapping[str, Any]]:
+    """The jobs by which the server scrapes our targets. Raises Skip if it does not, or does not tell."""
     if not stack.configuration:
         raise Skip("the server shows no configuration")
     pools = {target.pool for target in stack.targets if target.pool}
     jobs = [job for job in stack.configuration.get("scrape_configs") or () if job.get("job_name") in pools]
     if not jobs:
         raise Skip("another server scrapes the targets, or sends their samples here")
+    return jobs
+
+
+def _whole(stack: Stack) -> Iterator[Finding]:
+    if stack.mixin.config["shard"]:
+        raise Skip("these rules are for a shard")
+    if stack.connections.rulers:
+        raise Skip("another server evaluates the rules")
+    for job in _jobs(stack):
+        if share := shards.share(job):
+            yield Finding(
+                f"the scrape job {job['job_name']} keeps {share} of its targets, by hashmod in relabel_configs, and "
+                f"{stack.prometheus.url} evaluates the rules over these alone",
+                "load the rules where the series of all parts meet, and ask there (--prometheus); on a shard, load "
+                "what the knob shard leaves",
+            )
+
+
+def _limits(stack: Stack) -> Iterator[Finding]:
+    jobs = _jobs(stack)
     if any(map(is_limited, stack.targets)):
         raise Unasked("a limit is exceeded already: targets-up has to be right first")
     kept = stack.ask(f"max({stack.recent(f'scrape_samples_post_metric_relabeling{{{stack.selector}}}')})")
@@ -172,6 +193,14 @@ CHECKS = (
         "nearly used up, or shorter than compiled; a short --query.lookback-delta",
         why="A window with too few samples is empty: nothing is recorded, and no alert fires.",
         run=_pace,
+        after=("targets-found",),
+    ),
+    Check(
+        name="targets-whole",
+        looks_at="whether the server that evaluates the rules scrapes all targets",
+        finds="a shard, chosen by hashmod, that evaluates rules over its part of the targets",
+        why="Shares of a part are none of the whole: alerts are silent, or false.",
+        run=_whole,
         after=("targets-found",),
     ),
     Check(

@@ -71,7 +71,9 @@ def _works(stack: Stack, source: DataSource) -> Iterator[Finding]:
 
 
 def _recorded(stack: Stack) -> str:
-    """A record that is there as soon as the service is scraped."""
+    """A record that is there as soon as the service is scraped. Raises Skip if nothing is recorded."""
+    if not stack.mixin.rules:
+        raise Skip("these rules record nothing")
     names = [str(rule["record"]) for group in stack.mixin.rules for rule in group["rules"]]
     return next((name for name in names if "model_ready" in name), names[0])
 

@@ -23,7 +23,8 @@ local records = import '../rules/records.libsonnet';
 
   // An alert is { expr, summary, description, dashboard, variables }: `dashboard` shows it, `variables` are those of
   // its labels that choose what is shown there. `labels`, `for` and `severity` are for an alert of several
-  // rules, which differ in them.
+  // rules, which differ in them. `alone: true` says that it looks at one instance alone, and so is right on a server that
+  // has only a part of them.
   local complete(name, alert) =
     local knobs = config.alerts[name] + alert;
     {
@@ -47,6 +48,7 @@ local records = import '../rules/records.libsonnet';
     for name in std.objectFields(alerts)
     if config.alerts[name].enabled
     for alert in if std.isArray(alerts[name]) then alerts[name] else [alerts[name]]
+    if !config.shard || std.get(alert, 'alone', false)
   ]),
 
   prometheusAlerts+:: {

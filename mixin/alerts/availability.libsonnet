@@ -68,6 +68,7 @@ function(config, rules)
                    'Only a restart of the instance helps.',
       dashboard: 'instances',
       variables: q.targetLabels + ['instance'],
+      alone: true,
     },
 
     KronosInstanceNotReady: {

@@ -14,6 +14,7 @@ function(config, rules)
       description: 'Prometheus scrapes ' + at.instance + ', but what answers there is not the Kronos service.',
       dashboard: 'instances',
       variables: q.targetLabels + ['instance'],
+      alone: true,
     },
 
     // Somebody loaded the alerts without the recording rules, or evaluates them elsewhere.
@@ -33,6 +34,7 @@ function(config, rules)
                    'dashboards read the wrong one.',
       dashboard: 'instances',
       variables: q.targetLabels + ['instance'],
+      alone: true,
     },
 
     // Buckets can get lost on their way while counters do not: dropped by relabelling, converted to native histograms,

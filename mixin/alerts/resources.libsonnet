@@ -15,6 +15,7 @@ function(config, rules)
       description: 'The process of ' + at.instance + ' uses {{ $value | humanizePercentage }} of its memory limit.',
       dashboard: 'instances',
       variables: q.targetLabels + ['instance'],
+      alone: true,
     },
 
     KronosHighGpuMemoryUsage: {
@@ -24,6 +25,7 @@ function(config, rules)
       description: 'The process of ' + at.instance + ' holds {{ $value | humanizePercentage }} of the memory of its GPU.',
       dashboard: 'instances',
       variables: q.targetLabels + ['instance'],
+      alone: true,
     },
 
     KronosQueueSaturated: {
@@ -35,6 +37,7 @@ function(config, rules)
                    knobs.window + '. Once it is full, requests are refused.',
       dashboard: 'inference',
       variables: q.targetLabels + ['instance'],
+      alone: true,
     },
 
     KronosEventLoopBlocked: {
@@ -44,6 +47,7 @@ function(config, rules)
                    'scrapes had to wait.',
       dashboard: 'instances',
       variables: q.targetLabels + ['instance'],
+      alone: true,
     },
 
     KronosLogLinesLost: {
@@ -54,6 +58,7 @@ function(config, rules)
                    ', because nobody took them.',
       dashboard: 'instances',
       variables: q.targetLabels + ['instance'],
+      alone: true,
     },
 
     local starts(window) = 'changes(' + q.raw('process_start_time_seconds') + '[' + window + '])',
@@ -65,6 +70,7 @@ function(config, rules)
       description: 'The process of ' + at.instance + ' restarted {{ $value }} times within ' + knobs.window + '.',
       dashboard: 'instances',
       variables: q.targetLabels + ['instance'],
+      alone: true,
     },
 
     KronosRestartingEverywhere: {

@@ -1,4 +1,4 @@
-// The dashboards that are switched on, by file name.
+// The dashboards that are switched on, by file name; none for a shard, for they show all instances.
 local records = import '../rules/records.libsonnet';
 
 // Other plugins for the same queries have types of their own.
@@ -16,7 +16,7 @@ local typed(type, value) =
 
   grafanaDashboardFolder:: config.dashboards.folder,
 
-  grafanaDashboards+:: {
+  grafanaDashboards+:: if config.shard then {} else {
     [if config.dashboards.overview.enabled then 'kronos-dashboard.json']:
       made((import 'overview.libsonnet')(config, rules)),
     [if config.dashboards.inference.enabled then 'kronos-inference.json']:

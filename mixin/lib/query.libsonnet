@@ -53,6 +53,14 @@ local seconds(duration) =
     else { total: sum.total, digits: sum.digits + char };
   std.foldl(step, std.stringChars(duration), { total: 0, digits: '' }).total;
 
+// What is recorded, by the first word of its operation: whether the values of servers that each have a part of the targets
+// add up to that of all. A share or the largest of a part is none of the whole.
+local addsUp = { count: true, days: false, increase: true, max: false, ongoing: false, rate: true, ratio: false, seen: true, sum: true };
+local summable(operation) =
+  local words = [word for word in std.objectFields(addsUp) if std.startsWith(operation, word)];
+  assert std.length(words) == 1 : 'lib/query.libsonnet does not say whether records called ' + operation + ' add up';
+  addsUp[words[0]];
+
 // The rate of a counter is not a total.
 local withoutTotal(name) =
   if std.endsWith(name, '_total') then std.substr(name, 0, std.length(name) - std.length('_total')) else name;
@@ -128,7 +136,7 @@ function(config)
     // not depend on where the mixin is used.
     record(labels, metric, operation, expr):
       local name = std.join('_', ['job'] + labels) + ':' + withoutTotal(metric) + ':' + operation;
-      { name:: name, labelNames:: labels, sources:: [], record: name, expr: expr },
+      { name:: name, labelNames:: labels, sources:: [], summable:: summable(operation), record: name, expr: expr },
     read(rule, matchers={}):
       rule.name + braces(selected + checked(rule.name, targetLabels + rule.labelNames, matchers)),
     // The values of an expression over a window, one per evaluation. A range of a recorded series would hold more of them

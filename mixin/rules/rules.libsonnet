@@ -6,7 +6,7 @@ local records = import 'records.libsonnet';
   local config = $._config.kronos,
 
   prometheusRules+:: {
-    groups+: std.flattenArrays([
+    groups+: if config.shard then [] else std.flattenArrays([
       group(config, one.name, one.interval, one.rules)
       for one in records(config).groups
     ]),

@@ -66,7 +66,10 @@ def fill(
         write_blocks(tools, folder, data, recorded, times)
     with serve(tools, data, flags) as server:
         alerts = [
-            series for group in mixin.alerts for rule in group["rules"] for series in _alert(server, rule, times)
+            series
+            for group in mixin.alerts
+            for rule in group["rules"]
+            for series in alert_series(server, rule, times)
         ]
     write_blocks(tools, folder, data, alerts, times)
     return day_requests
@@ -101,7 +104,7 @@ def recorded_series(api: Api, rule: Mapping[str, Any], times: list[float]) -> It
         yield exposition.Series(rule["record"], labels, values)
 
 
-def _alert(api: Api, rule: Mapping[str, Any], times: list[float]) -> Iterator[exposition.Series]:
+def alert_series(api: Api, rule: Mapping[str, Any], times: list[float]) -> Iterator[exposition.Series]:
     """The ALERTS series of one alert, as Prometheus writes them."""
     wait, keep = seconds(rule.get("for", "0s")), seconds(rule.get("keep_firing_for", "0s"))
     for labels, values in _evaluated(api, rule, times):

@@ -8,7 +8,12 @@ import re
 import pytest
 import yaml
 
-from kronos_mixin.contract import mixin_path
+from kronos_mixin.connect import Connection, Connections
+from kronos_mixin.contract import load_contract, mixin_path
+from kronos_mixin.jsonnet import evaluate
+from kronos_mixin.verify.check import State, outcomes
+from kronos_mixin.verify.checks import CHECKS
+from kronos_mixin.verify.stack import Stack
 from proof.servers import binaries
 from proof.servers.central import compile_into
 from proof.servers.prometheus import Prometheus
@@ -50,8 +55,11 @@ def fleet(tmp_path_factory):
         compile_into(folder, KNOBS, [])
         receive = ["--web.enable-remote-write-receiver"]
         ruler = running.enter_context(Prometheus(tools, folder / "prometheus.yml", flags=receive))
+        compile_into(folder / "shard", KNOBS | {"shard": True})
+        alerts = {"rule_files": [str(folder / "shard" / "prometheus" / "kronos-alerts.yml")]}
         shards = [
-            running.enter_context(Prometheus(tools, shard(number, targets, ruler.url))) for number in ("0", "1")
+            running.enter_context(Prometheus(tools, shard(number, targets, ruler.url) | alerts))
+            for number in ("0", "1")
         ]
         ruler.wait_for("count(up == 1)", lambda found: bool(found) and found[0].value == INSTANCES, timeout=60)
         yield service, shards, ruler
@@ -75,6 +83,27 @@ def test_the_ruler_sees_one_installation(fleet):
     total = ruler.wait_for("sum(kronos_queue_capacity) / max(kronos_queue_capacity)", timeout=60)
     assert [sample.value for sample in total] == [INSTANCES]
     assert ruler.query('ALERTS{alertstate="firing"}') == []
+
+
+def test_a_shard_is_well_with_the_rules_for_a_shard_alone(fleet):
+    _, (one, _), _ = fleet
+    one.wait_for("count(up == 1)", timeout=60)
+
+    def verified(knobs, chosen=None):
+        mixin = evaluate(mixin_path(), {"kronos": knobs})
+        with Stack(Connections(prometheus=Connection.to(one.url)), mixin, load_contract()) as stack:
+            return {found.check.name: found for found in outcomes(CHECKS, stack, chosen)}
+
+    (finding,) = verified(KNOBS, {"targets-whole"})["targets-whole"].findings
+    assert "the scrape job kronos-api keeps 1 of 2 parts of its targets" in finding.wrong
+    found = verified(KNOBS | {"shard": True})
+    assert [found[name].state for name in ("groups-once", "rules-equal", "rules-healthy")] == [State.ok] * 3
+    assert {name for name, outcome in found.items() if "these rules" in outcome.reason} == {
+        "targets-whole",
+        "recorded-series",
+        "recorded-once",
+        "retention",
+    }
 
 
 def test_an_outage_is_one_alert(fleet):

@@ -24,7 +24,7 @@ TOOL = Layers(
         ("schema",),
         ("grafana", "inputs"),
         ("cache", "changes", "commands", "config", "connect", "contract", "promql", "queries"),
-        ("windows", "written", "yamltext"),
+        ("shards", "windows", "written", "yamltext"),
         ("__init__",),
     ),
 )

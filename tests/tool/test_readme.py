@@ -153,18 +153,6 @@ def test_commands_exist_with_their_options():
             assert option in done.stdout, f"{name} {option}"
 
 
-def test_alerts_that_are_right_on_a_shard():
-    """Those that read nothing but scraped metrics, and always by instance."""
-    right, wrong = set(), set()
-    for rule in (rule for group in evaluate(mixin_path()).alerts for rule in group["rules"]):
-        expr = re.sub(r'"[^"]*"|\[[^]]*\]', "", rule["expr"])
-        grouped = re.findall(r"\b(?:by|on) \(([^)]*)\)", expr)
-        alone = ":" not in expr and "absent" not in expr and all("instance" in labels for labels in grouped)
-        (right if alone else wrong).add(rule["alert"])
-    (sentence,) = re.findall(r"are right on a shard.*?\.\s", TEXT, re.DOTALL)
-    assert set(re.findall(r"Kronos\w+", sentence)) == right - wrong
-
-
 def test_links_lead_somewhere():
     headings = {
         re.sub(r"[^\w -]", "", line).lower().replace(" ", "-")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -13,6 +14,8 @@ from kronos_mixin.merge.prometheusyml import to_data, tree
 from kronos_mixin.merge.surroundings import Surroundings
 from proof.servers import binaries
 from proof.servers.prometheus import Prometheus
+
+GUIDE = mixin_path().parent / "monitoring" / "README.md"
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +95,38 @@ def test_what_rules_would_miss(mixin, job, section, message):
 )
 def test_what_does_them_no_harm(mixin, job, section):
     assert warnings(mixin, job, section) == ""
+
+
+def test_rules_are_not_added_to_a_shard(call, tmp_path):
+    """Unless they are those for one, or the job comes without them."""
+    (example,) = re.findall(r"```yaml\n(# On shard 0 of 2.*?)```", GUIDE.read_text(), re.DOTALL)
+    config = tmp_path / "prometheus.yml"
+    config.write_text(example)
+    (tmp_path / "shard.yml").write_text("kronos: {shard: true}\n")
+    arguments = ("merge", config, "--rules-only", "--no-scrape-only", "--yes")
+    refused = call(*arguments, code=1).stderr
+    assert "scrapes 1 of 2 parts of the targets of the job kronos-api, by hashmod" in refused
+    assert "(--scrape-only)" in refused
+    assert config.read_text() == example
+    call(*arguments, "--config", "shard.yml")
+    alerts = (tmp_path / "kronos-mixin" / "kronos-alerts.yml").read_text()
+    assert "KronosModelStuck" in alerts
+    assert "KronosHighErrorRate" not in alerts
+
+
+def test_a_job_of_ours_that_was_made_a_shard(call, tmp_path):
+    config = tmp_path / "prometheus.yml"
+    config.write_text("")
+    call("merge", config, "--target", "f:8000", "--yes")
+    divided = """relabel_configs:
+        [{source_labels: [__address__], modulus: 2, target_label: __part, action: hashmod},
+         {source_labels: [__part], regex: 0, action: keep}]"""
+    config.write_text(re.sub(r"( +)static_configs:", rf"\1{divided}\n\g<0>", config.read_text()))
+    assert "scrapes 1 of 2 parts" in call("merge", config, "--yes", code=1).stderr
+    call("merge", config, "--scrape-only", "--yes")
+    left = yaml.safe_load(config.read_text())
+    assert not left.get("rule_files")
+    assert left["scrape_configs"][0]["relabel_configs"][0]["action"] == "hashmod"
 
 
 def test_a_job_that_is_not_there(call, tmp_path):

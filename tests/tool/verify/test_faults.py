@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from kronos_mixin.verify.relabel import relabelled
 from tests.tool.verify.bench import Bench, bench, is_well, wrong
 
 LANES = {"newest": 2, "oldest": 1}
@@ -88,6 +89,14 @@ def another_job(name: str, *addresses: int, **changes: Any):
         )
 
     return sow
+
+
+def sharded(_: Bench, config: dict[str, Any], __: object) -> None:
+    """Keep the parts that our targets are in, of very many."""
+    divide = {"source_labels": ["__address__"], "modulus": 1000, "target_label": "__part", "action": "hashmod"}
+    parts = [relabelled({"__address__": address}, [divide])[0]["__part"] for address in targets(config)]
+    keep = {"source_labels": ["__part", "__all"], "regex": f"({'|'.join(parts)});|.+;.+", "action": "keep"}
+    job(config)["relabel_configs"] = [divide, keep]
 
 
 def twice(_, __, rules):
@@ -191,6 +200,7 @@ FAULTS = {
         "scrape-limits",
         "sample_limit .* is 640, and an instance can",
     ),
+    "rules on a shard": (sharded, "targets-whole", "the scrape job kronos-api keeps 2 of 1000 parts of its targets"),
     "near the target limit": (in_job(target_limit=2), "scrape-limits", "target_limit .* is 2, and there are 2"),
     "a saved answer": (saved, "samples-fresh", "has answered the same 10 times in a row: its CPU time does not move"),
     "every other scrape fails": (flapping, "targets-up", "is up now, but .* of its last 12 scrapes failed"),

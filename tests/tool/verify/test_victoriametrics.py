@@ -127,6 +127,7 @@ def test_all_is_well_until_a_second_ruler_writes(mixin, version):
         assert not [name for name, outcome in found.items() if outcome.state is State.unasked], told(found)
         assert {name for name, outcome in found.items() if outcome.state is State.skipped} == {
             "retention",
+            "targets-whole",
             "scrape-limits",
             "service-contract",
         }
