@@ -160,3 +160,30 @@ def test_series_with_arbitrary_labels_cause_no_problems():
 )
 def test_comments_and_newer_promql_stay_as_they_were_written(written, laid_out):
     assert promql.pretty(written) == laid_out
+
+
+@pytest.mark.parametrize(
+    ("expression", "how"),
+    [
+        ("up == 0", ""),
+        ("memory / on (job, instance) limit > 0.9", ""),
+        ("memory / ignoring (device) limit > 0.9", ""),
+        ("max by (instance) (rate(requests_total[5m])) > 0", ""),
+        ("max without (route) (requests_total)", ""),
+        ("time() - started > 60 and vector(1)", ""),
+        ("sum(", ""),
+        ("sum(up)", "takes the sum of several instances"),
+        ("avg by (job) (up) < 0.5", "takes the avg of several instances"),
+        ("topk(1, up)", "takes the topk of several instances"),
+        ("up == 0 and max without (instance) (up) == 1", "takes the max of several instances"),
+        ("up == 0 and on (job) ready", "compares instances with one another by and"),
+        ("up unless ignoring (instance) ready", "compares instances with one another by unless"),
+        ("max_over_time(sum(up)[1h:1m])", "takes the sum of several instances"),
+        ("abs(-(job:requests:rate5m)) > 1", "reads job:requests:rate5m, which is recorded of all instances"),
+        ("rate(job:requests:sum[5m])", "reads job:requests:sum, which is recorded of all instances"),
+        ('absent(up{job="a"})', "asks by absent whether there is any instance"),
+        ("up > scalar(wanted)", "asks by scalar whether there is any instance"),
+    ],
+)
+def test_expressions_that_look_at_one_instance_alone(expression, how):
+    assert promql.mixes_instances(expression) == how
