@@ -20,10 +20,10 @@ SIDE_BY_SIDE = [f"--numprocesses={(os.cpu_count() or 1) + 1}", "--dist=loadfile"
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 
-def install(session: nox.Session, *groups: str) -> None:
-    """Install this checkout with the service, and dependency groups, at the versions of the constraints file."""
+def install(session: nox.Session, *groups: str, extras: str = "service,fast,otel") -> None:
+    """Install this checkout with extras, and dependency groups, at the versions of the constraints file."""
     packages = nox.project.dependency_groups(PYPROJECT, *groups)
-    session.install("--constraint", "constraints.txt", "--editable", ".[service,fast,otel]", *packages)
+    session.install("--constraint", "constraints.txt", "--editable", f".[{extras}]", *packages)
 
 
 def install_oracle(session: nox.Session) -> None:
@@ -68,10 +68,10 @@ def tests_engines(session: nox.Session) -> None:
         session.run("pytest", *SIDE_BY_SIDE, *(session.posargs or ("tests/tool", "tests/mixin")))
 
 
-def run(session: nox.Session, module: str, group: str = "proof") -> None:
+def run(session: nox.Session, module: str, group: str = "proof", **options: str) -> None:
     """Run a module of this checkout with a dependency group; arguments go to it."""
     with timed(session, "environment"):
-        install(session, group)
+        install(session, group, **options)
     session.run("python", "-m", module, *session.posargs)
 
 
@@ -97,6 +97,12 @@ def pictures(session: nox.Session) -> None:
 def image(session: nox.Session) -> None:
     """Build the service's image without an engine, and run it; needs root, buildah, podman and debootstrap."""
     run(session, "proof.image")
+
+
+@nox.session
+def ray(session: nox.Session) -> None:
+    """The service behind Ray Serve on two nodes while things go wrong, as root; `-- --write` renews docs/ray.md."""
+    run(session, "proof.ray", "ray", extras="ray,fast")
 
 
 @nox.session

@@ -17,7 +17,11 @@ local set(fields) = { [key]: fields[key] for key in std.objectFields(fields) if 
 
   local discovered = {
     [if std.length(discovery.files) > 0 then 'file_sd_configs']: [{ files: discovery.files }],
-    [if std.length(discovery.urls) > 0 then 'http_sd_configs']: [{ url: url } for url in discovery.urls],
+    [if std.length(discovery.urls) > 0 then 'http_sd_configs']: [
+      // Prometheus' default of a minute would miss the first scrapes of a new target.
+      { url: url, refresh_interval: scrape.interval }
+      for url in discovery.urls
+    ],
     [if std.length(discovery.dns) > 0 then 'dns_sd_configs']: [
       { names: [std.join(':', parts[:std.length(parts) - 1])], type: 'A', port: std.parseInt(parts[std.length(parts) - 1]) }
       for parts in [std.split(name, ':') for name in discovery.dns]

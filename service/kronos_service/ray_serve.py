@@ -31,7 +31,7 @@ from kronos_service.api.errors import Problem
 from kronos_service.api.paths import METRICS_PATH
 from kronos_service.environment import drop_foreign
 from kronos_service.http.listen import AddressError, Listener
-from kronos_service.settings import Settings, SettingsError, read_settings
+from kronos_service.settings import PREFIX, Effective, Settings, SettingsError, read_settings
 from kronos_service.telemetry import logs
 
 TARGETS_PATH = "/targets"
@@ -41,6 +41,9 @@ ANNOUNCE_SECONDS = 5.0
 
 FORGET_SECONDS = 30.0
 """The registry forgets a replica that it has not heard of for this long."""
+
+_OF_THE_SERVER = ("host", "port", "keep_alive_seconds", "drain_seconds", "shutdown_seconds")
+"""Settings that have no effect here: Ray's proxy has the connections, and Ray waits for what is admitted."""
 
 _READY_SECONDS = 0.1
 _HEAD = {"node:__internal_head__": 0.001}
@@ -109,7 +112,7 @@ class Replica:
         )
         logs.configure(settings.log_level, settings.log_format)
         _log.info("starting", metrics_host=host, metrics_port=port, settings=effective.as_dict())
-        for warning in (*effective.warnings, *ignored):
+        for warning in (*effective.warnings, *ignored, *_without_effect(effective)):
             _log.warning("settings", warning=warning)
 
         # Only now, because it brings PyTorch.
@@ -162,6 +165,11 @@ def check_room(max_ongoing_requests: int, settings: Settings) -> None:
             f"requests may wait and KRONOS_BATCH_ROWS={settings.batch_rows} be in the model: the others would wait "
             f"in Ray's proxy, unseen by metrics and time limits. Set it to more than {needed}, or leave it out"
         )
+
+
+def _without_effect(effective: Effective) -> list[str]:
+    names = [name for name in _OF_THE_SERVER if effective.sources[name] != "default"]
+    return [f"{PREFIX}{name.upper()} has no effect behind Ray Serve, whose own options say that" for name in names]
 
 
 def _most_at_once(settings: Settings) -> int:

@@ -56,7 +56,7 @@ def test_discovery(tmp_path):
     )
     assert "static_configs" not in found
     assert found["file_sd_configs"] == [{"files": ["targets/*.json"]}]
-    assert found["http_sd_configs"] == [{"url": "http://registry.example.com/kronos"}]
+    assert found["http_sd_configs"] == [{"url": "http://registry.example.com/kronos", "refresh_interval": "15s"}]
     assert found["dns_sd_configs"] == [{"names": ["forecasts.internal"], "type": "A", "port": 8000}]
     assert found["kubernetes_sd_configs"] == [{"role": "pod", "namespaces": {"names": ["quant"]}}]
     assert {"target_label": "cluster", "replacement": "berlin"} in found["relabel_configs"]

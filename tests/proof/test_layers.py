@@ -13,7 +13,7 @@ PROOF = Layers(
     "proof",
     Path(proof.__file__).parent,
     (
-        ("demo", "drill", "image", "pictures", "rulers", "grafana_types", "jsonnetfmt"),
+        ("demo", "drill", "image", "pictures", "ray", "rulers", "grafana_types", "jsonnetfmt"),
         ("scene",),
         ("servers", "units"),
         ("__init__",),

@@ -1,0 +1,1 @@
+"""The service behind Ray Serve, on two nodes of one machine, while things go wrong."""
