@@ -367,6 +367,33 @@
           // Requests per second last week below which a drop means nothing.
           minimum: '0.1',
         },
+        KronosRayRequestsLost: {
+          // Off by default: for those behind Ray Serve. See `ray`.
+          enabled: false,
+          severity: 'warning',
+          'for': '0s',
+          keepFiringFor: '0s',
+          // Requests within `window` that the proxy answered with a 500 of its own.
+          threshold: '2.5',
+          window: '10m',
+        },
+        KronosRayQueue: {
+          // Off by default: for those behind Ray Serve. See `ray`.
+          enabled: false,
+          severity: 'warning',
+          'for': '5m',
+          keepFiringFor: '0s',
+          // Requests that wait in all proxies together.
+          threshold: '0',
+        },
+      },
+
+      // For the alerts that begin with KronosRay, which are off by default.
+      ray: {
+        // Scrape job of the metrics of Ray's nodes. [job name]
+        job: 'ray',
+        // Name of the application in Ray Serve's configuration.
+        application: 'kronos',
       },
 
       // Labels and annotations of your own for every alert, such as { team: 'quant' }.

@@ -16,6 +16,8 @@ from kronos_mixin.drill.kronos import Behaviour, Flow
 from kronos_mixin.drill.measures import MEMORY_LIMIT, QUEUE_CAPACITY
 
 UNDRILLED = {
+    "KronosRayQueue": "it is about a proxy that a drill does not have",
+    "KronosRayRequestsLost": "it is about a proxy that a drill does not have",
     "KronosTrafficDropped": "it compares with the traffic of a week ago",
     "KronosClusterSilent": "it is for a centre that several Prometheus servers send to",
 }

@@ -57,7 +57,8 @@ local records = import '../rules/records.libsonnet';
       group('kronos-request-alerts', (import 'requests.libsonnet')(config, rules)) +
       group('kronos-objective-alerts', (import 'objectives.libsonnet')(config, rules)) +
       group('kronos-resource-alerts', (import 'resources.libsonnet')(config, rules)) +
-      group('kronos-monitoring-alerts', (import 'monitoring.libsonnet')(config, rules)),
+      group('kronos-monitoring-alerts', (import 'monitoring.libsonnet')(config, rules)) +
+      group('kronos-ray-alerts', (import 'ray.libsonnet')(config)),
   },
 
   // Not for the servers that scrape.

@@ -27,6 +27,7 @@ FAULTS_ONLY = (
     "exported_",
     '{__name__="kronos_',
     "prometheus_",
+    "ray_serve_",
 )
 
 

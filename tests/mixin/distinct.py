@@ -65,4 +65,5 @@ KNOBS = nested(DISTINCT) | {
     "loki": {"enabled": True, "datasource": "team-loki", "selector": 'app="kronos"'},
 }
 KNOBS["objectives"] |= {"burn": BURN}
-KNOBS["alerts"]["KronosTrafficDropped"]["enabled"] = True
+for off in ("KronosRayQueue", "KronosRayRequestsLost", "KronosTrafficDropped"):
+    KNOBS["alerts"][off]["enabled"] = True

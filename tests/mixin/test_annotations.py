@@ -10,7 +10,8 @@ from kronos_mixin import promql, series
 from kronos_mixin.contract import load_contract, mixin_path
 from kronos_mixin.jsonnet import evaluate
 
-MIXIN = evaluate(mixin_path(), {"kronos": {"alerts": {"KronosTrafficDropped": {"enabled": True}}}})
+OFF = ("KronosRayQueue", "KronosRayRequestsLost", "KronosTrafficDropped")
+MIXIN = evaluate(mixin_path(), {"kronos": {"alerts": {name: {"enabled": True} for name in OFF}}})
 KNOWN = series.known(MIXIN, load_contract())
 RULES = [rule for group in (*MIXIN.alerts, *MIXIN.central) for rule in group["rules"]]
 DASHBOARDS = {board["uid"]: board for board in MIXIN.dashboards.values()}
@@ -41,6 +42,8 @@ ALERTS = {
     "KronosModelStuck": ("instances", SECONDS),
     "KronosNothingSucceeds": ("overview", NUMBER),
     "KronosQueueSaturated": ("inference", SHARE),
+    "KronosRayQueue": ("overview", WHOLE),
+    "KronosRayRequestsLost": ("overview", NUMBER),
     "KronosRestarting": ("instances", WHOLE),
     "KronosRestartingEverywhere": ("instances", SHARE),
     "KronosRulesMissing": ("overview", NONE),
