@@ -68,10 +68,10 @@ def tests_engines(session: nox.Session) -> None:
         session.run("pytest", *SIDE_BY_SIDE, *(session.posargs or ("tests/tool", "tests/mixin")))
 
 
-def run(session: nox.Session, module: str, group: str = "proof", **options: str) -> None:
+def run(session: nox.Session, module: str, group: str = "proof") -> None:
     """Run a module of this checkout with a dependency group; arguments go to it."""
     with timed(session, "environment"):
-        install(session, group, **options)
+        install(session, group)
     session.run("python", "-m", module, *session.posargs)
 
 
@@ -102,7 +102,10 @@ def image(session: nox.Session) -> None:
 @nox.session
 def ray(session: nox.Session) -> None:
     """The service behind Ray Serve on two nodes while things go wrong, as root; `-- --write` renews docs/ray.md."""
-    run(session, "proof.ray", "ray", extras="ray,fast")
+    with timed(session, "environment"):
+        install(session, "ray", extras="ray,fast")
+    session.run("pytest", "tests/ray")
+    session.run("python", "-m", "proof.ray", *session.posargs)
 
 
 @nox.session

@@ -57,7 +57,11 @@ def _play(names: Iterable[str], tools: Tools) -> list[Result]:
     results: list[Result] = []
     start = time.monotonic()
     # The nodes first: all that runs later is in the network of the head.
-    with Nodes() as nodes, tempfile.TemporaryDirectory() as folder, prometheus_of(Path(folder), tools) as prometheus:
+    with (
+        Nodes() as nodes,
+        tempfile.TemporaryDirectory() as folder,
+        prometheus_of(Path(folder), tools, nodes) as prometheus,
+    ):
         _say(f"two nodes: {time.monotonic() - start:.0f} s")
         bench = Bench(nodes, prometheus)
         bench.deploy(num_replicas=REPLICAS)

@@ -15,7 +15,7 @@ import yaml
 
 from kronos_service.api.paths import SINGLE_PATH
 from proof.ray.clients import Clients
-from proof.ray.nodes import HEAD, METRICS_PORT, PROXY_PORT, SECOND, Nodes
+from proof.ray.nodes import HEAD, PROXY_PORT, Nodes
 from proof.servers.binaries import Tools
 from proof.servers.central import compile_into
 from proof.servers.process import ProcessError
@@ -40,7 +40,10 @@ KNOBS = {
         "timeout": f"{SCRAPE_SECONDS}s",
     },
     "requests": {"sparseWindow": "1m", "guardWindow": "2m"},
-    "alerts": {"KronosInstanceNotReady": {"for": "1s"}},
+    "alerts": {
+        "KronosInstanceNotReady": {"for": "1s"},
+        "KronosRayRequestsLost": {"enabled": True, "threshold": "0.5", "window": "1m"},
+    },
 }
 """Minutes become seconds by the mixin's configuration alone."""
 
@@ -154,7 +157,7 @@ def more(clients: Clients, requests: int) -> None:
         time.sleep(0.05)
 
 
-def prometheus_of(folder: Path, tools: Tools) -> Prometheus:
+def prometheus_of(folder: Path, tools: Tools, nodes: Nodes) -> Prometheus:
     """One with the compiled rules and scrape job, and a few series of Ray's own."""
     compile_into(folder, KNOBS)
     jobs = yaml.safe_load((folder / "prometheus" / "prometheus-scrape-config.yml").read_text())["scrape_configs"]
@@ -162,7 +165,7 @@ def prometheus_of(folder: Path, tools: Tools) -> Prometheus:
         "job_name": "ray",
         "scrape_interval": f"{SCRAPE_SECONDS}s",
         "scrape_timeout": f"{SCRAPE_SECONDS}s",
-        "static_configs": [{"targets": [f"{node}:{METRICS_PORT}" for node in (HEAD, SECOND)]}],
+        "file_sd_configs": [{"files": [str(nodes.metrics_targets)]}],
         "metric_relabel_configs": [{"source_labels": ["__name__"], "regex": "|".join(KEPT), "action": "keep"}],
     }
     compile_into(folder, KNOBS, [*jobs, ray])

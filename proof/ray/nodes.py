@@ -23,7 +23,6 @@ from proof.servers.process import Process, ProcessError
 
 HEAD, SECOND = "10.231.77.1", "10.231.77.2"
 PROXY_PORT = 8000
-METRICS_PORT = 8080
 
 _DASHBOARD_PORT = 8265
 _CLONE_NEWNET = 0x40000000
@@ -101,6 +100,11 @@ class Nodes:
     ) -> None:
         self._stack.close()
 
+    @property
+    def metrics_targets(self) -> Path:
+        """The file in which the head tells Prometheus where Ray's own metrics are."""
+        return self.folder / "head" / "prom_metrics_service_discovery.json"
+
     def deploy(self, config: Mapping[str, Any]) -> None:
         """Have Ray Serve work towards this configuration."""
         answer = self._api.put("", json=config)
@@ -149,7 +153,7 @@ class Nodes:
     def _start(self, stack: contextlib.ExitStack, namespace: str, address: str, *options: str) -> None:
         argv = [
             *("ip", "netns", "exec", namespace, "ray", "start", "--block", "--disable-usage-stats", "--num-cpus=2"),
-            *(f"--node-ip-address={address}", f"--metrics-export-port={METRICS_PORT}"),
+            f"--node-ip-address={address}",
             *(f"--object-store-memory={_OBJECT_STORE_BYTES}", *options),
         ]
         log = self.folder / f"{address}.log"

@@ -66,6 +66,9 @@ def replica_killed(bench: Bench, results: list[Result]) -> None:
         bench.nodes.kill_listener(int(victim.rpartition(":")[2]))
         bench.until_running(REPLICAS, without={victim})
         more(clients, _SOME)
+    if results[-1].lost:
+        lost = 'last_over_time(ALERTS{alertname="KronosRayRequestsLost",alertstate="firing"}[10m])'
+        bench.prometheus.wait_for(lost, timeout=120)
 
 
 def registry_killed(bench: Bench, results: list[Result]) -> None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 
 import ray
@@ -123,7 +125,8 @@ class Replica:
         self._scrapes = self._app.state.scrape = _Scrapes(self._app.state.scrape)
         self._server = scrape_server(self._app, settings)
         self._serving = asyncio.create_task(self._server.serve([listener.socket]))
-        self._announcing = _Announcing(options, context.app_name, context.replica_tag, f"{host}:{port}")
+        address = reachable(host, port, node=ray.util.get_node_ip_address())
+        self._announcing = _Announcing(options, context.app_name, context.replica_tag, address)
         await self._announcing.start()
         self._options = options
         self._was_ready = False
@@ -165,6 +168,13 @@ def check_room(max_ongoing_requests: int, settings: Settings) -> None:
             f"requests may wait and KRONOS_BATCH_ROWS={settings.batch_rows} be in the model: the others would wait "
             f"in Ray's proxy, unseen by metrics and time limits. Set it to more than {needed}, or leave it out"
         )
+
+
+def reachable(host: str, port: int, *, node: str) -> str:
+    """Where others find what listens on an address: all interfaces have none, but the node has one."""
+    if ip_address(host).is_unspecified:
+        host = node
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _without_effect(effective: Effective) -> list[str]:
@@ -300,9 +310,13 @@ class Registry:
 
     async def announce(self, replica: str, address: str) -> None:
         """A replica serves its metrics at ``address``, host and port. Raises AddressError."""
-        self._known[replica] = address, time.monotonic()
         if self._serving is None:
             self._serving = asyncio.create_task(self._server().serve([self._bind()]))
+        self.heard(replica, address)
+
+    def heard(self, replica: str, address: str) -> None:
+        """Keep a replica in the list for as long as it is heard of."""
+        self._known[replica] = address, time.monotonic()
 
     async def withdraw(self, replica: str) -> None:
         """A replica is gone, and its last numbers were scraped."""
@@ -332,7 +346,8 @@ class Registry:
         try:
             return socket.create_server((self._host, self._port))
         except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else error
             raise AddressError(
-                f"the registry of targets cannot listen on {self._host}:{self._port}: {error.strerror}; give "
+                f"the registry of targets cannot listen on {self._host}:{self._port}: {reason}; give "
                 "targets_host and targets_port in the args of the application"
             ) from None
