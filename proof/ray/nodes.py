@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -89,9 +89,8 @@ class Nodes:
                 )
             )
             head = ("--head", "--port=6379", f"--dashboard-host={HEAD}", f"--temp-dir={self.folder}/head")
-            self._start(stack, self._head, HEAD, *head)
-            self.until("the dashboard", lambda: self._api.get("").is_success)
-            self._start(stack, self._second, SECOND, f"--address={HEAD}:6379")
+            self._start(stack, self._head, HEAD, lambda: self._api.get("").is_success, *head)
+            self._start(stack, self._second, SECOND, self._second_has_joined, f"--address={HEAD}:6379")
             self._stack = stack.pop_all()
         return self
 
@@ -133,16 +132,21 @@ class Nodes:
         }
         os.kill(pid, signal.SIGKILL)
 
-    def until(self, what: str, condition: Any) -> None:
-        """Wait for it. Raises ProcessError."""
+    def until(self, what: str, condition: Callable[[], object], needed: Process | None = None) -> None:
+        """Wait for it, and for as long as a process runs that is needed for it. Raises ProcessError."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             with contextlib.suppress(httpx.HTTPError, KeyError):
                 if condition():
                     return
+            if needed is not None:
+                needed.check()
             if time.monotonic() > deadline:
                 raise ProcessError(f"waited {_PATIENCE:g} s for {what}\n{self._status_text()}")
             time.sleep(0.3)
+
+    def _second_has_joined(self) -> bool:
+        return SECOND in self.metrics_targets.read_text()
 
     def _status_text(self) -> str:
         with contextlib.suppress(httpx.HTTPError, ValueError):
@@ -150,7 +154,14 @@ class Nodes:
             return f"{status.get('status')}: {status.get('message')} {status.get('deployments')}"
         return "Ray does not answer"
 
-    def _start(self, stack: contextlib.ExitStack, namespace: str, address: str, *options: str) -> None:
+    def _start(
+        self,
+        stack: contextlib.ExitStack,
+        namespace: str,
+        address: str,
+        started: Callable[[], object],
+        *options: str,
+    ) -> None:
         argv = [
             *("ip", "netns", "exec", namespace, "ray", "start", "--block", "--disable-usage-stats", "--num-cpus=2"),
             f"--node-ip-address={address}",
@@ -158,15 +169,30 @@ class Nodes:
         ]
         log = self.folder / f"{address}.log"
         process = Process(argv, env=self._environment, cwd=self.folder, log=log, name=f"Ray at {address}")
-        stack.enter_context(process)
+        stack.callback(process.stop)
+        for last in (False, False, True):
+            process.start()
+            try:
+                self.until(f"Ray at {address}", started, process)
+            except ProcessError:
+                # On a busy machine it takes longer than the 30 s that Ray gives itself.
+                if last or process.running:
+                    raise
+                _kill_all_in(namespace)
+            else:
+                return
+
+
+def _kill_all_in(namespace: str) -> None:
+    for pid in _ip("netns", "pids", namespace).split():
+        if int(pid) != os.getpid():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def _end_namespace(name: str) -> None:
     """Nothing of Ray outlives it: its own command stops the clusters of others, too, and forgets its proxies."""
-    for pid in _ip("netns", "pids", name).split():
-        if int(pid) != os.getpid():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+    _kill_all_in(name)
     _ip("netns", "del", name)
 
 
