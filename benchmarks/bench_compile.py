@@ -19,9 +19,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import large_mixin
-from benchmarks.forecast import results
-from benchmarks.forecast.results import Part, Row
+from benchmarks import large_mixin, results
+from benchmarks.results import Part, Row
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.jsonnet import name_of
 from kronos_mixin.jsonnet.engines import Choice

@@ -14,11 +14,12 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from benchmarks.forecast import checkpoints, clients, floors, ratio, results
+from benchmarks import results
+from benchmarks.forecast import checkpoints, clients, floors, ratio
 from benchmarks.forecast.cases import Case
 from benchmarks.forecast.checkpoints import CONTEXT, SIZES, Reference
 from benchmarks.forecast.floors import Floors
-from benchmarks.forecast.results import Part, Row
+from benchmarks.results import Part, Row
 from kronos_service.forecaster import Checkpoint, forecast, load_checkpoint
 
 _COSTS = [

@@ -1,281 +1,74 @@
-"""What the recording rules cost, and what they save.
-
-Builds a day of synthetic series and runs every query of the overview on a real Prometheus twice: unchanged, and with
-each recorded series replaced by the expression of its rule. Prints the cost of both and asserts nothing.
-"""
+"""What the rules cost and save: each group by the number of instances, and the overview over a day of history."""
 
 from __future__ import annotations
 
 import argparse
-import functools
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import product
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import httpx
-import numpy as np
-import promql_parser
+import yaml
 from rich.console import Console
-from rich.table import Table
 
-from kronos_mixin import promql, series
-from kronos_mixin.contract import Contract, load_contract
-from kronos_mixin.drill.exposition import Series
-from kronos_mixin.drill.story import END, Numbers
-from kronos_mixin.jsonnet import Mixin
-from kronos_mixin.verify import panels
-from proof.scene import backfill
-from proof.scene.backfill import STEP
+from benchmarks import results
+from benchmarks.rules import evaluation, overview, slopes
+from benchmarks.rules.evaluation import Groups
+from kronos_mixin.contract import load_contract, mixin_path
+from kronos_mixin.jsonnet import evaluate
 from proof.servers import binaries
 from proof.servers.binaries import Tools
-from proof.servers.prometheus import Prometheus
 
-DAY = 86400
-TARGET = {"cluster": "eu", "namespace": "ml", "job": "kronos-api"}
-OPEN_VALUES = ("a", "b", "c", "d")
-
-# With many instances, raw queries over a day exceed the default limits.
-FLAGS = (*backfill.FLAGS, "--query.max-samples=1000000000", "--query.timeout=15m")
-
-# One connection for all queries: opening one takes longer than most of them.
-_CLIENT = httpx.Client(trust_env=False, timeout=900)
-
-_REPEATS = 3
-_OVER_TIME = {"avg_over_time", "max_over_time", "min_over_time", "sum_over_time"}
+OURS = "the mixin's"
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a query cost Prometheus."""
-
-    seconds: float
-    samples: int
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(self.seconds + other.seconds, self.samples + other.samples)
-
-
-NOTHING = Cost(0, 0)
-
-
-def main() -> None:
-    """Run the benchmark for each number of instances."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--instances", type=int, nargs="+", default=[10, 100])
-    parser.add_argument("--hours", type=int, default=24)
-    arguments = parser.parse_args()
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the requested parts; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="nox -s bench_rules --", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help="evaluation, overview (default: both)")
+    parser.add_argument("--instances", type=int, nargs="+", help="default: 30 100 300, and 10 100 for overview")
+    parser.add_argument("--rounds", type=int, default=5, help="evaluations of each group (default: %(default)s)")
+    parser.add_argument("--beside", type=Path, help="rules to measure on the same data, such as older ones")
+    parser.add_argument("--hours", type=int, default=24, help="what overview looks at (default: %(default)s)")
+    parser.add_argument("--write", action="store_true", help="put what evaluation measures into docs/scale.md")
+    options = parser.parse_args(argv)
+    wanted = options.parts or ["evaluation", "overview"]
+    if unknown := set(wanted) - {"evaluation", "overview"}:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
     tools, console = binaries.newest(say=print), Console(highlight=False, width=118)
-    mixin, contract = backfill.compile_for_history(), load_contract()
-    console.print(
-        f"Prometheus {tools.version}; scraped and evaluated every {STEP} s. At the mixin's own 15 s and 30 s, "
-        "raw queries read four times as many samples, recorded ones twice as many."
-    )
-    for instances in arguments.instances:
-        with tempfile.TemporaryDirectory(prefix="kronos-bench-") as folder:
-            begin = time.monotonic()
-            recorded = build(tools, mixin, contract, Path(folder), instances, arguments.hours)
-            console.print(f"\n{instances} instances: built in {time.monotonic() - begin:.0f} s")
-            config = {"global": {"scrape_interval": f"{STEP}s"}}
-            with Prometheus(tools, config, data=Path(folder) / "data", flags=FLAGS, timeout=300) as server:
-                overview(console, server, mixin, contract, arguments.hours)
-                rules(console, server, mixin, recorded)
+    if "evaluation" in wanted:
+        beside = _groups(options.beside) if options.beside else None
+        _evaluation(console, tools, options.instances or [30, 100, 300], options.rounds, beside, write=options.write)
+    if "overview" in wanted:
+        overview.run(console, tools, options.instances or [10, 100], options.hours)
+    return 0
 
 
-def build(tools: Tools, mixin: Mixin, contract: Contract, folder: Path, instances: int, hours: int) -> int:
-    """Write all series of the last hours, raw and recorded; returns the number of recorded ones."""
-    times = [END - hours * 3600 + STEP * number for number in range(hours * 3600 // STEP + 1)]
-    backfill.write_blocks(tools, folder, folder / "data", list(raw_series(mixin, contract, instances, times)), times)
-    count = 0
-    for level in backfill.levels(mixin, contract):
-        config = {"global": {"scrape_interval": f"{STEP}s"}}
-        with Prometheus(tools, config, data=folder / "data", flags=FLAGS, timeout=300) as server:
-            found = [one for rule in level for one in backfill.recorded_series(server, rule, times)]
-        count += len(found)
-        backfill.write_blocks(tools, folder, folder / "data", found, times)
-    return count
+def _groups(file: Path) -> Groups:
+    groups: Groups = yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
+    return groups
 
 
-def raw_series(mixin: Mixin, contract: Contract, instances: int, times: list[float]) -> Iterator[Series]:
-    """Every series that the rules read, for the whole time if the overview reads it, else for two hours.
-
-    Instances only differ in their name: the cost of a query depends on the number of samples, not on their values.
-    """
-    wanted = _read_by_overview(mixin, contract)
-    age = np.array(times) - times[0] + 3600
-    recent = np.where(age > age[-1] - 7200, 1.0, np.nan)
-    of_one = [
-        Series(name, labels, values if name in wanted else values * recent)
-        for name, labels, values in _of_one(contract, age)
-    ]
-    for number in range(instances):
-        target = {**TARGET, "instance": f"kronos-{number:03}:8000"}
-        yield from (Series(one.name, {**target, **one.labels}, one.values) for one in of_one)
-
-
-def _of_one(contract: Contract, age: Numbers) -> Iterator[tuple[str, Mapping[str, str], Numbers]]:
-    """The series of one instance: counters rise steadily, gauges are 1."""
-    for external in contract.external.values():
-        if not external.labels:
-            yield external.name, {}, np.ones(age.shape)
-    for metric in contract.metrics.values():
-        values = {label: contract.values(metric.name, label) or OPEN_VALUES for label in metric.labels}
-        for place, chosen in enumerate(product(*values.values())):
-            labels = dict(zip(values, chosen, strict=True))
-            if metric.type != "histogram":
-                rises = np.floor(age * 0.05 / (place + 1))
-                yield metric.name, labels, rises if metric.type == "counter" else np.ones(age.shape)
-                continue
-            bounds = [*metric.buckets, "+Inf"]
-            for below, bound in enumerate(bounds, start=1):
-                share = below / len(bounds) / (place + 1)
-                yield f"{metric.name}_bucket", {**labels, "le": bound}, np.floor(age * 0.05 * share)
-
-
-def _read_by_overview(mixin: Mixin, contract: Contract) -> set[str]:
-    """The raw series that the overview reads, directly or through rules."""
-    known = series.known(mixin, contract)
-    expressions = {rule["record"]: rule["expr"] for group in mixin.rules for rule in group["rules"]}
-    todo = [query.expr for query in _queries(mixin, 1)]
-    found: set[str] = set()
-    while todo:
-        new = promql.read(todo.pop(), known).series - found
-        found |= new
-        todo += [expressions[name] for name in new if name in expressions]
-    return found
-
-
-def _queries(mixin: Mixin, hours: int) -> Iterator[panels.Query]:
-    dashboard = mixin.dashboards["kronos-dashboard.json"]
-    return panels.queries(dashboard, f"{STEP}s", rate_interval=f"{4 * STEP}s", span=f"{hours}h")
-
-
-def overview(console: Console, server: Prometheus, mixin: Mixin, contract: Contract, hours: int) -> None:
-    """Print the cost of each query of the overview, recorded and raw."""
-    table = Table(title=f"The overview over {hours} h")
-    table.add_column("panel", no_wrap=True)
-    for column in ("recorded ms", "samples", "raw ms", "samples", "samples saved"):
-        table.add_column(column, justify="right")
-    expander = Expander(mixin, contract)
-    total, raw_total = NOTHING, NOTHING
-    slowest: dict[str, float] = {}
-    for query in _queries(mixin, hours):
-        cost = measure(server, query.expr, 0 if query.instant else hours)
-        raw = measure(server, expander.expand(query.expr), 0 if query.instant else hours)
-        total, raw_total = total + cost, raw_total + raw
-        slowest[query.panel] = slowest.get(query.panel, 0) + cost.seconds
-        table.add_row(f"{query.panel} {query.ref}", *_columns(cost, raw))
-    table.add_section()
-    table.add_row("all", *_columns(total, raw_total))
-    console.print(table)
-    console.print("Prometheus does not count the samples of subqueries, so raw stats look cheaper than they are.")
-    name = max(slowest, key=lambda panel: slowest[panel])
-    console.print(f"The slowest panel is {name!r}: {slowest[name] * 1000:.0f} ms for its queries, one after another.")
-
-
-def _columns(cost: Cost, raw: Cost) -> list[str]:
-    saved = f"{raw.samples / cost.samples:,.0f}x" if cost.samples else ""
-    return [
-        f"{cost.seconds * 1000:,.1f}",
-        f"{cost.samples:,}",
-        f"{raw.seconds * 1000:,.0f}",
-        f"{raw.samples:,}",
-        saved,
-    ]
-
-
-def rules(console: Console, server: Prometheus, mixin: Mixin, recorded: int) -> None:
-    """Print the cost of evaluating all rules and alerts once."""
-    for kind, groups in (("recording rules", mixin.rules), ("alerts", mixin.alerts)):
-        expressions = [rule["expr"] for group in groups for rule in group["rules"]]
-        cost = functools.reduce(Cost.__add__, (measure(server, expression, 0) for expression in expressions))
-        console.print(
-            f"{len(expressions)} {kind} evaluated once: {cost.samples:,} samples, {cost.seconds * 1000:,.0f} ms."
-        )
-    console.print(f"The rules add {recorded:,} series.")
-
-
-def measure(server: Prometheus, expression: str, hours: int) -> Cost:
-    """Run a range query over the last hours, or an instant query if that is 0; the fastest of a few runs."""
-    parameters: dict[str, Any] = {"query": expression, "stats": "all"}
-    if hours:
-        parameters |= {"start": END - hours * 3600 + STEP, "end": END, "step": STEP}
-    else:
-        parameters |= {"time": END}
-    costs: list[Cost] = []
-    while len(costs) < _REPEATS and sum(cost.seconds for cost in costs) < 1:
-        begin = time.perf_counter()
-        url = f"{server.url}/api/v1/{'query_range' if hours else 'query'}"
-        answer = _CLIENT.post(url, data=parameters)
-        seconds = time.perf_counter() - begin
-        body = answer.json()
-        if body["status"] != "success":
-            raise SystemExit(f"{expression}\n{body['error']}")
-        costs.append(Cost(seconds, body["data"]["stats"]["samples"]["totalQueryableSamples"]))
-    return min(costs, key=lambda cost: cost.seconds)
-
-
-class Expander:
-    """Replaces recorded series by the expressions of their rules, so that queries read raw metrics only."""
-
-    def __init__(self, mixin: Mixin, contract: Contract) -> None:
-        self._known = series.known(mixin, contract)
-        self._rules = {rule["record"]: rule["expr"] for group in mixin.rules for rule in group["rules"]}
-
-    def expand(self, expression: str, matchers: tuple[str, ...] = ()) -> str:
-        """The expression without recorded series; the matchers are added to every series that has the label."""
-        tree = promql_parser.parse(expression)
-        text = str(tree)
-        # Longest first, because a range contains its selector.
-        for old, new in sorted(self._replacements(tree, matchers), key=lambda pair: -len(pair[0])):
-            text = text.replace(old, new)
-        return text
-
-    def _replacements(self, node: Any, matchers: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-        match node:
-            case promql_parser.Call() if node.func.name in _OVER_TIME and self._is_range_of_recorded(node.args[0]):
-                selector, window = node.args[0].vector_selector, round(node.args[0].range.total_seconds())
-                raw = self._selector(selector, matchers)
-                # Over a single evaluation, the function changes nothing.
-                yield str(node), raw if window <= STEP else f"{node.func.name}({raw}[{window}s:{STEP}s])"
-            case promql_parser.MatrixSelector():
-                selector = node.vector_selector
-                yield str(node), str(node).replace(str(selector), self._selector(selector, matchers))
-            case promql_parser.VectorSelector():
-                yield str(node), self._selector(node, matchers)
-            case promql_parser.Call():
-                for argument in node.args:
-                    yield from self._replacements(argument, matchers)
-            case promql_parser.BinaryExpr():
-                yield from self._replacements(node.lhs, matchers)
-                yield from self._replacements(node.rhs, matchers)
-            case promql_parser.AggregateExpr() | promql_parser.ParenExpr() | promql_parser.UnaryExpr():
-                yield from self._replacements(node.expr, matchers)
-            case promql_parser.SubqueryExpr():
-                yield from self._replacements(node.expr, matchers)
-
-    def _is_range_of_recorded(self, node: Any) -> bool:
-        return isinstance(node, promql_parser.MatrixSelector) and node.vector_selector.name in self._rules
-
-    def _selector(self, node: promql_parser.VectorSelector, matchers: tuple[str, ...]) -> str:
-        name = str(node.name)
-        inside = str(node).partition("{")[2].rpartition("}")[0]
-        labels = self._known[name]
-        added = [text for text in matchers if labels is None or text.partition("=")[0].rstrip("!") in labels]
-        own = [f"{m.name}{promql.OPERATORS[str(m.op)]}{_quoted(m.value)}" for m in node.matchers.matchers]
-        if name in self._rules:
-            return f"({self.expand(self._rules[name], (*own, *added))})"
-        return name + "{" + ",".join(filter(None, [inside, *added])) + "}"
-
-
-def _quoted(value: str) -> str:
-    """A string literal of PromQL."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def _evaluation(
+    console: Console, tools: Tools, sizes: Sequence[int], rounds: int, beside: Groups | None, *, write: bool
+) -> None:
+    mixin = evaluate(mixin_path())
+    sets: dict[str, Groups] = {} if beside is None else {"beside": [*beside, *mixin.alerts]}
+    sets[OURS] = [*mixin.rules, *mixin.alerts]
+    loads = []
+    for instances in sizes:
+        loads.append(evaluation.measure(tools, load_contract(), sets, instances, rounds))
+        console.print(f"{instances} instances are measured; load {os.getloadavg()[0]:.1f}.")
+    measured = [slopes.server(loads, sets[OURS], OURS), slopes.groups(loads, sets[OURS], OURS)]
+    for part in [*measured, *([slopes.sets(loads, sets)] if beside is not None else [])]:
+        results.show(console, part)
+    machine: dict[str, str | float] = {"cores": os.cpu_count() or 1, "load": round(os.getloadavg()[0], 1)}
+    machine["Prometheus"] = tools.version
+    console.print(f"Measured on: {', '.join(f'{name} {value}' for name, value in machine.items())}.")
+    if write:
+        for path in results.document(measured, machine, results.SCALE):
+            console.print(f"Wrote {path}.")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -28,6 +28,8 @@ from kronos_mixin.drill.measures import (
 )
 
 CLIENT = "drill"
+_CLIENTS = (CLIENT, "anonymous", "other")
+"""A service that knows one client by name counts those without a key, and with another one, as well."""
 
 _GAUGES = {
     "kronos_concurrent_requests": 1.0,
@@ -47,11 +49,22 @@ _GAUGES = {
     "kronos_device_memory_used_bytes": 0.4 * MEMORY_LIMIT,
     "kronos_device_memory_limit_bytes": MEMORY_LIMIT,
     "process_resident_memory_bytes": 0.4 * MEMORY_LIMIT,
+    "process_virtual_memory_bytes": MEMORY_LIMIT,
+    "process_open_fds": 24.0,
+    "process_max_fds": 1024.0,
+    "python_info": 1.0,
 }
 """The gauges of an instance that is well."""
 
-_BESIDES = ("process_resident_memory_bytes", "process_start_time_seconds")
-"""What prometheus-client exposes by itself, and a rule reads."""
+_OF_PYTHON = {
+    "implementation": ("CPython",),
+    "major": ("3",),
+    "minor": ("11",),
+    "patchlevel": ("2",),
+    "version": (BUILD["python"],),
+    "generation": ("0", "1", "2"),
+}
+"""The labels of what prometheus-client exposes by itself."""
 
 Labels = Mapping[str, str]
 
@@ -144,8 +157,12 @@ class Instance:
                 yield from self._counter(metric)
             else:
                 yield from self._histogram(metric)
-        for name in _BESIDES:
-            yield self._line(name, {}, self._gauge(name))
+        for external in self.contract.external.values():
+            if external.source == "prometheus-client":
+                # No rule reads its counters.
+                value = 0.0 if external.type == "counter" else self._gauge(external.name)
+                for labels in _combined({label: _OF_PYTHON[label] for label in external.labels}):
+                    yield self._line(external.name, labels, value)
 
     def _gauge(self, name: str) -> float:
         if name == "process_start_time_seconds":
@@ -206,15 +223,15 @@ class Instance:
         yield {**first, **{label: own[label] for label in first.keys() & own.keys()}}, value
 
     def _children(self, metric: Metric) -> Iterator[Labels]:
-        known = [self._known(metric, label) for label in metric.labels]
-        for values in itertools.product(*known):
-            yield dict(zip(metric.labels, values, strict=True))
+        return _combined({label: self._known(metric, label) for label in metric.labels})
 
     def _known(self, metric: Metric, label: str) -> tuple[str, ...]:
         values = self.contract.values(metric.name, label)
         if values is not None:
             return values
-        own = {**MODEL, **BUILD, "client": CLIENT, "device": self.behaviour.device, "version": self.behaviour.version}
+        if label == "client":
+            return _CLIENTS
+        own = {**MODEL, **BUILD, "device": self.behaviour.device, "version": self.behaviour.version}
         if label not in own:
             raise UnknownMetric(f"{metric.name}: a drill has no value for its open label {label}: add one.")
         return (own[label],)
@@ -225,6 +242,12 @@ class Instance:
             labels |= {label: text for label, text in taken.items() if f"exported_{label}" in labels}
         shown = ",".join(f'{label}="{text}"' for label, text in labels.items())
         return f"{name}{{{shown}}} {value!r}\n"
+
+
+def _combined(values: Mapping[str, tuple[str, ...]]) -> Iterator[Labels]:
+    """Every combination of the values of labels."""
+    for chosen in itertools.product(*values.values()):
+        yield dict(zip(values, chosen, strict=True))
 
 
 def _key(labels: Labels) -> tuple[tuple[str, str], ...]:

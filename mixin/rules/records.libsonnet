@@ -44,7 +44,7 @@ function(config)
 
   // One kind of bad request: its rate, its share of `whole`, and the number within the guard window. The share is
   // recorded over the rate window, and over the longer window for sparse traffic, where it is computed from recorded
-  // rates: reading the raw counters would cost much more.
+  // rates: reading the raw counters would cost much more. The number is not among `rules`: see `groups`.
   local bad(metric, badRate, whole, badCount, going) =
     local recorded = q.record(['route'], metric, rate, badRate);
     local ratio = q.record(['route'], metric, 'ratio_' + rate, q.ratio(q.read(recorded), q.read(whole)));
@@ -56,7 +56,7 @@ function(config)
     );
     local count = q.record(['route'], metric, 'increase' + knobs.guardWindow, badCount);
     {
-      rules: [recorded, ratio, sparseRatio, count],
+      rules: [recorded, ratio, sparseRatio],
       rate: recorded,
       ratio: ratio,
       sparseRatio: sparseRatio,
@@ -199,7 +199,8 @@ function(config)
   );
 
   // Rules of one group are evaluated in order: first the rates of metrics, then these. A record comes before those
-  // that read it.
+  // that read it. Groups run side by side, so what reads many scraped samples shares its group only with what reads its
+  // result: with thousands of instances, all of a group must fit into its interval.
   local groups = [
     { name: 'kronos-availability', records: [{ seen: seen }, { targets: targets }, { ready: ready }] },
     {
@@ -211,13 +212,18 @@ function(config)
         { timedOut: timedOut },
       ],
     },
+    { name: 'kronos-requests-count', records: [{ failedCount: failed.count }, { timedOutCount: timedOut.count }] },
     { name: 'kronos-latency', records: [{ timed: timed }, { timedOngoing: timedOngoing }, { slow: slow }] },
+    { name: 'kronos-latency-count', records: [{ slowCount: slow.count }] },
     { name: 'kronos-availability-objective', records: [{ availability: availability }] },
     { name: 'kronos-latency-objective', records: [{ latency: latency }] },
     {
       name: 'kronos-model',
-      records: [{ inferences: inferences }, { inferencesOngoing: inferencesOngoing }, { slowInference: slowInference }, { queueUtilisation: queueUtilisation }],
+      records: [{ inferences: inferences }, { inferencesOngoing: inferencesOngoing }, { slowInference: slowInference }],
     },
+    { name: 'kronos-model-count', records: [{ slowInferenceCount: slowInference.count }] },
+    { name: 'kronos-stages', records: [] },
+    { name: 'kronos-queue', records: [{ queueUtilisation: queueUtilisation }] },
     { name: 'kronos-work', records: [{ concurrent: concurrent }] },
     { name: 'kronos-causes', records: [] },
   ];

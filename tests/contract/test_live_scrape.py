@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from kronos_mixin.contract import Contract, load_contract
+from kronos_mixin.drill.kronos import Behaviour, Instance
 from tests.service.server import BATCH, SINGLE, Server, series
 
 MOST_SERIES = 650
@@ -101,6 +102,30 @@ def test_children_exist_at_0_from_the_start_and_traffic_adds_none(crowded: Serve
     assert crowded.post(SINGLE, {}).status_code == 422
     assert crowded.client.get("/elsewhere").status_code == 404
     assert series_of(scrape(crowded)) == have
+
+
+def closed(series: set[Series], contract: Contract) -> set[Series]:
+    """The series, with a star for each value that is not known in advance."""
+    known = {value for values in contract.label_values.values() for value in values}
+    return {
+        (
+            name,
+            frozenset(
+                (label, value if label in {"le", "generation"} or value in known else "*") for label, value in labels
+            ),
+        )
+        for name, labels in series
+    }
+
+
+def test_drills_and_benchmarks_make_up_the_same_series(crowded: Server):
+    contract = load_contract()
+    families = text_string_to_metric_families(Instance(contract, "one", Behaviour()).scrape())
+    made_up = {(sample.name, frozenset(sample.labels.items())) for family in families for sample in family.samples}
+    real = series_of(scrape(crowded))
+    assert closed(made_up, contract) == closed(real, contract)
+    # A client more or less is the only other difference.
+    assert len(real) - len(made_up) == len(CLIENTS) - 1
 
 
 def test_there_are_at_most_650_series(crowded: Server):

@@ -1,4 +1,4 @@
-"""The results of a run: tables, a file of JSON, and a page of the documentation with a chart."""
+"""The results of a run: tables, a page of the documentation with the same numbers as JSON beside it, and a chart."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-_DOCS = Path(__file__).parents[2] / "docs"
-PAGE, DATA, CHART = _DOCS / "performance.md", _DOCS / "performance.json", _DOCS / "pictures" / "performance.svg"
+_DOCS = Path(__file__).parents[1] / "docs"
+PERFORMANCE, SCALE = _DOCS / "performance.md", _DOCS / "scale.md"
+_CHART = _DOCS / "pictures" / "performance.svg"
 
 _DRAWN = {"speed", "cost"}
-"""Parts that the chart shows."""
+"""Parts that the chart shows, which is on the page of performance."""
 
 Row = Mapping[str, str | float | bool | None]
 """The cells of a row by column; None where there is nothing to say."""
@@ -58,26 +59,27 @@ def save(parts: Iterable[Part], machine: Mapping[str, str | float], path: Path) 
     return kept
 
 
-def document(parts: Sequence[Part], machine: Mapping[str, str | float]) -> list[Path]:
-    """Put the tables and the chart into the documentation, and return the files written.
+def document(parts: Sequence[Part], machine: Mapping[str, str | float], where: Path = PERFORMANCE) -> list[Path]:
+    """Put the tables and the chart into a page, and return the files written.
 
     Parts that were not measured stay as they are.
     """
-    page = PAGE.read_text(encoding="utf-8")
+    page = where.read_text(encoding="utf-8")
     for part in parts:
         begin, end = f"<!-- measured: {part.name} -->\n", f"<!-- end of {part.name} -->"
         before, found, rest = page.partition(begin)
         _, ended, after = rest.partition(end)
         if not (found and ended):
-            raise ValueError(f"{PAGE} has no section for {part.name}: add the lines {begin.strip()} and {end}")
+            raise ValueError(f"{where} has no section for {part.name}: add the lines {begin.strip()} and {end}")
         said = ", ".join(f"{name} {value}" for name, value in machine.items())
         page = f"{before}{begin}\n{_markdown(part)}\n\nMeasured on: {said}.\n\n{end}{after}"
-    PAGE.write_text(page, encoding="utf-8")
-    kept = save(parts, machine, DATA)
+    where.write_text(page, encoding="utf-8")
+    data = where.with_suffix(".json")
+    kept = save(parts, machine, data)
     if not kept.keys() >= _DRAWN:
-        return [PAGE, DATA]
+        return [where, data]
     _draw({name: kept[name]["rows"] for name in _DRAWN})
-    return [PAGE, DATA, CHART]
+    return [where, data, _CHART]
 
 
 def _markdown(part: Part) -> str:
@@ -133,4 +135,4 @@ def _draw(tables: Mapping[str, Sequence[Row]]) -> None:
     cost.set_yscale("log")
     cost.set_title("Cost of one series")
     cost.legend()
-    figure.savefig(CHART, metadata={"Date": None})
+    figure.savefig(_CHART, metadata={"Date": None})
