@@ -129,7 +129,7 @@ def bench_forecast(session: nox.Session) -> None:
 
 @nox.session
 def bench_rules(session: nox.Session) -> None:
-    """The overview over a day of 10 and 100 instances, from recorded and from raw series; `-- --instances N`."""
+    """CPU time of each rule group by the number of instances, and of the overview; `-- evaluation` for one part."""
     run(session, "benchmarks.bench_rules")
 
 

@@ -15,11 +15,9 @@ from rich.console import Console
 
 from benchmarks.load import request, send_all
 from benchmarks.scrape import Scrape, difference, scrape
+from kronos_mixin.verify.failures import MOST_SERIES
 from kronos_service.api.paths import BATCH_PATH, METRICS_PATH, SINGLE_PATH, UNCOUNTED_PATHS
 from proof.servers.service import Service
-
-MOST_SERIES = 600
-"""Maximum of the contract, for any requests."""
 
 _CLIENTS = {f"client-{number}": f"{number:02}-0123456789abcdef" for number in range(16)}
 _METHODS = ("GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "PURGE", "MKCOL", "REPORT", "SEARCH")

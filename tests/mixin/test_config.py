@@ -153,6 +153,14 @@ def test_impossible_values_are_refused(config, message):
         evaluate(mixin_path(), {"kronos": config})
 
 
+@pytest.mark.parametrize("histograms", ["classic", "both"])
+def test_counts_of_an_hour_delay_no_rate(histograms):
+    """With many instances they take as long as the rates that they would share a group with."""
+    groups = evaluate(mixin_path(), {"kronos": {"histograms": histograms}}).rules
+    counting = [["increase(" in rule["expr"] for rule in group["rules"]] for group in groups]
+    assert [all(group) for group in counting if any(group)] == [True, True, True]
+
+
 @pytest.mark.parametrize("count", [5, 12, 60])
 def test_no_group_has_more_rules_than_mimir_takes(count):
     burn = [
