@@ -61,7 +61,8 @@ class Fleet:
     def past(self, times: Sequence[float]) -> list[Child]:
         """All series of an instance at these times (Unix seconds, rising); may be asked once, before `serve`."""
         values: dict[str, list[float]] = {}
-        for self._now in times:
+        for at in times:
+            self._now = at
             for line in self._one.scrape().splitlines():
                 series, _, value = line.rpartition(" ")
                 values.setdefault(series, []).append(float(value))

@@ -50,6 +50,7 @@ def test_what_many_cost_follows_from_few():
         "group": "one",
         "at 10, ms": pytest.approx(510),
         "at 20, ms": pytest.approx(520),
+        "took at 20, ms": 9000,
         "at 10000, s": pytest.approx(10.5),
         "of its interval": pytest.approx(0.35),
     }
