@@ -59,26 +59,13 @@ class Nodes:
                 "RAY_USAGE_STATS_ENABLED": "0",
             }
             for name in (self._head, self._second):
-                _ip("netns", "add", name)
+                _ip(f"netns add {name}")
                 stack.callback(_end_namespace, name)
-            _ip(
-                "link",
-                "add",
-                "ray",
-                "netns",
-                self._head,
-                "type",
-                "veth",
-                "peer",
-                "name",
-                "ray",
-                "netns",
-                self._second,
-            )
+            _ip(f"link add ray netns {self._head} type veth peer name ray netns {self._second}")
             for name, address in ((self._head, HEAD), (self._second, SECOND)):
-                _ip("-n", name, "addr", "add", f"{address}/24", "dev", "ray")
+                _ip(f"-n {name} addr add {address}/24 dev ray")
                 for device in ("lo", "ray"):
-                    _ip("-n", name, "link", "set", device, "up")
+                    _ip(f"-n {name} link set {device} up")
             _enter(self._head)
             self._api = stack.enter_context(
                 httpx.Client(
@@ -117,7 +104,7 @@ class Nodes:
 
     def cut(self) -> None:
         """Pull the second node's cable."""
-        _ip("-n", self._second, "link", "set", "ray", "down")
+        _ip(f"-n {self._second} link set ray down")
 
     def is_head(self, address: str) -> bool:
         """Whether an address, host and port, is on the first node."""
@@ -136,7 +123,7 @@ class Nodes:
         """Wait for it, and for as long as a process runs that is needed for it. Raises ProcessError."""
         deadline = time.monotonic() + _PATIENCE
         while True:
-            with contextlib.suppress(httpx.HTTPError, KeyError):
+            with contextlib.suppress(httpx.HTTPError, KeyError, FileNotFoundError):
                 if condition():
                     return
             if needed is not None:
@@ -184,7 +171,7 @@ class Nodes:
 
 
 def _kill_all_in(namespace: str) -> None:
-    for pid in _ip("netns", "pids", namespace).split():
+    for pid in _ip(f"netns pids {namespace}").split():
         if int(pid) != os.getpid():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
@@ -193,7 +180,7 @@ def _kill_all_in(namespace: str) -> None:
 def _end_namespace(name: str) -> None:
     """Nothing of Ray outlives it: its own command stops the clusters of others, too, and forgets its proxies."""
     _kill_all_in(name)
-    _ip("netns", "del", name)
+    _ip(f"netns del {name}")
 
 
 def _enter(name: str) -> None:
@@ -203,5 +190,5 @@ def _enter(name: str) -> None:
             raise OSError(ctypes.get_errno(), f"cannot enter the network namespace {name}")
 
 
-def _ip(*arguments: str) -> str:
-    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
+def _ip(command: str) -> str:
+    return subprocess.run(["ip", *command.split()], check=True, capture_output=True, text=True).stdout
