@@ -109,6 +109,12 @@ def ray(session: nox.Session) -> None:
 
 
 @nox.session
+def cluster(session: nox.Session) -> None:
+    """The service in a real Kubernetes of one node, built from Debian's source; needs what `image` does, and gcc."""
+    run(session, "proof.cluster")
+
+
+@nox.session
 def train_demo(session: nox.Session) -> None:
     """Train the demo checkpoint anew, seven minutes on one core; `-- --output FOLDER` leaves the service's alone."""
     run(session, "training", "train")

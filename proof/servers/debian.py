@@ -6,14 +6,16 @@ of the system's own apt state is read or written but its sources: lists, cache a
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from kronos_mixin.cache import cache
 
@@ -23,7 +25,7 @@ _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # What sources may call the system's release instead of its code name.
 _ALIASES = frozenset({"stable", "oldstable", "oldoldstable", "testing", "unstable", "sid"})
 _RELEASE = re.compile(r"^'(?P<site>\S+?)/dists/(?P<suite>[^/\s]+)/InRelease'", re.MULTILINE)
-_SIZE = re.compile(r"^'\S+' \S+\.deb (?P<bytes>\d+)", re.MULTILINE)
+_SIZE = re.compile(r"^'\S+' \S+ (?P<bytes>\d+)", re.MULTILINE)
 _SECONDS = 900  # A slow line, not a hang: apt gives up on a silent server by itself, much earlier.
 
 # A file, not -o options: only a file can #clear what the system's configuration adds to a list.
@@ -108,6 +110,26 @@ def debian(suite: str, packages: Sequence[str], *, say: Say | None = None) -> Pa
         ) from error
 
 
+def source(suite: str, package: str, target: Path, *, say: Say | None = None) -> None:
+    """Unpack a package's source, with Debian's patches, as the folder `target`, which must not exist yet.
+
+    `say` gets one line of progress before the download. Raises Missing, with apt's own words, when it can't be had.
+    """
+    what = f"the source of {package} of Debian {suite}"
+    if shutil.which("dpkg-source") is None:
+        raise Missing(f"Cannot unpack {what}: there is no dpkg-source here. Install dpkg-dev.")
+    work = target.with_name(f".{target.name}.partial")
+    try:
+        with _workplace(work):
+            _download(suite, [package], work, say, kind="deb-src")
+            (description,) = (work / "packages").glob("*.dsc")
+            # apt has checked the sums of what it fetched, by Debian's signature of the list.
+            _run(["dpkg-source", "--no-check", "--extract", str(description), str(work / "source")])
+            (work / "source").rename(target)
+    except _CommandError as error:
+        raise Missing(f"Cannot unpack {what}:\n{error}\nCheck the network and apt's proxy settings.") from error
+
+
 def _os_release() -> dict[str, str]:
     try:
         return platform.freedesktop_os_release()
@@ -121,38 +143,48 @@ def _architecture() -> str:
 
 def _unpack(suite: str, packages: Sequence[str], target: Path, *, work: Path, say: Say | None) -> None:
     """Fetch and unpack in `work`, then rename to `target`: half a tree is never seen."""
+    with _workplace(work):
+        _download(suite, packages, work, say)
+        for package in sorted((work / "packages").glob("*.deb")):
+            _run(["dpkg-deb", "-x", str(package), str(work / "root")])
+        (work / "root").rename(target)
+
+
+@contextlib.contextmanager
+def _workplace(work: Path) -> Iterator[None]:
+    """A folder with apt's configuration and private state, for as long as the block."""
     shutil.rmtree(work, ignore_errors=True)  # Whoever left it was killed: the lock is ours.
     try:
-        for folder in ("lists/partial", "cache/archives/partial", "empty", "debs", "root"):
+        for folder in ("lists/partial", "cache/archives/partial", "empty", "packages", "root"):
             (work / folder).mkdir(parents=True)
         (work / "status").touch()
         (work / "apt.conf").write_text(_CONFIGURATION.format(work=work), encoding="utf-8")
-        _download(suite, packages, work, say)
-        for package in sorted((work / "debs").glob("*.deb")):
-            _run(["dpkg-deb", "-x", str(package), str(work / "root")])
-        (work / "root").rename(target)
+        yield
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _download(suite: str, packages: Sequence[str], work: Path, say: Say | None) -> None:
-    """Download the packages into work/debs from the first of the system's sites that has them."""
+def _download(
+    suite: str, packages: Sequence[str], work: Path, say: Say | None, kind: Literal["deb", "deb-src"] = "deb"
+) -> None:
+    """Download the packages into work/packages from the first of the system's sites that has them."""
     trust = f" signed-by={_KEYRING}" if _KEYRING.exists() else ""
     apt = [
         *_apt(work),
         *("-o", f"Dir::Etc::sourcelist={work}/sources.list"),
         *("-o", f"Dir::Etc::sourceparts={work}/empty"),
     ]
+    get = [*apt, "download"] if kind == "deb" else [*apt, "source", "--download-only"]
     failures = []
     for site in _sites(work):
-        line = f"deb [arch={_architecture()}{trust}] {site} {suite} main\n"
+        line = f"{kind} [arch={_architecture()}{trust}] {site} {suite} main\n"
         (work / "sources.list").write_text(line, encoding="utf-8")
         try:
             _run([*apt, "update"])
             if say is not None:
-                size = sum(map(int, _SIZE.findall(_run([*apt, "download", "--print-uris", *packages]))))
+                size = sum(map(int, _SIZE.findall(_run([*get, "--print-uris", *packages]))))
                 say(f"Unpacking {' and '.join(packages)} from Debian {suite} ({size / 1e6:.0f} MB) …")
-            _run([*apt, "download", *packages], cwd=work / "debs")
+            _run([*get, *packages], cwd=work / "packages")
         except _CommandError as error:
             failures.append(str(error))
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,19 @@ from proof.servers.debian import debian
 from proof.servers.process import ProcessError
 
 
-def overlay(folder: Path, base: Path, components: Sequence[Path] = ()) -> list[dict[str, Any]]:
-    """Return the objects of a base with components, from an overlay that is written into `folder`; as `build`."""
+def overlay(
+    folder: Path, base: Path, components: Sequence[Path] = (), further: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Return the objects of a base with components, from an overlay that is written into `folder`; as `build`.
+
+    `further` are fields of the overlay, such as patches.
+    """
     data = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [_relative(base, folder)],
         "components": [_relative(path, folder) for path in components],
+        **(further or {}),
     }
     (folder / "kustomization.yml").write_text(yaml.safe_dump(data))
     return build(folder)

@@ -44,6 +44,13 @@ def free_port() -> int:
         return port
 
 
+def with_us(argv: Sequence[str]) -> list[str]:
+    """Return a command that runs `argv`, and that Linux kills as soon as the thread that starts it ends."""
+    if sys.platform != "linux":
+        return list(argv)
+    return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *argv]
+
+
 class Process:
     """A program with its output in a log file, as a context manager.
 
@@ -93,12 +100,9 @@ class Process:
         return self
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        argv = self.argv
-        if sys.platform == "linux":
-            argv = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *argv]
         with self.log.open("wb") as log:
             return subprocess.Popen(
-                argv,
+                with_us(self.argv),
                 env=self.env,
                 cwd=self.cwd,
                 stdin=subprocess.DEVNULL,

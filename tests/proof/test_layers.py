@@ -13,8 +13,8 @@ PROOF = Layers(
     "proof",
     Path(proof.__file__).parent,
     (
-        ("demo", "drill", "image", "pictures", "ray", "rulers", "grafana_types", "jsonnetfmt"),
-        ("scene",),
+        ("cluster", "demo", "drill", "pictures", "ray", "rulers", "grafana_types", "jsonnetfmt"),
+        ("image", "scene"),
         ("servers", "units"),
         ("__init__",),
     ),
