@@ -17,7 +17,7 @@ from pathlib import Path
 
 from kronos_mixin.documents.reference import table
 from proof.cluster import node
-from proof.cluster.engine import PAUSE
+from proof.cluster.configuration import PAUSE
 from proof.cluster.inside import Order
 from proof.cluster.manifests import ADAPTATIONS, IMAGE, TAG
 from proof.cluster.programs import BuildError, programs
@@ -64,10 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _play(work: Path, scenes: Sequence[str], arguments: Mapping[str, str]) -> tuple[int, dict[str, dict[str, str]]]:
     """Return the exit code and, if that is 0, what came of it."""
     start = time.monotonic()
+    engine = Engine(store())
     found = programs(say=_say)
     tools = binaries.newest(say=_say)
     archive = work / "images.tar"
-    _images(archive, found.daemons / "pause", arguments)
+    _images(engine, archive, found.daemons / "pause", arguments)
     _say(f"programs and images: {time.monotonic() - start:.0f} s")
     order = Order(
         work=str(work),
@@ -86,9 +87,8 @@ def _play(work: Path, scenes: Sequence[str], arguments: Mapping[str, str]) -> tu
     return code, {} if code else json.loads(Path(order.result).read_text())
 
 
-def _images(archive: Path, pause: Path, arguments: Mapping[str, str]) -> None:
+def _images(engine: Engine, archive: Path, pause: Path, arguments: Mapping[str, str]) -> None:
     """Write an archive with the service's image, and one with `pause` alone."""
-    engine = Engine(store())
     engine.podman("tag", build(engine, _ROOT, base(engine, say=_say), arguments), f"{IMAGE}:{TAG}")
     alone = archive.with_name("pause.tar")
     checked(["tar", "--directory", str(pause.parent), "--create", "--file", str(alone), pause.name])

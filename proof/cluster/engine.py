@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import ssl
 import subprocess
 import time
@@ -17,19 +16,13 @@ from typing import Any, Self
 import httpx
 import yaml
 
+from proof.cluster.configuration import SERVER, SERVICES, SOCKET, Configuration
 from proof.cluster.node import ADDRESS
 from proof.cluster.programs import Programs
 from proof.servers.debian import Say
 from proof.servers.process import Process
 
-SERVER = "https://127.0.0.1:6443"
-SERVICES = "10.96.0.0/24"
-PODS = "10.61.0.0/24"
-NODE = "node"
-WATCHER = "prometheus"
-"""The user that Prometheus is to the API server; it may do nothing until a role says so."""
-
-_SOCKET = "/run/containerd/containerd.sock"
+_NODE = "node"
 _PATIENCE = 180.0
 
 
@@ -46,7 +39,7 @@ class Cluster:
     def __init__(self, programs: Programs, work: Path, cgroup: str, *, say: Say) -> None:
         self.programs = programs
         self.work = work
-        self.tokens = {user: secrets.token_urlsafe() for user in ("admin", WATCHER)}
+        self.configuration = Configuration(work)
         self._cgroup = cgroup
         self._say = say
         self._environment = {**os.environ, "PATH": programs.path}
@@ -55,7 +48,8 @@ class Cluster:
 
     def __enter__(self) -> Self:
         try:
-            self._write()
+            (self.work / "logs").mkdir()
+            self.configuration.write(self._cgroup, self.programs.network_plugins)
             self._client = self._running.enter_context(self._connection())
             start = time.monotonic()
             self._start_control_plane()
@@ -75,7 +69,7 @@ class Cluster:
 
     def kubectl(self, *arguments: str, given: str | None = None) -> str:
         """Run kubectl, with `given` as its input, and return what it printed. Raises ClusterError."""
-        return self._command("kubectl", f"--kubeconfig={self._kubeconfig}", *arguments, given=given)
+        return self._command("kubectl", f"--kubeconfig={self.configuration.kubeconfig}", *arguments, given=given)
 
     def get(self, path: str) -> Any:
         """Return what the API server has at a path below `/api/v1` or, with a slash at its start, anywhere."""
@@ -98,7 +92,7 @@ class Cluster:
 
     def ctr(self, *arguments: str) -> str:
         """Run containerd's command line on the kubelet's containers; as `kubectl`."""
-        return self._command("ctr", f"--address={_SOCKET}", "--namespace=k8s.io", *arguments)
+        return self._command("ctr", f"--address={SOCKET}", "--namespace=k8s.io", *arguments)
 
     def versions(self) -> dict[str, str]:
         """The version of each part, by name."""
@@ -119,22 +113,9 @@ class Cluster:
                 raise ClusterError(f"waited {patience:g} s for {what}")
             time.sleep(0.2)
 
-    @property
-    def certificate(self) -> Path:
-        """The file with the API server's certificate, which is nobody else's."""
-        return self.work / "kubernetes.crt"
-
-    @property
-    def _key(self) -> Path:
-        return self.work / "kubernetes.key"
-
-    @property
-    def _kubeconfig(self) -> Path:
-        return self.work / "kubeconfig"
-
     def _connection(self) -> httpx.Client:
-        headers = {"Authorization": f"Bearer {self.tokens['admin']}"}
-        trust = ssl.create_default_context(cafile=self.certificate)
+        headers = {"Authorization": f"Bearer {self.configuration.tokens['admin']}"}
+        trust = ssl.create_default_context(cafile=self.configuration.certificate)
         return httpx.Client(base_url=SERVER, headers=headers, verify=trust, trust_env=False, timeout=30)
 
     def _command(self, *command: str, given: str | None = None) -> str:
@@ -163,6 +144,7 @@ class Cluster:
         return process
 
     def _start_control_plane(self) -> None:
+        told = self.configuration
         etcd = self._start(
             "etcd",
             f"--data-dir={self.work / 'etcd'}",
@@ -177,21 +159,21 @@ class Cluster:
             "--bind-address=127.0.0.1",
             f"--advertise-address={ADDRESS}",
             "--endpoint-reconciler-type=none",
-            f"--tls-cert-file={self.certificate}",
-            f"--tls-private-key-file={self._key}",
-            f"--token-auth-file={self.work / 'tokens.csv'}",
+            f"--tls-cert-file={told.certificate}",
+            f"--tls-private-key-file={told.key}",
+            f"--token-auth-file={told.users}",
             "--authorization-mode=RBAC",
             f"--service-cluster-ip-range={SERVICES}",
             "--service-account-issuer=https://kubernetes.default.svc",
-            f"--service-account-key-file={self._key}",
-            f"--service-account-signing-key-file={self._key}",
+            f"--service-account-key-file={told.key}",
+            f"--service-account-signing-key-file={told.key}",
         )
         self.until("the API server", self._answers)
         for name in ("kube-controller-manager", "kube-scheduler"):
-            further = [f"--service-account-private-key-file={self._key}"] if name == "kube-controller-manager" else []
+            further = [f"--service-account-private-key-file={told.key}"] if name == "kube-controller-manager" else []
             self._start(
                 name,
-                f"--kubeconfig={self._kubeconfig}",
+                f"--kubeconfig={told.kubeconfig}",
                 "--bind-address=127.0.0.1",
                 "--port=0",
                 "--leader-elect=false",
@@ -206,115 +188,17 @@ class Cluster:
             return False
 
     def _start_node(self) -> None:
-        self._start("containerd", f"--config={self.work / 'containerd.toml'}")
-        self.until("containerd", Path(_SOCKET).exists)
+        told = self.configuration
+        self._start("containerd", f"--config={told.containerd}")
+        self.until("containerd", SOCKET.exists)
         self._start(
             "kubelet",
-            f"--config={self.work / 'kubelet.yml'}",
-            f"--kubeconfig={self._kubeconfig}",
+            f"--config={told.kubelet}",
+            f"--kubeconfig={told.kubeconfig}",
             "--container-runtime=remote",
-            f"--container-runtime-endpoint=unix://{_SOCKET}",
-            f"--hostname-override={NODE}",
+            f"--container-runtime-endpoint=unix://{SOCKET}",
+            f"--hostname-override={_NODE}",
             f"--node-ip={ADDRESS}",
             f"--cert-dir={self.work / 'kubelet'}",
         )
-        self._start("kube-proxy", f"--config={self.work / 'kube-proxy.yml'}", f"--hostname-override={NODE}")
-
-    def _write(self) -> None:
-        """Write the configuration of everything."""
-        (self.work / "logs").mkdir()
-        subject = ("-subj", "/CN=kubernetes", "-addext", "subjectAltName=IP:127.0.0.1")
-        files = ("-keyout", str(self._key), "-out", str(self.certificate))
-        self._command("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject, *files)
-        users = [
-            f'{token},{user},{user},"{"system:masters" if user == "admin" else ""}"'
-            for user, token in self.tokens.items()
-        ]
-        (self.work / "tokens.csv").write_text("\n".join(users) + "\n")
-        reached = {"server": SERVER, "certificate-authority": str(self.certificate)}
-        self._yaml("kubeconfig", {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "own", "cluster": reached}],
-            "users": [{"name": "admin", "user": {"token": self.tokens["admin"]}}],
-            "contexts": [{"name": "own", "context": {"cluster": "own", "user": "admin", "namespace": "default"}}],
-            "current-context": "own",
-        })  # fmt: skip
-        self._yaml("kubelet.yml", {
-            "apiVersion": "kubelet.config.k8s.io/v1beta1",
-            "kind": "KubeletConfiguration",
-            "address": "127.0.0.1",
-            "authentication": {"anonymous": {"enabled": False}},
-            "authorization": {"mode": "AlwaysAllow"},
-            "cgroupDriver": "cgroupfs",
-            "cgroupRoot": self._cgroup,
-            # Lower values need a capability that machines for tests seldom have.
-            "oomScoreAdj": 0,
-            "failSwapOn": False,
-            "resolvConf": "",
-            # The disk is the machine's, and how full it is is none of ours.
-            "evictionHard": {"memory.available": "100Mi", "nodefs.available": "500Mi", "imagefs.available": "500Mi"},
-            "imageGCHighThresholdPercent": 100,
-        })  # fmt: skip
-        self._yaml("kube-proxy.yml", {
-            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-            "kind": "KubeProxyConfiguration",
-            "bindAddress": "127.0.0.1",
-            "healthzBindAddress": "127.0.0.1:10256",
-            "metricsBindAddress": "127.0.0.1:10249",
-            "clientConnection": {"kubeconfig": str(self._kubeconfig)},
-            "clusterCIDR": PODS,
-            # The limit is the machine's.
-            "conntrack": {"maxPerCore": 0, "min": 0},
-        })  # fmt: skip
-        networks = self.work / "networks"
-        networks.mkdir()
-        network = {
-            "cniVersion": "0.4.0",
-            "name": "pods",
-            "plugins": [
-                {
-                    "type": "bridge",
-                    "bridge": "pods0",
-                    "isGateway": True,
-                    "ipMasq": False,
-                    "hairpinMode": True,
-                    "ipam": {
-                        "type": "host-local",
-                        "dataDir": str(self.work / "addresses"),
-                        "ranges": [[{"subnet": PODS}]],
-                        "routes": [{"dst": "0.0.0.0/0"}],
-                    },
-                }
-            ],
-        }
-        (networks / "pods.conflist").write_text(json.dumps(network))
-        (self.work / "containerd.toml").write_text(
-            _CONTAINERD.format(
-                work=self.work, socket=_SOCKET, plugins=self.programs.network_plugins, networks=networks, pause=PAUSE
-            )
-        )
-
-    def _yaml(self, name: str, data: Mapping[str, Any]) -> None:
-        (self.work / name).write_text(yaml.safe_dump(dict(data)))
-
-
-PAUSE = "localhost/pause:built"
-"""The image that holds a pod's namespaces."""
-
-_CONTAINERD = """\
-version = 2
-root = "{work}/containerd"
-state = "/run/containerd"
-[grpc]
-  address = "{socket}"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{pause}"
-  # Lower values need a capability that machines for tests seldom have.
-  restrict_oom_score_adj = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{plugins}"
-    conf_dir = "{networks}"
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-    runtime_type = "io.containerd.runc.v2"
-"""
+        self._start("kube-proxy", f"--config={told.proxy}", f"--hostname-override={_NODE}")

@@ -16,7 +16,8 @@ from proof.cluster import manifests, node, watch
 from proof.cluster.engine import Cluster, ClusterError
 from proof.cluster.manifests import Manifests
 from proof.cluster.programs import Programs
-from proof.cluster.scenes import SCENES, Stage, Wrong
+from proof.cluster.scenes import SCENES
+from proof.cluster.stage import Stage, Wrong
 from proof.servers.binaries import Tools
 from proof.servers.process import ProcessError
 from proof.servers.prometheus import Prometheus
@@ -75,7 +76,7 @@ def _play(order: Order) -> int:
         own = {name: work / name for name in ("manifests", "rules")}
         for folder in own.values():
             folder.mkdir()
-        guide = watch.configuration(watch.of_the_guide(), cluster, own["rules"])
+        guide = watch.configuration(watch.of_the_guide(), cluster.configuration, own["rules"])
         with Prometheus(tools, guide) as server:
             stage = Stage(cluster, Manifests(own["manifests"]), server, own["rules"], _say)
             start = time.monotonic()

@@ -12,7 +12,7 @@ from typing import Any
 from kronos_mixin.compile import Target, render, write
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.jsonnet import evaluate
-from proof.cluster.engine import WATCHER
+from proof.cluster.configuration import WATCHER
 from proof.servers import kustomize
 
 NAMESPACE = "forecasts"

@@ -14,7 +14,7 @@ from kronos_mixin.compile import render
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.jsonnet import evaluate
 from kronos_mixin.verify.api import Api
-from proof.cluster.engine import SERVER, WATCHER, Cluster
+from proof.cluster.configuration import SERVER, WATCHER, Configuration
 
 JOB = "kronos-api"
 SCRAPE_SECONDS = 1
@@ -22,15 +22,15 @@ GUIDE = Path(__file__).parents[2] / "monitoring" / "README.md"
 _BLOCK = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
 
 
-def configuration(job: Mapping[str, Any], cluster: Cluster, rules: Path) -> dict[str, Any]:
+def configuration(job: Mapping[str, Any], told: Configuration, rules: Path) -> dict[str, Any]:
     """A configuration with a scrape job that finds pods, and the compiled rules, which are written into `rules`.
 
-    Inside a cluster, Prometheus knows the API server; here it is told.
+    Inside a cluster, Prometheus knows the API server; here it reads what kubectl is `told`.
     """
     access = {
         "api_server": SERVER,
-        "authorization": {"credentials": cluster.tokens[WATCHER]},
-        "tls_config": {"ca_file": str(cluster.certificate)},
+        "authorization": {"credentials": told.tokens[WATCHER]},
+        "tls_config": {"ca_file": str(told.certificate)},
     }
     discovery = [{**one, **access} for one in job["kubernetes_sd_configs"]]
     files = render(evaluate(mixin_path()))
@@ -63,9 +63,9 @@ def of_the_mixin(port: str) -> dict[str, Any]:
 
 
 def counted(server: Api) -> dict[str, int]:
-    """The requests that Prometheus has seen, by status, in the last hour on all pods that were, restarts included."""
+    """The requests that Prometheus has seen, by status: on all pods that ever were, restarts included."""
     runs: dict[tuple[tuple[str, str], ...], list[float]] = defaultdict(list)
-    for sample in server.query(f'kronos_requests_total{{job="{JOB}"}}[1h]'):
+    for sample in server.query(f'kronos_requests_total{{job="{JOB}"}}[3h]'):
         runs[tuple(sorted(sample.labels.items()))].append(sample.value)
     totals: dict[str, int] = defaultdict(int)
     for labels, values in runs.items():
