@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from mutation.places import Mutant
 
@@ -46,6 +48,7 @@ class Copy:
             path.unlink()
         for path, content in self._clean.items():
             if now.get(path) != content:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
 
     def _content(self) -> dict[Path, bytes]:
@@ -72,9 +75,13 @@ class Judge:
             start_new_session=True,
         )
 
-    def answer(self) -> str:
-        """What it wrote, once it has ended. Ends what it may have left running."""
+    def answer(self) -> dict[str, Any]:
+        """Gate, words and CPU seconds, once it has ended. Ends what it may have left running."""
         answer, _ = self.process.communicate()
+        self.end()
+        return json.loads(answer or '{"gate": "trouble", "said": "the judge died", "seconds": 0}')  # type: ignore[no-any-return]
+
+    def end(self) -> None:
+        """End it, and all that it has started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        return answer

@@ -6,6 +6,7 @@ Generated files never give a mistake away: they are generated anew before any ga
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import io
 import json
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kronos_mixin import contract, documents, jsonnet
-from kronos_mixin.compile import Target, render, write
+from kronos_mixin.compile import render, write
 from kronos_mixin.jsonnet import Mixin
 from proof.servers import binaries
 
@@ -35,38 +36,50 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Made:
-    """What the mixin makes: its files, those with every knob at a value of its own, and what is not compiled."""
+    """What the mixin makes, part by part: with its defaults, and with every knob at a value of its own."""
 
-    files: Mapping[str, str]
+    parts: Mapping[str, str]
     configured: Mapping[str, str]
     contract: str
     runbooks: Mapping[str, str]
     alerts: Mapping[str, str]
+    """An alert whose own rules, and those that it reads, are the same does the same."""
 
 
-def make(root: Path) -> tuple[Made, Mixin]:
-    """Compile the mixin below `root`, and write what is generated from it. Raises whatever is wrong with it."""
+NOTHING = Made({}, {}, "", {}, {})
+
+
+def make(root: Path) -> tuple[Made, Mixin, Mapping[str, str]]:
+    """Compile the mixin below `root`, and write the files for Prometheus and Grafana, and the documents.
+
+    Raises whatever is wrong with it.
+    """
     import distinct
-    import unit_tests
+    import needs
 
     mixin = root / "mixin"
     contract.load_contract(mixin / "metrics.json")
     data = jsonnet.evaluate(mixin)
-    files = render(data, {Target.plain, Target.kubernetes})
+    files = render(data)
     write(files, root / "monitoring", data.name)
     documents.write(mixin, data)
-    every = jsonnet.evaluate(mixin, {"kronos": distinct.KNOBS})
-    alerts = unit_tests.names(data)
     made = Made(
-        files=files,
-        configured=render(every),
+        parts=_parts(data),
+        configured=_parts(jsonnet.evaluate(mixin, {"kronos": distinct.KNOBS})),
         # In order: clients see values and boundaries in the order of the contract.
         contract=json.dumps(json.loads((mixin / "metrics.json").read_text())),
         runbooks={path.name: path.read_text() for path in sorted((mixin / "runbooks").glob("*.md"))},
-        # An alert whose own rules, and those that it reads, are the same does the same.
-        alerts={name: str([(part := unit_tests.needed(data, {name})).rules, part.alerts]) for name in alerts},
+        alerts={name: str([(part := needs.needed(data, {name})).rules, part.alerts]) for name in needs.names(data)},
     )
-    return made, data
+    return made, data, files
+
+
+def _does(alone: Mixin) -> str:
+    return json.dumps([alone.rules, alone.alerts])
+
+
+def _parts(data: Mixin) -> dict[str, str]:
+    return {field.name: json.dumps(getattr(data, field.name)) for field in dataclasses.fields(data)}
 
 
 def judge(root: Path, before: Made) -> Outcome:
@@ -74,22 +87,20 @@ def judge(root: Path, before: Made) -> Outcome:
     # The files stay as they are for as long as this process lives.
     jsonnet.evaluate = _remembering(jsonnet.evaluate)
     try:
-        after, data = make(root)
+        after, data, files = make(root)
     except Exception as error:
         return Outcome("compile", f"{type(error).__name__}: {error}")
     if after == before:
         return Outcome(EQUIVALENT)
-    for gate, ask in _gates(root, before, after, data):
+    for gate, ask in _gates(root, before, after, data, files):
         if said := ask():
             return Outcome(gate, said)
     return Outcome(SURVIVED)
 
 
-def refusal(root: Path) -> str:
+def refusal(root: Path) -> Outcome:
     """What a gate has against the mixin as it is: then it would catch every mistake."""
-    now, _ = make(root)
-    outcome = judge(root, Made({}, {}, "", {}, now.alerts))
-    return "" if outcome.gate == SURVIVED else f"{outcome.gate}: {outcome.said}"
+    return judge(root, NOTHING)
 
 
 def _remembering(evaluate: Callable[..., Mixin]) -> Callable[..., Mixin]:
@@ -105,30 +116,35 @@ def _remembering(evaluate: Callable[..., Mixin]) -> Callable[..., Mixin]:
     return remembered
 
 
-def _gates(root: Path, before: Made, after: Made, data: Mixin) -> Iterable[tuple[str, Callable[[], str]]]:
-    changed = {name for name, text in after.files.items() if before.files.get(name) != text}
-    changed |= {name for name, text in after.configured.items() if before.configured.get(name) != text}
-    changed |= before.files.keys() - after.files.keys()
-    rules = any(name.startswith("prometheus/kronos-") for name in changed)
-    boards = any(name.startswith("grafana/") for name in changed)
-    examples = any(name.startswith("alertmanager/") or "scrape" in name for name in changed)
-    central = any("central" in name for name in changed)
+def _gates(
+    root: Path, before: Made, after: Made, data: Mixin, files: Mapping[str, str]
+) -> Iterable[tuple[str, Callable[[], str]]]:
+    changed = {
+        part
+        for old, new in ((before.parts, after.parts), (before.configured, after.configured))
+        for part in new
+        if old.get(part) != new[part]
+    }
+    records, boards = "rules" in changed, "dashboards" in changed
+    rules = records or "alerts" in changed
     metrics = after.contract != before.contract
     alerts = {
         name
         for name in before.alerts.keys() | after.alerts.keys()
         if before.alerts.get(name) != after.alerts.get(name)
     }
+    if "config" in changed:  # Those that are off by default.
+        alerts |= data.config["alerts"].keys() - after.alerts.keys()
     newest = binaries.newest().version
 
     everything = (
-        ("check", True, lambda: _check(root, data)),
+        ("check", True, lambda: _check(root, data, files)),
         ("tests of the contract", metrics, lambda: _pytest("contract/test_contract.py", "contract/test_limits.py")),
         ("tests of knobs", rules or boards, lambda: _pytest("mixin/test_knobs.py")),
         ("tests of alerts' texts", rules, lambda: _pytest("mixin/test_annotations.py")),
         (
             "tests of records",
-            rules,
+            records,
             lambda: _pytest("mixin/test_records.py", words=f"({newest} and as_exposed) or every_record"),
         ),
         ("tests of panels", boards, lambda: _pytest("mixin/test_panels.py")),
@@ -139,11 +155,16 @@ def _gates(root: Path, before: Made, after: Made, data: Mixin) -> Iterable[tuple
         ),
         (
             "tests of examples",
-            examples,
+            bool(changed & {"alertmanager", "scrape_configs"}),
             lambda: _pytest("mixin/test_scrape.py", "mixin/test_alertmanager.py", words="not 0.25"),
         ),
+        (
+            "tests of manifests",
+            "manifests" in changed,
+            lambda: _pytest("mixin/test_scaling.py", "tool/test_kustomize.py"),
+        ),
         ("scenarios", bool(alerts), lambda: _scenarios(root, alerts)),
-        ("tests of the centre", central, lambda: _pytest("mixin/test_central.py", words=newest)),
+        ("tests of the centre", "central" in changed, lambda: _pytest("mixin/test_central.py", words=newest)),
         (
             "tests of configs",
             rules or boards,
@@ -151,7 +172,7 @@ def _gates(root: Path, before: Made, after: Made, data: Mixin) -> Iterable[tuple
         ),
         (
             "tests of native histograms",
-            rules,
+            records,
             lambda: _pytest("mixin/test_records.py", words=f"{newest} and native"),
         ),
         ("tests of the service", metrics, lambda: _pytest_anew(root, "service/telemetry", "contract")),
@@ -169,34 +190,33 @@ def _gates(root: Path, before: Made, after: Made, data: Mixin) -> Iterable[tuple
     return ((gate, ask) for gate, applies, ask in everything if applies)
 
 
-def _check(root: Path, data: Mixin) -> str:
+def _check(root: Path, data: Mixin, files: Mapping[str, str]) -> str:
     from kronos_mixin.check.ours import check
 
-    files = render(data, {Target.plain, Target.kubernetes})
     found = check(data, contract.load_contract(), files, root / "monitoring", root / "mixin", configured=False)
     return "; ".join(str(one) for one in found[:1])
 
 
 def _scenarios(root: Path, alerts: set[str]) -> str:
     """First the scenarios in which `alerts` fire, then all others: an alert may fire where it must not."""
+    import needs
     import unit_tests
     from scenarios import SCENARIOS, alerts_of
 
     expected = set().union(*map(alerts_of, SCENARIOS))
     mixin = unit_tests.installations()
-    if strange := unit_tests.names(mixin) ^ expected:
+    if strange := needs.names(mixin) ^ expected:
         return f"an alert without a scenario, or a scenario without its alert: {', '.join(sorted(strange))}"
-    tools, folder, rules = binaries.newest(), root / ".scenarios", unit_tests.needed(mixin, alerts)
+    tools, folder = binaries.newest(), root / ".scenarios"
     folder.mkdir(exist_ok=True)
-    burns = {name.endswith("Burn") for name in alerts}
-    about = [
-        one for one in SCENARIOS if bool(one.burning) in burns and (not one.about or one.about.split()[0] in alerts)
-    ]
+    about = [one for one in SCENARIOS if not one.about or one.about.split()[0] in alerts]
     for first in (True, False):
-        chosen = (one for one in about if alerts.isdisjoint(alerts_of(one)) != first)
-        for batch in unit_tests.batches(chosen):
-            if failed := unit_tests.failures(tools, unit_tests.write(batch, rules, folder / "batch.yml")):
-                return str(batch[min(failed)].name)
+        chosen = [one for one in about if alerts.isdisjoint(alerts_of(one)) != first]
+        for checked, together in unit_tests.slices(mixin, chosen).items():
+            rules = needs.needed(mixin, checked & alerts)
+            for batch in unit_tests.batches(together) if rules.alerts else ():
+                if failed := unit_tests.failures(tools, unit_tests.write(batch, rules, folder / "batch.yml")):
+                    return str(batch[min(failed)].name)
     return ""
 
 

@@ -18,11 +18,12 @@ _SECTION = re.compile(r"(<!-- generated: score -->\n).*(\n<!-- end of score -->)
 
 @dataclass(frozen=True)
 class Found:
-    """A mistake, the gate that caught it, and what that said."""
+    """A mistake, the gate that caught it, what that said, and how many seconds of CPU time it took."""
 
     mutant: Mutant
     gate: str
     said: str
+    seconds: float
 
     @property
     def allowed(self) -> str:
@@ -44,19 +45,23 @@ class Found:
         return self.gate != "equivalent" and not self.allowed
 
 
-def table(found: Iterable[Found], seed: int, seconds: float) -> str:
-    """Markdown: the score, the kinds, the gates, the survivors, and those that are allowed."""
+def table(found: Iterable[Found], seed: int, before: float) -> str:
+    """Markdown: the score, the kinds, the gates, the survivors, and those that are allowed.
+
+    `before` is how many seconds of CPU time went by before the first mistake.
+    """
     found = list(found)
     counted = [one for one in found if one.counts]
     caught = [one for one in counted if not one.survived]
     unchanged = sum(one.gate == "equivalent" for one in found)
     allowed = [one for one in found if one.allowed]
+    minutes = (before + sum(one.seconds for one in found)) / 60
     score = 100 * len(caught) / max(1, len(counted))
     parts = [
         (
             f"**{len(caught)} of {len(counted)} mistakes were caught: {score:.1f} %.** {len(found)} were tried "
-            f"(seed {seed}, {seconds / 60:.0f} minutes); {unchanged} of them compiled to the same bytes whatever the "
-            f"knobs, and {len(allowed)} make no difference to anybody, for reasons below."
+            f"(seed {seed}, {minutes:.0f} minutes of CPU time); {unchanged} of them compiled to the same, "
+            f"whatever the knobs, and {len(allowed)} make no difference to anybody, for reasons below."
         ),
     ]
     by_gate = Counter(one.gate for one in caught)

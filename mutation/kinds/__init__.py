@@ -1,6 +1,6 @@
 """The kinds of mistakes: patterns of what is right, and what people write instead."""
 
-from mutation.kinds import alerts, contract, dashboards, examples, expressions
+from mutation.kinds import alerts, contract, dashboards, examples, expressions, manifests
 
 OPERATORS = (
     *expressions.OPERATORS,
@@ -8,4 +8,5 @@ OPERATORS = (
     *dashboards.OPERATORS,
     *examples.OPERATORS,
     *contract.OPERATORS,
+    *manifests.OPERATORS,
 )

@@ -18,8 +18,9 @@ class Compiled:
     folder: Path
 
     @property
-    def rule_files(self) -> list[Path]:
-        return sorted((self.folder / "prometheus").glob("kronos-*.yml"))
+    def rules(self) -> str:
+        """The file with the recording rules."""
+        return str(self.folder / "prometheus/kronos-rules.yml")
 
 
 @pytest.fixture(scope="session")

@@ -7,26 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import unit_tests
+from needs import names, needed
 from scenarios import SCENARIOS, alerts_of
 from scenarios.scenario import Scenario
-from simulate import BATCH, HOUR, SINGLE, Instance
+from simulate import BATCH, SINGLE, Instance
 
-from kronos_mixin.jsonnet import Mixin
 from proof.servers.binaries import Tools
-
-DAY = 24 * HOUR
-
-
-def slices(mixin: Mixin, scenarios: list[Scenario]) -> dict[frozenset[str], list[Scenario]]:
-    """Scenarios by the alerts that are checked in them, which need a part of the rules each."""
-    burns = frozenset(name for name in unit_tests.names(mixin) if name.endswith("Burn"))
-    others = frozenset(unit_tests.names(mixin) - burns)
-    found: dict[frozenset[str], list[Scenario]] = {}
-    for scenario in scenarios:
-        # A week of all rules takes a minute.
-        alerts = burns if scenario.burning else others if scenario.end < DAY else frozenset(alerts_of(scenario))
-        found.setdefault(alerts, []).append(scenario)
-    return found
 
 
 @pytest.fixture(scope="session")
@@ -41,14 +27,14 @@ def verdicts(request, tmp_path_factory):
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         futures, paths = {}, {}
         for tools, scenarios in selected.items():
-            for alerts, together in slices(mixin, scenarios).items():
-                rules = unit_tests.needed(mixin, alerts)
+            for alerts, together in unit_tests.slices(mixin, scenarios).items():
+                rules = needed(mixin, alerts)
                 for batch in unit_tests.batches(together):
-                    names = tuple(scenario.name for scenario in batch)
-                    if names not in paths:
-                        paths[names] = unit_tests.write(batch, rules, folder / f"{len(paths)}.yml")
-                    future = pool.submit(unit_tests.failures, tools, paths[names])
-                    futures |= {(name, tools): (number, future) for number, name in enumerate(names)}
+                    told = tuple(scenario.name for scenario in batch)
+                    if told not in paths:
+                        paths[told] = unit_tests.write(batch, rules, folder / f"{len(paths)}.yml")
+                    future = pool.submit(unit_tests.failures, tools, paths[told])
+                    futures |= {(name, tools): (number, future) for number, name in enumerate(told)}
         yield futures
         pool.shutdown(cancel_futures=True)
 
@@ -68,7 +54,7 @@ def test_times_on_the_newest(scenario, tools, verdicts):
 
 def test_every_alert_has_a_scenario_that_fires():
     fired = set().union(*map(alerts_of, SCENARIOS))
-    assert unit_tests.names(unit_tests.installations()) == fired
+    assert names(unit_tests.installations()) == fired
 
 
 def test_a_gauge_has_the_labels_of_the_contract():

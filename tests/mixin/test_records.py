@@ -250,9 +250,8 @@ def by_a_collector(tests: str) -> str:
 @pytest.mark.parametrize("spelt", [as_exposed, by_a_collector])
 def test_values_worked_out_by_hand(compiled, tools, tmp_path, spelt):
     path = tmp_path / "records.yml"
-    rules = [str(path) for path in compiled.rule_files]
     tests = yaml.safe_dump(promtool_tests(exactly), width=1_000_000)
-    file = {"rule_files": rules, "evaluation_interval": "30s", "tests": yaml.safe_load(spelt(tests))}
+    file = {"rule_files": [compiled.rules], "evaluation_interval": "30s", "tests": yaml.safe_load(spelt(tests))}
     path.write_text(yaml.safe_dump(file))
     promtool.test_rules(tools, path)
 
@@ -268,7 +267,9 @@ def test_values_from_native_histograms(newer, tmp_path, knob, stored):
         (tmp_path / name).write_text(text)
     path = tmp_path / "records.yml"
     tests = promtool_tests(nearly, stored)
-    path.write_text(yaml.safe_dump({"rule_files": ["kronos-*.yml"], "evaluation_interval": "30s", "tests": tests}))
+    path.write_text(
+        yaml.safe_dump({"rule_files": ["kronos-rules.yml"], "evaluation_interval": "30s", "tests": tests})
+    )
     promtool.test_rules(newer, path)
 
 
@@ -289,7 +290,7 @@ def test_a_ratio_of_nothing_is_absent_and_not_nan(compiled, tools, tmp_path, idl
         ],
     }
     file = {
-        "rule_files": [str(rules) for rules in compiled.rule_files],
+        "rule_files": [compiled.rules],
         "evaluation_interval": "30s",
         "tests": [test],
     }

@@ -7,13 +7,12 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from needs import names, read_by
+from scenarios import alerts_of
 from scenarios.scenario import Scenario, severity
 from simulate import HOUR, MINUTE, input_series
 
-from kronos_mixin import promql
-from kronos_mixin.compile import rule_files
 from kronos_mixin.contract import mixin_path
 from kronos_mixin.jsonnet import Mixin, evaluate
 from proof.servers import promtool
@@ -36,31 +35,16 @@ def installations() -> Mixin:
     return evaluate(mixin_path(), {"kronos": knobs})
 
 
-def names(mixin: Mixin) -> set[str]:
-    return {rule["alert"] for group in mixin.alerts for rule in group["rules"]}
-
-
-def read_by(mixin: Mixin, alerts: Collection[str]) -> frozenset[str]:
-    """All series that alerts read, directly or through recorded series."""
-    recorded = {rule["record"]: rule["expr"] for group in mixin.rules for rule in group["rules"]}
-    waiting = [rule["expr"] for group in mixin.alerts for rule in group["rules"] if rule["alert"] in alerts]
-    found: set[str] = set()
-    while waiting:
-        new = promql.read(waiting.pop(), {}).series - found
-        waiting += [recorded[name] for name in new & recorded.keys()]
-        found |= new
-    return frozenset(found)
-
-
-def needed(mixin: Mixin, alerts: Collection[str]) -> Mixin:
-    """The mixin with these alerts only, and the rules that they need: others can't make a difference to them."""
-    read = read_by(mixin, alerts)
-
-    def kept(groups: list[dict[str, Any]], name: str, names: Collection[str]) -> list[dict[str, Any]]:
-        found = [{**group, "rules": [rule for rule in group["rules"] if rule[name] in names]} for group in groups]
-        return [group for group in found if group["rules"]]
-
-    return replace(mixin, rules=kept(mixin.rules, "record", read), alerts=kept(mixin.alerts, "alert", alerts))
+def slices(mixin: Mixin, scenarios: Iterable[Scenario]) -> dict[frozenset[str], list[Scenario]]:
+    """Scenarios by the alerts that are checked in them, which need a part of the rules each."""
+    burns = frozenset(name for name in names(mixin) if name.endswith("Burn"))
+    others = frozenset(names(mixin) - burns)
+    found: dict[frozenset[str], list[Scenario]] = {}
+    for scenario in scenarios:
+        # A week of all rules takes a minute.
+        alerts = burns if scenario.burning else others if scenario.end < 24 * HOUR else frozenset(alerts_of(scenario))
+        found.setdefault(alerts, []).append(scenario)
+    return found
 
 
 def batches(scenarios: Iterable[Scenario]) -> list[list[Scenario]]:
@@ -84,9 +68,9 @@ def write(batch: list[Scenario], mixin: Mixin, path: Path) -> Path:
     """The test of a batch, with the rules of `mixin` as files beside it; it is about those alerts only."""
     alerts = names(mixin)
     rules = []
-    for name, text in rule_files(mixin).items():
-        rules.append(path.with_name(f"{path.stem}-{name}"))
-        rules[-1].write_text(text)
+    for kind, groups in (("rules", mixin.rules), ("alerts", mixin.alerts)):
+        rules.append(path.with_name(f"{path.stem}-{kind}.yml"))
+        rules[-1].write_text(json.dumps({"groups": groups}))
     step, end = batch[0].step, max(scenario.end for scenario in batch)
     instances = [
         replace(instance, labels={**instance.labels, "scenario": str(number)})

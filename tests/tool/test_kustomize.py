@@ -82,10 +82,16 @@ def test_the_pod_fits_the_service(build):
     # A call of the model that takes long must not look like a process that is stuck.
     liveness = container["livenessProbe"]
     assert liveness["failureThreshold"] * liveness["periodSeconds"] >= 60
+    assert liveness["failureThreshold"] > 1
+    # Whoever has no model yet, or is leaving, gets no requests, and is not restarted for it.
+    paths = {probe: container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "liveness", "readiness")}
+    assert paths == {"startup": "/v1/healthz", "liveness": "/v1/healthz", "readiness": "/v1/readyz"}
+    assert {container[f"{probe}Probe"]["httpGet"]["port"] for probe in paths} == {"http"}
     user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "service/Dockerfile").read_text(), re.MULTILINE)
     assert user
     security = pod["securityContext"]
     assert (security["runAsUser"], security["runAsGroup"]) == (int(user[1]), int(user[2]))
+    assert security["fsGroup"] == int(user[2])
     mounts = {mount["name"] for mount in container["volumeMounts"]}
     assert {volume["name"] for volume in pod["volumes"]} == mounts == {"cache", "tmp"}
 
@@ -113,6 +119,30 @@ def test_prometheus_scrapes_the_port_with_metrics(build, components: list[str], 
     assert endpoint["port"] == port
     allowed = [one["port"] for rule in objects["NetworkPolicy"]["spec"]["ingress"] for one in rule["ports"]]
     assert port in allowed
+
+
+def test_callers_reach_the_port_of_the_service(build):
+    objects = build()
+    (container,) = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    (own,) = container["ports"]
+    (port,) = objects["Service"]["spec"]["ports"]
+    assert (port["targetPort"], port["port"]) == (own["name"], own["containerPort"])
+    (ingress,) = objects["NetworkPolicy"]["spec"]["ingress"]
+    assert [one["port"] for one in ingress["ports"]] == [own["name"]]
+
+
+def test_the_operator_scrapes_as_the_job_does(build):
+    knobs = {"scrape": {"discovery": {"kubernetes": {"enabled": True}}}}
+    (job,) = evaluate(mixin_path(), {"kronos": knobs}).scrape_configs
+    (endpoint,) = build("podmonitor")["PodMonitor"]["spec"]["podMetricsEndpoints"]
+    named = {"path": "metrics_path", "honorLabels": "honor_labels", "interval": "scrape_interval"}
+    named["scrapeTimeout"] = "scrape_timeout"
+    assert {field: endpoint[field] for field in named} == {field: job[key] for field, key in named.items()}
+    assert {"targetLabel": "job", "replacement": job["job_name"]} in endpoint["relabelings"]
+    (dropped,) = (one for one in job["relabel_configs"] if one.get("action") == "drop")
+    assert {"sourceLabels": dropped["source_labels"], "regex": dropped["regex"], "action": "drop"} in (
+        endpoint["relabelings"]
+    )
 
 
 def test_what_is_scaled_on_is_recorded(build):
