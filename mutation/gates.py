@@ -21,7 +21,7 @@ from typing import Any
 from kronos_mixin import contract, documents, jsonnet
 from kronos_mixin.compile import render, write
 from kronos_mixin.jsonnet import Mixin
-from proof.servers import binaries
+from proof.servers import binaries, promtool
 
 EQUIVALENT, SURVIVED = "equivalent", "survived"
 
@@ -215,7 +215,11 @@ def _scenarios(root: Path, alerts: set[str]) -> str:
         for checked, together in unit_tests.slices(mixin, chosen).items():
             rules = needs.needed(mixin, checked & alerts)
             for batch in unit_tests.batches(together) if rules.alerts else ():
-                if failed := unit_tests.failures(tools, unit_tests.write(batch, rules, folder / "batch.yml")):
+                try:
+                    failed = unit_tests.failures(tools, unit_tests.write(batch, rules, folder / "batch.yml"))
+                except promtool.CheckFailed as error:
+                    return str(error)
+                if failed:
                     return str(batch[min(failed)].name)
     return ""
 

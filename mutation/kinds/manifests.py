@@ -29,7 +29,7 @@ OPERATORS = (
         r"(?<=[pP]ort: ')http(?=')|(?<=targetPort: ')http(?=')|(?<=to\(\[')(http|metrics)",
         to("web"),
     ),
-    Operator("seconds of grace", KUBERNETES, r"(?<=terminationGracePeriodSeconds: )40", to("30")),
+    Operator("seconds of grace", KUBERNETES, r"(?<=terminationGracePeriodSeconds: )40", to("20")),
     Operator("selector", KUBERNETES, r"(?<=atchLabels: )labels|(?<=selector: )labels", to("{ app: name }")),
     Operator(
         "scrape", KUBERNETES, r"scrape\.(interval|timeout|path)(?=,)", swap(("scrape.interval", "scrape.timeout"))

@@ -40,6 +40,47 @@ def test_the_contract_is_consistent():
     assert contract.external["up"].source == "prometheus"
 
 
+def test_a_name_says_the_unit():
+    """By Prometheus's convention; a name without a unit counts things, and no seconds or bytes."""
+    metrics = load_contract().metrics.values()
+    units = {metric.unit for metric in metrics}
+    assert units == {
+        *("boolean", "info"),
+        *("bytes", "candles", "lines", "loads", "positions", "requests", "rows", "seconds", "series"),
+    }
+    for metric in metrics:
+        if named := [word for word in metric.name.split("_") if word in units]:
+            assert metric.unit == named[-1], metric.name
+        else:
+            assert metric.unit not in {"seconds", "bytes"}, metric.name
+
+
+def test_what_has_the_same_values_has_the_same_name():
+    names: dict[str, set[str]] = {}
+    for metric in load_contract().metrics.values():
+        for label, values in RAW["metrics"][metric.name]["labels"].items():
+            names.setdefault(values, set()).add(label)
+    assert {values: found for values, found in names.items() if len(found) > 1} == {}
+
+
+# Prometheus cannot add up what was counted by other boundaries before.
+BUCKETS = {
+    "latency": "0.005 0.01 0.025 0.05 0.1 0.25 0.5 1.0 2.5 5.0 10.0 20.0 30.0 60.0 120.0 180.0 300.0",
+    "queue_wait": "0.001 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1.0 2.5 5.0 10.0 30.0 60.0 120.0 300.0",
+    "processing": "0.0005 0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1.0 2.5",
+    "candles": "16.0 32.0 64.0 128.0 256.0 400.0 512.0 1024.0 2048.0 65536.0",
+    "horizon": "1.0 5.0 10.0 24.0 30.0 60.0 120.0 240.0 512.0 65536.0",
+    "candle": "0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1.0 2.5 5.0 10.0",
+    "batch": "1.0 2.0 4.0 8.0 16.0 32.0 64.0 128.0 1024.0 4096.0",
+    "bytes": "1024.0 4096.0 16384.0 65536.0 262144.0 1.048576e+06 4.194304e+06 1.6777216e+07 1.073741824e+09",
+}
+
+
+def test_boundaries_stay_as_they_are():
+    """In a major version, change them here as well."""
+    assert {name: " ".join(bounds) for name, bounds in RAW["buckets"].items()} == BUCKETS
+
+
 def test_exposed_series():
     contract = load_contract()
     assert contract.exposed_series("kronos_requests_total") == {"kronos_requests_total": ("route", "status")}

@@ -114,6 +114,20 @@ def test_receivers(running, receivers):
     assert {one["severity"] for one in alerts} == expected.keys()
 
 
+def test_how_soon_and_how_often_people_hear():
+    (ours,) = CONFIG["route"]["routes"]
+    waits = ("group_wait", "group_interval", "repeat_interval")
+    found = {"info": [ours[wait] for wait in waits]}
+    for route in ours["routes"]:
+        (matcher,) = route["matchers"]
+        found[matcher.partition('"')[2].strip('"')] = [route.get(wait, ours[wait]) for wait in waits]
+    assert found == {
+        "critical": ["10s", "5m", "1h"],
+        "warning": ["30s", "5m", "12h"],
+        "info": ["30s", "5m", "12h"],
+    }
+
+
 def test_inhibition(running, receivers):
     muted, heard = list(cases(MUTED)), list(cases([*MUTED, *HEARD]))[len(MUTED) :]
 

@@ -56,6 +56,51 @@ def test_links_lead_to_log_lines_only_where_there_is_loki():
     assert request["queries"][0]["expr"].endswith("|= `${request_id:percentencode}`")
 
 
+LEADS_TO = {
+    "Burn rates": ("slo", ()),
+    "Where does the time go?": ("inference", ("route",)),
+    "Which instance?": ("instances", ()),
+    "Why is it slow?": ("inference", ("route",)),
+}
+ROUTE = "event = `request` | route =~ `${route:pipe}` | "
+SLOW = (
+    "(route = `/v1/predict/batch` and duration_ms > 30000) or (route = `/v1/predict/single` and duration_ms > 5000)"
+)
+LINES = {
+    "All log lines of the request": "|= `${request_id:percentencode}`",
+    "Log lines of cancelled requests": "| json | event = `request` | cancelled != ``",
+    "Log lines of failed loads": "| json | outcome != `` | outcome != `success`",
+    "Log lines of failed requests": f"| json | {ROUTE}status =~ `error|overloaded|timeout`",
+    # Most are sent away before their route is known.
+    "Log lines of refusals": (
+        "| json | event = `request` | status =~ `overloaded|rate_limited|too_large|unauthorized|unavailable`"
+    ),
+    "Log lines of slow requests": f"| json | {ROUTE}{SLOW}",
+    "Log lines of these requests": f"| json | {ROUTE}status =~ `${{status:pipe}}`",
+    "Log lines of timeouts": f"| json | {ROUTE}status =~ `timeout`",
+}
+
+
+def test_a_link_leads_where_its_title_says():
+    names = {board["uid"]: name for name, board in MIXIN.config["dashboards"].items() if "uid" in board}
+    found = {}
+    for board in DASHBOARDS.values():
+        for title, url in [(link["title"], link["url"]) for panel in board["panels"] for link in panel["links"]]:
+            uid, _, variables = url.removeprefix("/d/").partition("?")
+            own = re.findall(r"\$\{(\w+):queryparam\}", variables)
+            assert variables.startswith("${__url_time_range}&")
+            assert own[:4] == ["datasource", "cluster", "namespace", "job"]
+            assert found.setdefault(title, (names[uid], tuple(own[4:]))) == (names[uid], tuple(own[4:]))
+    assert found == LEADS_TO
+
+
+def test_log_lines_are_those_that_the_title_says():
+    found = {
+        (title, pane["queries"][0]["expr"].split("} ", 1)[1]) for (_, _, title), pane in explored(WITH_LOGS).items()
+    }
+    assert found == set(LINES.items())
+
+
 def test_log_filters_use_fields_and_values_that_a_line_can_have():
     filters = [
         match

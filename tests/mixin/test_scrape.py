@@ -28,12 +28,15 @@ def test_what_is_set_and_nothing_else(tmp_path):
     found = job(
         scheme="https",
         path="/metrics",
+        interval="20s",
+        timeout="7s",
         labels={"cluster": "berlin"},
         authorization={"credentialsFile": "/etc/prometheus/token"},
         tls={"caFile": "/etc/prometheus/ca.pem", "serverName": "forecasts"},
     )
     assert found["scheme"] == "https"
     assert found["metrics_path"] == "/metrics"
+    assert (found["scrape_interval"], found["scrape_timeout"]) == ("20s", "7s")
     assert found["static_configs"] == [{"targets": ["127.0.0.1:8000"], "labels": {"cluster": "berlin"}}]
     assert found["authorization"] == {"type": "Bearer", "credentials_file": "/etc/prometheus/token"}
     assert found["tls_config"] == {"ca_file": "/etc/prometheus/ca.pem", "server_name": "forecasts"}

@@ -20,6 +20,13 @@ AVAILABILITY = [
         many(10, *(Instance(f"i{n}", every(10), down=((600, 3000),)) for n in range(6))),
         {9: {}, 30: DOWN, 60: {}},
     ),
+    # As many as may be are up: the service is not down, but each that is.
+    Scenario(
+        "eleven of twenty are down",
+        many(20, *(Instance(f"i{n}", every(10), down=((600, 3000),)) for n in range(11))),
+        {30: {"KronosTargetDown": 11}},
+        about="KronosTargetDown",
+    ),
     Scenario(
         "a rolling restart",
         [Instance(f"i{n}", every(10), down=((600 + 90 * n, 690 + 90 * n),)) for n in range(3)],

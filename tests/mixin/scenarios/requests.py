@@ -143,6 +143,14 @@ SUCCESS = [
         one(BEFORE, every(5, start=OUTAGE, stop=HOUR, status="invalid"), every(10, start=HOUR)),
         {59: NOTHING, 68: {}},
     ),
+    # Who has had no success for a day does not use it; here the day is over after 24 and a half hours.
+    Scenario(
+        "nobody asks for most of a day",
+        one(BEFORE, every(60, start=23 * HOUR, stop=26 * HOUR, status="invalid")),
+        {22 * 60: {}, 24 * 60: NOTHING, 25 * 60: {}},
+        step=60,
+        pace=300,
+    ),
 ]
 
 LATENCY = [
@@ -232,9 +240,22 @@ CALLERS = [
                 ("next to nothing, then none", 10.5, 1000),
                 ("as much", 5, 5),
             )
+        ]
+        + [
+            Instance(
+                "a quarter of an hour",
+                every(5, stop=3 * HOUR) + every(10, start=WEEK + HOUR, stop=WEEK + 1.25 * HOUR),
+                labels={"cluster": "half as much, but for minutes"},
+            )
         ],
-        {WEEK / MINUTE + 20: {}, WEEK / MINUTE + 110: {"KronosTrafficDropped": 2}},
-        where={WEEK / MINUTE + 110: ["cluster=a fifth, less a little", "cluster=hardly any, then none"]},
+        {WEEK / MINUTE + 20: {}, WEEK / MINUTE + 110: {"KronosTrafficDropped": 3}},
+        where={
+            WEEK / MINUTE + 110: [
+                "cluster=a fifth, less a little",
+                "cluster=half as much, but for minutes",
+                "cluster=hardly any, then none",
+            ]
+        },
         step=60,
         pace=300,
     ),
