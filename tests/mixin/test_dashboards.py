@@ -243,6 +243,27 @@ def number(dashboard):
     return panels(dashboard, "stat")[0]
 
 
+def test_a_number_is_of_now_or_says_over_what_time():
+    for board in DASHBOARDS.values():
+        for panel in panels(board, "stat"):
+            exprs = [target["expr"] for target in panel["targets"]]
+            assert not any("$__interval" in expr or "$__rate_interval" in expr for expr in exprs), panel["title"]
+            chosen = "over the chosen time" in panel["description"]
+            assert all(("$__range" in expr) == chosen for expr in exprs), panel["title"]
+
+
+def test_a_mark_tells_all_that_it_is_about():
+    """Grafana draws one for each series: with a label more than it tells, the same mark several times."""
+    for board in DASHBOARDS.values():
+        marks = board["annotations"]["list"]
+        assert [mark["name"] for mark in marks] == ["Alerts", "Deployments", "Models"]
+        for mark in marks:
+            counted = re.search(r"count by \(([^)]*)\)", mark["expr"])
+            told = re.findall(r"{{(\w+)}}", mark["titleFormat"] + mark["textFormat"])
+            assert counted
+            assert set(counted[1].split(", ")) == set(told), mark["name"]
+
+
 def override(**item):
     return lambda board: lines(board)["fieldConfig"]["overrides"].append(
         {"matcher": {"id": "byName", "options": "x"}, "properties": [item]}
