@@ -159,8 +159,7 @@ class Instance:
                 yield from self._histogram(metric)
         for external in self.contract.external.values():
             if external.source == "prometheus-client":
-                # No rule reads its counters.
-                value = 0.0 if external.type == "counter" else self._gauge(external.name)
+                value = self._gauge(external.name) if external.type == "gauge" else self._by_itself(external.name)
                 for labels in _combined({label: _OF_PYTHON[label] for label in external.labels}):
                     yield self._line(external.name, labels, value)
 
@@ -171,6 +170,10 @@ class Instance:
         if name not in known:
             raise UnknownMetric(f"{name} is in the contract, but a drill has no value for it: add one to _GAUGES.")
         return known[name]
+
+    def _by_itself(self, name: str) -> float:
+        """A counter of prometheus-client. An instance whose CPU time stands still looks like a saved answer."""
+        return 0.3 * (self._now - self._started) if name == "process_cpu_seconds_total" else 0.0
 
     def _counter(self, metric: Metric) -> Iterator[str]:
         counted = dict.fromkeys(map(_key, self._children(metric)), 0.0)

@@ -48,6 +48,12 @@ def test_every_series_of_the_contract_is_there_once(clock):
     assert len(lines) == len(set(lines))
 
 
+def test_its_cpu_time_moves(clock):
+    one = instance(clock)
+    clock.now += 10
+    assert samples(one)["process_cpu_seconds_total",] > 0
+
+
 def test_counters_begin_at_0_and_follow_the_pace(clock):
     one = instance(clock, Behaviour((Flow(2), Flow(0.5, "error", route=BATCH))))
     success = ("kronos_requests_total", ("route", SINGLE), ("status", "success"))

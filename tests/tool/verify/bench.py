@@ -72,8 +72,7 @@ class Served:
         self.instance.behave(self.well)
 
     def text(self) -> str:
-        used = f"process_cpu_seconds_total {time.process_time()}\n"
-        return self.edit("".join(_typed(self.instance.scrape())) + used)
+        return self.edit("".join(_typed(self.instance.scrape())))
 
     @contextlib.contextmanager
     def running(self) -> Iterator[str]:
