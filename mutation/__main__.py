@@ -20,7 +20,7 @@ from mutation.places import Mutant
 from mutation.report import DOCUMENT, Found, document, table
 
 ROOT = Path(__file__).parents[1]
-KEPT = ROOT / ".mutation.jsonl"
+KEPT = ROOT / ".mutation"
 
 
 def sample(count: int, seed: int, kinds: list[str]) -> list[Mutant]:
@@ -88,9 +88,10 @@ def main() -> None:
     options = parser.parse_args()
     start = time.monotonic()
     mutants = sample(options.count, options.seed, options.kind)
+    path = KEPT / f"{'-'.join([str(options.seed), *options.kind])}.jsonl"
     if not options.resume:
-        KEPT.unlink(missing_ok=True)
-    known = {one.mutant: one for one in kept.read(KEPT) if not one.survived}
+        path.unlink(missing_ok=True)
+    known = {one.mutant: one for one in kept.read(path) if not one.survived}
     found = [known[mutant] for mutant in mutants if mutant in known]
     with tempfile.TemporaryDirectory(prefix="kronos-mutation-") as temporary:
         folder = Path(temporary)
@@ -99,7 +100,7 @@ def main() -> None:
         before = baseline(copies[0], file, trusted=options.trust)
         new = [mutant for mutant in mutants if mutant not in known]
         for one in judged(new, copies, file, start + 60 * options.minutes):
-            kept.add(KEPT, one)
+            kept.add(path, one)
             found.append(one)
             said = " ".join(one.said.split())[:100]
             print(

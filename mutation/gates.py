@@ -63,19 +63,17 @@ def make(root: Path) -> tuple[Made, Mixin, Mapping[str, str]]:
     files = render(data)
     write(files, root / "monitoring", data.name)
     documents.write(mixin, data)
+    every = jsonnet.evaluate(mixin, {"kronos": distinct.KNOBS})
+    of = dict.fromkeys(needs.names(every), every) | dict.fromkeys(needs.names(data), data)
     made = Made(
         parts=_parts(data),
-        configured=_parts(jsonnet.evaluate(mixin, {"kronos": distinct.KNOBS})),
+        configured=_parts(every),
         # In order: clients see values and boundaries in the order of the contract.
         contract=json.dumps(json.loads((mixin / "metrics.json").read_text())),
         runbooks={path.name: path.read_text() for path in sorted((mixin / "runbooks").glob("*.md"))},
-        alerts={name: str([(part := needs.needed(data, {name})).rules, part.alerts]) for name in needs.names(data)},
+        alerts={name: str([(part := needs.needed(one, {name})).rules, part.alerts]) for name, one in of.items()},
     )
     return made, data, files
-
-
-def _does(alone: Mixin) -> str:
-    return json.dumps([alone.rules, alone.alerts])
 
 
 def _parts(data: Mixin) -> dict[str, str]:
@@ -119,6 +117,8 @@ def _remembering(evaluate: Callable[..., Mixin]) -> Callable[..., Mixin]:
 def _gates(
     root: Path, before: Made, after: Made, data: Mixin, files: Mapping[str, str]
 ) -> Iterable[tuple[str, Callable[[], str]]]:
+    import needs
+
     changed = {
         part
         for old, new in ((before.parts, after.parts), (before.configured, after.configured))
@@ -133,8 +133,8 @@ def _gates(
         for name in before.alerts.keys() | after.alerts.keys()
         if before.alerts.get(name) != after.alerts.get(name)
     }
-    if "config" in changed:  # Those that are off by default.
-        alerts |= data.config["alerts"].keys() - after.alerts.keys()
+    if "config" in changed:  # The knobs of those that are off by default.
+        alerts |= data.config["alerts"].keys() - needs.names(data)
     newest = binaries.newest().version
 
     everything = (

@@ -20,5 +20,6 @@ def read(path: Path) -> Iterator[Found]:
 
 def add(path: Path, found: Found) -> None:
     """Add one at the end, so that nothing is lost whenever the run ends."""
+    path.parent.mkdir(exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(dataclasses.asdict(found)) + "\n")
