@@ -51,9 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             if any(work.iterdir()):
                 parser.error(f"{work} is not empty")
             code, result = _play(work, options.scenes or list(SCENES), arguments)
-    except (Missing, BuildError, EngineError) as error:
+    except (Missing, BuildError, EngineError, node.NodeError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     if options.write and not code:
         _DOCUMENT.write_text(
             _SECTION.sub(rf"\g<1>\n{_section(**result)}\g<2>", _DOCUMENT.read_text("utf-8")), "utf-8"

@@ -38,6 +38,8 @@ state = "/run/containerd"
     conf_dir = "{folder}/networks"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{folder}/opt"
 """
 
 
@@ -99,6 +101,7 @@ class Configuration:
             "oomScoreAdj": 0,
             "failSwapOn": False,
             "resolvConf": "",
+            "volumePluginDir": str(self.folder / "volume-plugins"),
             # The disk is the machine's, and how full it is is none of ours.
             "evictionHard": {"memory.available": "100Mi", "nodefs.available": "500Mi", "imagefs.available": "500Mi"},
             "imageGCHighThresholdPercent": 100,

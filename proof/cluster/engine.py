@@ -42,7 +42,7 @@ class Cluster:
         self.configuration = Configuration(work)
         self._cgroup = cgroup
         self._say = say
-        self._environment = {**os.environ, "PATH": programs.path}
+        self._environment = {**os.environ, "PATH": programs.path, "HOME": str(work)}
         self._running = contextlib.ExitStack()
         self._processes: list[Process] = []
 

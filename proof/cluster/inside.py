@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +23,7 @@ from proof.servers.binaries import Tools
 from proof.servers.process import ProcessError
 from proof.servers.prometheus import Prometheus
 
-FAILURES = (ClusterError, ProcessError, Wrong, WaitError, AnswerError)
+FAILURES = (ClusterError, node.NodeError, ProcessError, Wrong, WaitError, AnswerError)
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _play(order: Order) -> int:
     work = Path(order.work)
     node.furnish(work)
+    tempfile.tempdir = order.work
     tools = Tools(order.version, Path(order.prometheus), Path(order.promtool))
     programs = Programs(Path(order.daemons), Path(order.packages))
     with Cluster(programs, work, order.cgroup, say=_say) as cluster:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -21,11 +20,15 @@ ADDRESS = "10.60.0.1"
 """The node's own address. No route leads anywhere."""
 
 _CGROUPS = Path("/sys/fs/cgroup")
-# Folders that the kubelet or containerd write to without asking.
-_PRIVATE = ("/run", "/var/log", "/var/lib/kubelet")
+# Folders that the kubelet, containerd and the plugins of the network write to without asking.
+_PRIVATE = ("/run", "/var/log", "/var/lib")
 # What the kubelet wants to find. It sets what differs, and that would be the whole machine's.
 _KERNEL = {"vm/overcommit_memory": 1, "vm/panic_on_oom": 0, "kernel/panic": 10, "kernel/panic_on_oops": 1,
            "kernel/keys/root_maxkeys": 1000000, "kernel/keys/root_maxbytes": 25000000}  # fmt: skip
+
+
+class NodeError(Exception):
+    """The machine does not let us make a node; the message says what it refuses."""
 
 
 def cgroup(node: int) -> str:
@@ -34,7 +37,7 @@ def cgroup(node: int) -> str:
 
 
 def run(module: str, arguments: Sequence[str]) -> int:
-    """Run a Python module as the first process of a node, and return its exit code."""
+    """Run a Python module as the first process of a node, and return its exit code. Raises NodeError."""
     for folder in hierarchies():
         for left in folder.glob("kronos-cluster-*"):
             if not Path("/proc", left.name.rpartition("-")[2]).exists():
@@ -44,9 +47,9 @@ def run(module: str, arguments: Sequence[str]) -> int:
         "--mount-proc", sys.executable, "-m", module, *arguments,
     ]  # fmt: skip
     own = [folder / cgroup(os.getpid()).lstrip("/") for folder in hierarchies()]
-    for folder in own:
-        _make(folder)
     try:
+        for folder in own:
+            _make(folder)
         # Not by subprocess.run, which kills on Ctrl-C: the node hears it as well, and ends in order.
         with subprocess.Popen(with_us(command)) as process:
             while True:
@@ -60,9 +63,12 @@ def run(module: str, arguments: Sequence[str]) -> int:
 
 
 def furnish(work: Path) -> None:
-    """Give the node folders, kernel settings and a network of its own. Only to be called inside."""
+    """Give the node folders, kernel settings and a network of its own. Only to be called inside. Raises NodeError.
+
+    The rest of the machine's files can only be read, but for `work`.
+    """
+    _run("mount", "--bind", str(work), str(work))
     for number, folder in enumerate(_PRIVATE):
-        Path(folder).mkdir(parents=True, exist_ok=True)
         own = work / f"private-{number}"
         own.mkdir()
         # Not in memory: what pods write counts.
@@ -72,6 +78,8 @@ def furnish(work: Path) -> None:
         stand_in = work / name.replace("/", "-")
         stand_in.write_text(f"{value}\n")
         _run("mount", "--bind", str(stand_in), f"/proc/sys/{name}")
+    # Whatever else they would leave behind is an error.
+    _run("mount", "--options", "remount,bind,ro", "/")
     _run("ip", "link", "set", "lo", "up")
     # An interface that is up, for the node's address and for routes to services, which never leave by it.
     _run("ip", "link", "add", "node0", "type", "veth", "peer", "name", "node1")
@@ -93,11 +101,14 @@ def hierarchies() -> Iterator[Path]:
 
 
 def _make(folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    # A new set of CPUs is empty in the first version of cgroups, and takes no process.
-    for name in ("cpuset.cpus", "cpuset.mems"):
-        if (folder / name).exists():
-            (folder / name).write_text((folder.parent / name).read_text())
+    try:
+        folder.mkdir(exist_ok=True)
+        # A new set of CPUs is empty in the first version of cgroups, and takes no process.
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            if (folder / name).exists():
+                (folder / name).write_text((folder.parent / name).read_text())
+    except OSError as error:
+        raise NodeError(f"The pods need cgroups, and {folder} cannot be made: {error.strerror}.") from error
 
 
 def _remove(folder: Path) -> None:
@@ -115,6 +126,6 @@ def _remove(folder: Path) -> None:
 
 
 def _run(*command: str) -> None:
-    if shutil.which(command[0]) is None:
-        raise FileNotFoundError(command[0])
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NodeError(f"{' '.join(command)}: {done.stderr.strip()}")

@@ -72,8 +72,9 @@ needs_root = pytest.mark.skipif(
 def in_a_node(folder: Path, stay: float) -> Iterator[tuple[subprocess.Popen[bytes], str, Path]]:
     """The process that started a node, what the process that is left behind is called, and the node's cgroup."""
     name = f"{600 + secrets.randbelow(1000)}.{secrets.randbelow(10**9)}"
-    work, report = folder / "work", folder / "report"
+    work = folder / "work"
     work.mkdir()
+    report = work / "report"
     program = (
         "import json, os, sys\n"
         "from proof.cluster import node\n"
@@ -108,7 +109,12 @@ def test_nothing_is_left_of_a_node_that_ends(tmp_path):
     before = {path: Path(path).read_text() for path in ("/proc/sys/kernel/panic", "/proc/self/mounts")}
     with in_a_node(tmp_path, stay=0) as (process, name, cgroup):
         assert process.wait(60) == 0
-        assert json.loads((tmp_path / "report").read_text()) == {"kernel/panic": "10", "vm/overcommit_memory": "1"}
+        assert json.loads((tmp_path / "work" / "report").read_text()) == {
+            "kernel/panic": "10",
+            "vm/overcommit_memory": "1",
+            "/var/lib": "[]",
+            "/opt": "read-only",
+        }
         assert not runs(name)
         assert not cgroup.exists()
     assert {path: Path(path).read_text() for path in before} == before
