@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +20,9 @@ from kronos_mixin.inputs import Inputs
 from kronos_mixin.jsonnet import CompileError, Mixin, evaluate, is_ours
 from kronos_mixin.jsonnet.engines import VARIABLE, Choice
 from kronos_mixin.jsonnet.externals import ExternalError, Externals, parsed
-from kronos_mixin.merge.request import Request
+
+if TYPE_CHECKING:  # It loads much that compiling does not need.
+    from kronos_mixin.merge.request import Request
 
 MixinOption = Annotated[
     Path | None,
