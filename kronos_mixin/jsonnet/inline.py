@@ -13,24 +13,27 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+_LOCAL = "__file"
+_UNMOVABLE = ("import", "importbin", "importstr", "thisFile", "trace")
+"""Words that lead to other files in other ways, or tell where they stand."""
 _SPACE = r"(?: \s++ | //[^\n]*+ | \#[^\n]*+ | /\*.*?\*/ )"
 _TOKEN = re.compile(
     rf"""
-    (?P<space> {_SPACE}++ )
-    | (?P<block> \|\|\|-?+ [ \t\r]*\n (?:[ \t\r]*\n)*+ (?P<indent>[ \t]++)[^\n]*\n
-                 (?: (?P=indent)[^\n]*\n | [ \t\r]*\n )*+ [ \t]*+\|\|\| )
-    | (?P<text> @"(?:[^"]|"")*+" | @'(?:[^']|'')*+' | "(?:[^"\\]|\\.)*+" | '(?:[^'\\]|\\.)*+' )
+    # All that stays as it is, in one go.
+    (?P<plain> (?:
+        {_SPACE}
+        | \|\|\|-?+ [ \t\r]*\n (?:[ \t\r]*\n)*+ (?P<indent>[ \t]++)[^\n]*\n
+          (?: (?P=indent)[^\n]*\n | [ \t\r]*\n )*+ [ \t]*+\|\|\|
+        | @"(?:[^"]|"")*+" | @'(?:[^']|'')*+' | "(?:[^"\\]|\\.)*+" | '(?:[^'\\]|\\.)*+'
+        | (?! (?:{"|".join(_UNMOVABLE)})\b | {_LOCAL} ) [A-Za-z_]\w*+
+        | (?!\|\|\||/\*) [^"'@()\[\]{{}}A-Za-z_]
+    )++ )
     # What follows must leave it an operand by itself.
-    | \bimport\b {_SPACE}*+ (?P<import> "[^"\\]*+" | '[^'\\]*+' ) (?= {_SPACE}*+ (?: [)\]}},;] | \Z ))
-    | (?P<word> [A-Za-z_]\w*+ )
+    | import\b {_SPACE}*+ (?P<import> "[^"\\]*+" | '[^'\\]*+' ) (?= {_SPACE}*+ (?: [)\]}},;] | \Z ))
     | (?P<bracket> [()\[\]{{}}] )
-    | (?P<other> \d++ | (?!\|\|\||/\*)[^"'@] )
     """,
     re.DOTALL | re.VERBOSE,
 )
-_LOCAL = "__file"
-_UNMOVABLE = {"import", "importbin", "importstr", "thisFile", "trace"}
-"""Words that lead to other files in other ways, or tell where they stand."""
 _OPENING = {")": "(", "]": "[", "}": "{"}
 
 
@@ -71,8 +74,6 @@ def _moved(text: str, visit: Callable[[str], str]) -> Iterator[str]:
         if not (found := _TOKEN.match(text, place)):
             raise _UnsureError
         place, kind, token = found.end(), found.lastgroup, found[0]
-        if kind == "word" and (token in _UNMOVABLE or token.startswith(_LOCAL)):
-            raise _UnsureError
         # In parentheses a file is what it was by itself only if its own brackets match.
         if kind == "bracket" and token not in _OPENING:
             opened.append(token)
