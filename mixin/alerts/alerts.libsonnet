@@ -32,7 +32,7 @@ local records = import '../rules/records.libsonnet';
       expr: alert.expr,
       'for': knobs['for'],
       [if knobs.keepFiringFor != '0s' then 'keep_firing_for']: knobs.keepFiringFor,
-      labels: { severity: knobs.severity } + (if std.objectHas(alert, 'labels') then alert.labels else {}) +
+      labels: { severity: knobs.severity } + (if 'labels' in alert then alert.labels else {}) +
               config.alertLabels,
       annotations: {
         summary: alert.summary,

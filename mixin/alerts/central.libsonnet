@@ -8,7 +8,7 @@ function(config, rules) {
 
   // A server that has lost its targets still sends an alert about it. One that sends nothing leaves no series behind.
   KronosClusterSilent: {
-    local ownAlert = q.read({ name:: 'ALERTS', labelNames:: ['alertname'] }, { alertname: 'KronosTargetMissing' }),
+    local ownAlert = q.read(q.series('ALERTS', ['alertname']), { alertname: 'KronosTargetMissing' }),
     expr: q.lost(rules.targets, config.alerts.KronosClusterSilent.window) + ' unless ' + q.on([]) + ' ' + ownAlert,
     summary: 'A Prometheus that watches Kronos has stopped sending.',
     description: 'Nothing has come from the server that watches ' + at.job + ': neither its recorded series nor its ' +

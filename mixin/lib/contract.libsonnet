@@ -16,15 +16,20 @@ local withLabel = std.foldl(
 local recorded = {
   [name]: metrics[name].rule_group
   for name in std.objectFields(metrics)
-  if std.objectHas(metrics[name], 'rule_group')
+  if 'rule_group' in metrics[name]
 };
 
 {
   // The labels of a metric, without those of its target.
   labels(name)::
-    if std.objectHas(metrics, name) then std.objectFields(metrics[name].labels)
-    else if std.objectHas(contract.external, name) then contract.external[name].labels
+    if name in metrics then std.objectFields(metrics[name].labels)
+    else if name in contract.external then contract.external[name].labels
     else error 'metrics.json has no metric ' + name,
+
+  // The same, as the fields of an object.
+  isLabel(name)::
+    if name in metrics then metrics[name].labels
+    else { [label]: true for label in $.labels(name) },
 
   // What a panel of a metric starts from: title, description and unit. Counts have an axis label instead of a unit.
   signal(name)::
@@ -32,8 +37,8 @@ local recorded = {
     {
       title: metric.title,
       description: metric.help,
-      unit: if std.objectHas(units, metric.unit) then units[metric.unit] else 'none',
-      [if !std.objectHas(units, metric.unit) then 'axis']: metric.unit,
+      unit: if metric.unit in units then units[metric.unit] else 'none',
+      [if !(metric.unit in units) then 'axis']: metric.unit,
     },
 
   // The same for the rate of a counter. Per minute, because one request a minute is 0.0167 a second.
@@ -42,8 +47,8 @@ local recorded = {
     {
       title: metric.title + ' per minute',
       description: metric.help,
-      unit: if std.objectHas(unitsPerMinute, metric.unit) then unitsPerMinute[metric.unit] else 'none',
-      [if !std.objectHas(unitsPerMinute, metric.unit) then 'axis']: metric.unit + ' per minute',
+      unit: if metric.unit in unitsPerMinute then unitsPerMinute[metric.unit] else 'none',
+      [if !(metric.unit in unitsPerMinute) then 'axis']: metric.unit + ' per minute',
     },
 
   // The matcher of a bucket boundary. The service writes 5.0, OpenTelemetry collectors write 5: both match, and both are

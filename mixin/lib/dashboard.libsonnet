@@ -8,7 +8,9 @@ local width = 24;  // Grafana's grid is 24 columns wide.
 
 // Grafana's panel ids are numbers, and part of the links that people share. An id made from the panel's name does not
 // change when other panels are added or removed.
-local id(name) = std.parseHex(std.substr(std.md5(name), 0, 6));
+local digit = { [std.substr('0123456789abcdef', value, 1)]: value for value in std.range(0, 15) };
+local id(name) =
+  std.foldl(function(sum, char) sum * 16 + digit[char], std.stringChars(std.substr(std.md5(name), 0, 6)), 0);
 
 // Puts panels on the grid, row by row. The panels of a row share its width equally, or by `widths`.
 local place(panels, rows) =
@@ -16,26 +18,26 @@ local place(panels, rows) =
   local misplaced = [
     name
     for name in std.set(named + std.objectFields(panels))
-    if std.count(named, name) != 1 || !std.objectHas(panels, name)
+    if std.count(named, name) != 1 || !(name in panels)
   ];
   assert std.sort(named) == std.objectFields(panels) :
          '`rows` must list each panel exactly once, and no others; wrong: ' + std.join(', ', misplaced);
-  local tops = std.foldl(function(tops, row) tops + [tops[std.length(tops) - 1] + row.height], rows, [0]);
-  // The column in which the p-th panel of a row begins.
-  local left(row, p) =
-    if row.widths == [] then std.floor(p * width / std.length(row.panels)) else std.sum(row.widths[:p]);
+  // Where each of several things begins that follow each other, and where the last one ends.
+  local edges(sizes) = std.foldl(function(edges, size) edges + [edges[std.length(edges) - 1] + size], sizes, [0]);
+  local columns(row) =
+    local count = std.length(row.panels);
+    if std.length(row.widths) > 0 then edges(row.widths)
+    else [std.floor(p * width / count) for p in std.range(0, count)];
+  local tops = edges([row.height for row in rows]);
   std.flattenArrays([
+    local row = rows[r];
+    local lefts = columns(row);
     [
-      panels[rows[r].panels[p]] {
-        id: id(rows[r].panels[p]),
-        gridPos: {
-          h: rows[r].height,
-          w: left(rows[r], p + 1) - left(rows[r], p),
-          x: left(rows[r], p),
-          y: tops[r],
-        },
+      panels[row.panels[p]] {
+        id: id(row.panels[p]),
+        gridPos: { h: row.height, w: lefts[p + 1] - lefts[p], x: lefts[p], y: tops[r] },
       }
-      for p in std.range(0, std.length(rows[r].panels) - 1)
+      for p in std.range(0, std.length(row.panels) - 1)
     ]
     for r in std.range(0, std.length(rows) - 1)
   ]);
@@ -165,9 +167,9 @@ local annotations(config) =
           skipUrlSync: false,
           options: [],
         }] + [
-          labelVariable(labels[index], series(labels[index], labels[:index]))
+          labelVariable(labels[index], series(labels[index], [labels[i] for i in std.range(0, index - 1)]))
           for index in std.range(0, std.length(labels) - 1)
-        ] + (if std.objectHas(knobs, 'inputs') then knobs.inputs else []),
+        ] + (if 'inputs' in knobs then knobs.inputs else []),
       },
     },
 }

@@ -6,7 +6,7 @@ function(config, name, interval, rules) [
   {
     name: name + (if part == 0 then '' else '-' + (part + 1)) + ':' + config.job,
     interval: interval,
-    rules: rules[part * most:(part + 1) * most],
+    rules: [rules[i] for i in std.range(part * most, std.min((part + 1) * most, std.length(rules)) - 1)],
   }
   for part in std.range(0, std.ceil(std.length(rules) / most) - 1)
 ]

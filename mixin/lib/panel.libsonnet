@@ -8,7 +8,7 @@ local panel(type, knobs, instant) = {
   title: knobs.title,
   description: knobs.description,
   datasource: datasource,
-  links: if std.objectHas(knobs, 'links') then knobs.links else [],
+  links: if 'links' in knobs then knobs.links else [],
   targets: std.mapWithIndex(
     function(index, query) {
       refId: std.char(65 + index),  // A, B, C, ...
@@ -18,23 +18,23 @@ local panel(type, knobs, instant) = {
       editorMode: 'code',
       instant: instant,
       range: !instant,
-      exemplar: std.objectHas(query, 'exemplar'),
+      exemplar: 'exemplar' in query,
     },
     knobs.queries
   ),
   fieldConfig: {
     defaults: {
       unit: knobs.unit,
-      noValue: if std.objectHas(knobs, 'empty') then knobs.empty else 'No requests yet',
+      noValue: if 'empty' in knobs then knobs.empty else 'No requests yet',
     },
-    overrides: if std.objectHas(knobs, 'overrides') then knobs.overrides else [],
+    overrides: if 'overrides' in knobs then knobs.overrides else [],
   },
 };
 
 local rename(regex, pattern) = { id: 'renameByRegex', options: { regex: regex, renamePattern: pattern } };
 
 // Limits are constant series: unlike Grafana's thresholds, they have a name in the legend, and the axis includes them.
-local limitNames(knobs) = if std.objectHas(knobs, 'limits') then std.objectFields(knobs.limits) else [];
+local limitNames(knobs) = if 'limits' in knobs then std.objectFields(knobs.limits) else [];
 local limitQueries(knobs) = [
   { expr: 'vector(' + knobs.limits[name] + ')', legend: name }
   for name in limitNames(knobs)
@@ -50,7 +50,9 @@ local escaped(text) = std.join('', [
   datasource:: datasource,
 
   // Leaves a job out of names that say more than the job.
-  withoutJob(job):: { transformations+: [rename('^ *(\\S.*?) +' + escaped(job) + '$', '$1')] },
+  withoutJob(job)::
+    local pattern = '^ *(\\S.*?) +' + escaped(job) + '$';
+    { transformations+: [rename(pattern, '$1')] },
 
   query(expr, legend): { expr: expr, legend: legend },
 
@@ -60,12 +62,12 @@ local escaped(text) = std.join('', [
   // allows only whole numbers, `log` makes it logarithmic. `limits` maps names to values in PromQL, drawn as dashed
   // lines. `narrow` panels have no room for numbers in the legend.
   timeseries(knobs): panel('timeseries', knobs { queries+: limitQueries(knobs) }, false) {
-    local isSet(knob) = std.objectHas(knobs, knob) && knobs[knob],
+    local isSet(knob) = knob in knobs && knobs[knob],
     local isLog = isSet('log'),
     local isSeconds = knobs.unit == 's',
     // If all values are 0, Grafana would choose an absurd range.
     local reach =
-      if std.objectHas(knobs, 'reach') then [knobs.reach]
+      if 'reach' in knobs then [knobs.reach]
       else if isSet('whole') then [2]
       else [],
 
@@ -77,7 +79,7 @@ local escaped(text) = std.join('', [
       defaults+: {
         // With unit `s`, the tick at 100 s of a log axis would read 1.67 mins.
         [if isLog && isSeconds then 'unit']: 'suffix:s',
-        [if !isLog then 'min']: if std.objectHas(knobs, 'min') then knobs.min else 0,
+        [if !isLog then 'min']: if 'min' in knobs then knobs.min else 0,
         [if isSet('whole') then 'decimals']: 0,
         color: { mode: 'palette-classic' },
         custom: {
@@ -88,7 +90,7 @@ local escaped(text) = std.join('', [
           [if isSet('stack') then 'stacking']: { mode: 'normal', group: 'A' },
           showPoints: 'never',
           spanNulls: false,
-          [if std.objectHas(knobs, 'axis') then 'axisLabel']: knobs.axis,
+          [if 'axis' in knobs then 'axisLabel']: knobs.axis,
           [if reach != [] then 'axisSoftMin']: 0,
           [if reach != [] then 'axisSoftMax']: reach[0],
           [if isLog then 'scaleDistribution']: { type: 'log', log: if isSeconds then 10 else 2 },
@@ -113,13 +115,13 @@ local escaped(text) = std.join('', [
   // `steps` are thresholds from style.libsonnet. `mode` is 'value_and_name' where the name matters. Names are shortened
   // to the two groups of the regular expression `names`.
   stat(knobs): panel('stat', knobs, true) {
-    transformations: if std.objectHas(knobs, 'names') then [rename(knobs.names, '$1$2')] else [],
+    transformations: if 'names' in knobs then [rename(knobs.names, '$1$2')] else [],
     fieldConfig+: { defaults+: {
-      [if std.objectHas(knobs, 'decimals') then 'decimals']: knobs.decimals,
+      [if 'decimals' in knobs then 'decimals']: knobs.decimals,
       color: { mode: 'thresholds' },
       thresholds: { mode: 'absolute', steps: knobs.steps },
       // `No requests yet` is neither good nor bad; no instance (`empty`) is bad.
-      [if !std.objectHas(knobs, 'empty') then 'mappings']: [{
+      [if !('empty' in knobs) then 'mappings']: [{
         type: 'special',
         options: { match: 'null', result: { color: style.neutral, index: 0 } },
       }],
@@ -131,8 +133,8 @@ local escaped(text) = std.join('', [
       orientation: 'auto',
       reduceOptions: { calcs: ['lastNotNull'], fields: '', values: false },
       // `auto` shows names only if there are several values.
-      textMode: if std.objectHas(knobs, 'mode') then knobs.mode else 'auto',
-      [if std.objectHas(knobs, 'size') then 'text']: { titleSize: knobs.size, valueSize: knobs.size },
+      textMode: if 'mode' in knobs then knobs.mode else 'auto',
+      [if 'size' in knobs then 'text']: { titleSize: knobs.size, valueSize: knobs.size },
     },
   },
 }

@@ -9,52 +9,56 @@ function(config, rules, variables)
   local q = query(config);
 
   local isVariable = { [label]: true for label in variables };
-  local chosen(labels) = {
-    [label]: ['$' + label]
-    for label in q.targetLabels + [label for label in labels if label in isVariable]
-  };
+  local matched(labels) = { [label]: ['$' + label] for label in labels };
+  local target = matched(q.targetLabels);
+  local chosen(labels) = target + matched(std.filter(function(label) label in isVariable, labels));
   local ofInstance(metric) = chosen(contract.labels(metric) + ['instance']);
   local read(rule, matchers={}) = q.read(rule, chosen(rule.labelNames) + matchers);
 
-  local installation = ['{{' + label + '}}' for label in q.targetLabels];
+  // Every line tells its installation: a sum over two clusters would hide the smaller one. The name of the usual job is
+  // left out again (see dashboard.libsonnet), so that a legend is as short as it can be.
+  local installation = std.join(' ', ['{{' + label + '}}' for label in q.targetLabels]);
+  local legend(name='') = if name == '' then installation else name + ' ' + installation;
+
+  // A recorded series over each step of the panel, so that wide steps lose no spikes: its mean.
+  local averaged(rule, matchers={}, window='$__interval') =
+    'avg_over_time(' + read(rule, matchers) + '[' + window + '])';
+
+  // A metric of each instance, as scraped.
+  local raw(metric, matchers={}) = q.raw(metric, ofInstance(metric) + matchers);
+
+  // A quantile. Empty, not NaN, while nothing was observed.
+  local quantile(name, by, buckets, observed) =
+    'histogram_quantile(' + std.strReplace(name, 'p', '0.') + ', ' + q.sum(by + ['le'], buckets) + ') and ' +
+    q.sum(by, observed) + ' > 0';
 
   {
     local shown = self,
 
-    // Every line tells its installation: a sum over two clusters would hide the smaller one. The name of the usual job is
-    // left out again (see dashboard.libsonnet), so that a legend is as short as it can be.
-    legend(name=''): std.join(' ', (if name == '' then [] else [name]) + installation),
-    query(expr, name=''): panel.query(expr, shown.legend(name)),
+    legend: legend,
+    query(expr, name=''): panel.query(expr, legend(name)),
 
-    // A recorded series over each step of the panel, so that wide steps lose no spikes: its mean, or, for saturation, its
-    // maximum.
-    averaged(rule, matchers={}, window='$__interval'):
-      'avg_over_time(' + read(rule, matchers) + '[' + window + '])',
+    averaged: averaged,
+    // Its maximum, for saturation.
     highest(rule): 'max_over_time(' + read(rule) + '[$__interval])',
 
     // Its current value. A window of one evaluation interval would be empty while an evaluation runs.
     now(rule): read(rule),
 
     // A recorded rate, per minute.
-    minutely(rule, by): '60 * ' + q.sum(by, shown.averaged(rule)),
+    minutely(rule, by): '60 * ' + q.sum(by, averaged(rule)),
 
-    // A metric of each instance, as scraped.
-    raw(metric, matchers={}): q.raw(metric, ofInstance(metric) + matchers),
-    rawRate(metric): 'rate(' + shown.raw(metric) + '[$__rate_interval])',
+    raw: raw,
+    rawRate(metric): 'rate(' + raw(metric) + '[$__rate_interval])',
 
     // The share of bad requests by route; its parts by a label, as shares of all requests.
     share(badRate, whole): q.ratio(
-      q.sum(['route'], shown.averaged(badRate)),
-      q.sum(['route'], shown.averaged(whole))
+      q.sum(['route'], averaged(badRate)),
+      q.sum(['route'], averaged(whole))
     ),
     shareBy(label, rates, whole):
-      q.sum([label], shown.averaged(rates)) + ' / ' + q.on([]) + ' group_left () (' +
-      q.sum([], shown.averaged(whole)) + ' > 0)',
-
-    // A quantile. Empty, not NaN, while nothing was observed.
-    local quantile(name, by, buckets, observed) =
-      'histogram_quantile(' + std.strReplace(name, 'p', '0.') + ', ' + q.sum(by + ['le'], buckets) + ') and ' +
-      q.sum(by, observed) + ' > 0',
+      q.sum([label], averaged(rates)) + ' / ' + q.on([]) + ' group_left () (' +
+      q.sum([], averaged(whole)) + ' > 0)',
 
     // Panels of recorded series, and of raw metrics.
     timeseries(knobs): panel.timeseries({ interval: config.evaluationInterval } + knobs),
@@ -76,7 +80,7 @@ function(config, rules, variables)
       title+: ' ' + std.join(', ', names) + shown.window,
       queries: [
         shown.query(
-          quantile(name, by, shown.averaged(rule), shown.averaged(rule, { le: '+Inf' })),
+          quantile(name, by, averaged(rule), averaged(rule, { le: '+Inf' })),
           std.join(' ', (if std.length(names) > 1 || by == [] then [name] else []) + legend)
         )
         for name in names
@@ -87,7 +91,7 @@ function(config, rules, variables)
 
     // A gauge of each instance.
     instances(metric, knobs={}): shown.rawTimeseries(contract.signal(metric) {
-      queries: [shown.query(shown.raw(metric), '{{instance}}')],
+      queries: [shown.query(raw(metric), '{{instance}}')],
     } + knobs),
 
     // The mean of a histogram. For small whole numbers, interpolated quantiles mislead.
@@ -129,8 +133,8 @@ function(config, rules, variables)
       unit: 'percentunit',
       queries: [shown.query(
         '1 - ' + q.ratio(
-          shown.averaged(objective.bad, window='$__range'),
-          shown.averaged(objective.valid, window='$__range')
+          averaged(objective.bad, window='$__range'),
+          averaged(objective.valid, window='$__range')
         )
       )],
       steps:

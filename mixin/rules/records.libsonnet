@@ -231,11 +231,12 @@ function(config)
   local metrics = std.objectFields(contract.recorded);
   local rates = [q.recordRate(metric) for metric in metrics];
   local plain = { [metrics[index]]: rates[index] for index in std.range(0, std.length(metrics) - 1) };
-  local unknown = std.setDiff(std.set(std.objectValues(contract.recorded)), std.set([group.name for group in groups]));
-  assert unknown == [] : 'metrics.json names the rule groups ' + std.join(', ', unknown) + ', which are not in records.libsonnet';
+  local isGroup = { [group.name]: true for group in groups };
+  local lost = std.filter(function(metric) !(contract.recorded[metric] in isGroup), metrics);
+  assert std.length(lost) == 0 : 'metrics.json names a rule group that is not in records.libsonnet, for ' + std.join(', ', lost);
 
   // A record is one rule; a kind of bad request and an objective are several.
-  local rulesOf(record) = if std.objectHas(record, 'record') then record.sources + [record] else record.rules;
+  local rulesOf(record) = if 'record' in record then record.sources + [record] else record.rules;
 
   std.foldl(
     function(all, record) all + record,
