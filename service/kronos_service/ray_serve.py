@@ -262,10 +262,11 @@ class _Announcing:
         while True:
             await asyncio.sleep(ANNOUNCE_SECONDS)
             try:
-                await self._announce()
-            except ray.exceptions.RayError as error:
+                # A call to a node that is cut off may stay without an answer.
+                await asyncio.wait_for(self._announce(), FORGET_SECONDS)
+            except (ray.exceptions.RayError, TimeoutError) as error:
                 if not failing:
-                    _log.error("not announced to the registry of targets", reason=str(error))
+                    _log.error("not announced to the registry of targets", reason=repr(error))
                 failing = True
             else:
                 failing = False
