@@ -52,7 +52,7 @@ class Programs:
 
 
 def programs(*, say: Say) -> Programs:
-    """Return the programs, built at the first call: 15 CPU minutes and 3 GB. Raises Missing and BuildError."""
+    """Return the programs, built at the first call: ten CPU minutes and 3 GB. Raises Missing and BuildError."""
     _require(_FOR_THE_NODE)
     return Programs(_daemons(say), debian(SUITE, _PACKAGES, say=say))
 
