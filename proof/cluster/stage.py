@@ -119,6 +119,10 @@ class Stage:
             raise Wrong(f"clients got {expected} forecasts, and Prometheus counted {expected - missing}")
         return missing
 
+    def alerts(self, *states: str) -> set[str]:
+        """The names of the alerts that are in one of these states."""
+        return {alert["labels"]["alertname"] for alert in self.server.alerts() if alert["state"] in states}
+
     def counted(self) -> int:
         """The forecasts that Prometheus knows of, from all pods that were."""
         return watch.counted(self.server).get("success", 0)
