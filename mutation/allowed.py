@@ -1,7 +1,7 @@
 """Mistakes that no test has to catch, because they make no difference, and why: by a pattern of what they are."""
 
 ALLOWED = {
-    r"^on\(\) changed: mixin/alerts/central\.libsonnet: q\.on\(\[\]\) -> q\.on\(\['route'\]\)": (
+    r"^on\(\) changed: mixin/alerts/(availability|central|objectives)\..*q\.on\(\[\]\) -> q\.on\(\['route'\]\)": (
         "Neither side has a route."
     ),
     r"^on\(\) dropped: mixin/alerts/objectives\.libsonnet: .* \| *\(min_over_time": (
@@ -9,6 +9,12 @@ ALLOWED = {
     ),
     r"^panels swapped: ": "The same panels in another order.",
     r"^order of rules: .*\{ seen: seen \}, \{ targets: targets \}": "Neither of them reads the other.",
+    r"^order of rules: .*\{ slowInference: slowInference \}, \{ queueUtilisation: queueUtilisation \}": (
+        "Neither of them reads the other."
+    ),
+    r"^sum for max: mixin/alerts/monitoring\.libsonnet: q\.count -> q\.sum \| \(\[\], q\.raw\('up'\) \+ ' == 1'\)": (
+        "All that it adds up are 1."
+    ),
     r"^sum for max: mixin/alerts/availability\.libsonnet: q\.avg -> q\.max \| \(\[\], upOver\(window\)\) \+ '\)'": (
         "Only where no target was ever up: their average and their highest are both 0."
     ),
