@@ -76,9 +76,40 @@ BUCKETS = {
 }
 
 
+HISTOGRAMS = {
+    "latency": {
+        "kronos_request_duration_seconds",
+        "kronos_model_inference_seconds",
+        "kronos_model_stage_seconds",
+        "kronos_time_to_first_candle_seconds",
+    },
+    "bytes": {"kronos_request_size_bytes", "kronos_response_size_bytes"},
+    "queue_wait": {"kronos_queue_wait_seconds"},
+    "candle": {"kronos_time_per_candle_seconds"},
+    "batch": {"kronos_batch_rows"},
+    "processing": {"kronos_processing_seconds"},
+    "candles": {"kronos_prediction_input_candles"},
+    "horizon": {"kronos_prediction_horizon_candles"},
+}
+
+
 def test_boundaries_stay_as_they_are():
     """In a major version, change them here as well."""
+    used: dict[str, set[str]] = {}
+    for name, metric in RAW["metrics"].items():
+        if "buckets" in metric:
+            used.setdefault(metric["buckets"], set()).add(name)
+    assert used == HISTOGRAMS
     assert {name: " ".join(bounds) for name, bounds in RAW["buckets"].items()} == BUCKETS
+
+
+def test_everything_else_is_there_from_the_start():
+    """`verify` misses what is not, so a condition must hold for the service as it is."""
+    assert {metric.name: metric.when for metric in load_contract().metrics.values() if metric.when} == {
+        "kronos_model_info": "model_loaded",
+        "kronos_device_memory_used_bytes": "gpu",
+        "kronos_device_memory_limit_bytes": "gpu",
+    }
 
 
 def test_exposed_series():

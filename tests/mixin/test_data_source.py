@@ -27,3 +27,13 @@ def test_the_type_of_the_data_source(kind):
 
         json.loads(json.dumps(dashboard), object_hook=note)
         assert set(found) == {kind}
+
+
+def test_everything_asks_the_chosen_data_source():
+    """What names none asks Grafana's default, which may be another one."""
+    for dashboard in evaluate(mixin_path()).dashboards.values():
+        variables = [one for one in dashboard["templating"]["list"] if one["type"] == "query"]
+        asking = [*variables, *dashboard["annotations"]["list"], *dashboard["panels"]]
+        asking += [target for panel in dashboard["panels"] for target in panel["targets"]]
+        assert variables
+        assert {one["datasource"]["uid"] for one in asking} == {"${datasource}"}

@@ -86,6 +86,11 @@ AVAILABILITY = [
         {20: {}, 24: {}, 34: {"KronosTargetDown": 1}},
     ),
     Scenario(
+        "one of the new instances takes fourteen minutes",
+        many(6, Instance("i5", start=600, down=((600, 1440),))),
+        silent(*range(20, 40)),
+    ),
+    Scenario(
         "from four instances to one",
         many(4, *(Instance(f"i{n}", every(10), down=((1725, 1800),), stop=1800) for n in range(1, 4))),
         silent(*range(28, 45)),
