@@ -29,7 +29,7 @@ def rolling_update(stage: Stage) -> str:
 
 
 def killed(stage: Stage) -> str:
-    """A process killed by force: requests in flight are lost, the pod starts again, and the rest goes on."""
+    """A process killed by force: what it had, or was sent before kube-proxy heard, is lost; the rest goes on."""
     before = stage.counted()
     with stage.load() as clients:
         name = stage.ready()[0]
