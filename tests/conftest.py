@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 
 from proof.servers import alertmanager, binaries
 from tests.service.server import Server
+
+# Their own nox session installs what they need.
+collect_ignore = [] if find_spec("ray") else ["ray"]
 
 
 def pytest_report_header() -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 with warnings.catch_warnings():
     # Of Ray's own code.
     warnings.simplefilter("ignore", DeprecationWarning)
-    pytest.importorskip("ray.serve")
+    import ray.serve  # noqa: F401
 
 from starlette.requests import Request
 from starlette.types import Message
