@@ -7,6 +7,9 @@ ALLOWED = {
     r"^on\(\) dropped: mixin/alerts/objectives\.libsonnet: .* \| *\(min_over_time": (
         "Both sides have the labels of the installation and no others."
     ),
+    r"^average for maximum: mixin/lib/query\.libsonnet: last_over_time -> max_over_time": (
+        "Alerts on what was lost ask whether there was something, and do not show how much."
+    ),
     r"^panels swapped: ": "The same panels in another order.",
     r"^order of rules: .*\{ seen: seen \}, \{ targets: targets \}": "Neither of them reads the other.",
     r"^order of rules: .*\{ slowInference: slowInference \}, \{ queueUtilisation: queueUtilisation \}": (
