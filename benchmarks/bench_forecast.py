@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 
 from benchmarks import results
-from benchmarks.forecast import checkpoints, clients, floors, ratio
+from benchmarks.forecast import chart, checkpoints, clients, floors, ratio
 from benchmarks.forecast.cases import Case
 from benchmarks.forecast.checkpoints import CONTEXT, SIZES, Reference
 from benchmarks.forecast.floors import Floors
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json:
         results.save(measured, machine, options.json)
     if options.write:
-        for path in results.document(measured, machine):
+        for path in [*results.document(measured, machine), chart.draw()]:
             console.print(f"Wrote {path}.")
     return 0
 

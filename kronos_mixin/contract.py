@@ -62,12 +62,17 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class ExternalMetric:
-    """A metric defined outside the service, by prometheus-client's collectors or by Prometheus itself."""
+    """A metric defined outside the service: by prometheus-client's collectors, by Prometheus itself, or by Ray."""
 
     name: str
     type: MetricType
     source: str
     labels: tuple[str, ...]
+
+    @property
+    def of_target(self) -> bool:
+        """Whether every target of the service has it. Alerts come from rules, and Ray's nodes are another job."""
+        return self.source != "ray" and not self.name.startswith("ALERTS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,11 @@ class Contract:
             for metric in (*self.metrics, *self.external)
             for name, labels in self.exposed_series(metric).items()
         }
+
+    def target_series(self) -> Mapping[str, tuple[str, ...]]:
+        """``all_exposed_series`` without those that a target of the service does not have."""
+        foreign = {name for name, metric in self.external.items() if not metric.of_target}
+        return {name: labels for name, labels in self.all_exposed_series().items() if name not in foreign}
 
 
 def mixin_path() -> Path:

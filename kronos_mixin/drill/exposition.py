@@ -293,9 +293,7 @@ class Day:
             "python_gc_objects_uncollectable_total": ({"generation": ("0", "1", "2")}, 0 * ones),
             "python_gc_collections_total": ({"generation": ("0", "1", "2")}, np.floor(age / 8)),
         }
-        for name in self._contract.external:
-            if name.startswith("ALERTS"):
-                continue  # They come from rules, not from a scrape.
+        for name in (one.name for one in self._contract.external.values() if one.of_target):
             if name not in known:
                 raise UnknownMetric(f"{name} is in the contract, but the story has no value for it: add one here.")
             sets, values = known[name]

@@ -141,7 +141,7 @@ def _lost_labels(rule: Mapping[str, Any], contract: Contract) -> list[str]:
     action = str(rule.get("action", "")).lower()
     if action not in {"labeldrop", "labelkeep"}:
         return []
-    read = {"job", "instance", *(label for labels in contract.all_exposed_series().values() for label in labels)}
+    read = {"job", "instance", *(label for labels in contract.target_series().values() for label in labels)}
     return sorted(label for label in read if _matches(rule, label) == (action == "labeldrop"))
 
 

@@ -125,7 +125,7 @@ def _inputs(stack: Stack) -> Iterator[Finding]:
                 readers.setdefault(name, set()).add(rule["alert"])
     for name, alerts in sorted(readers.items()):
         external = stack.contract.external.get(name)
-        if external is None or external.name.startswith("ALERTS"):
+        if external is None or not external.of_target:
             continue
         if without := exposed.targets - exposed.having(name):
             yield Finding(

@@ -151,7 +151,7 @@ def test_nothing_is_left(drilled, stack):
 
 def test_the_report_is_written_for_people_too(drilled):
     output = drilled[3]
-    assert json.loads((output / "drill.json").read_text()) == drilled[0]
+    assert json.loads((output / "drill.json").read_text()).items() <= drilled[0].items()
     for name in ("drill.md", "drill.html"):
         text = (output / name).read_text()
         assert all(alert in text for alert in FOUND)

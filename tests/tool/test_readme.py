@@ -54,12 +54,14 @@ def test_scrape_examples(number, tmp_path):
 
 def test_every_way_to_find_instances_is_shown():
     assert {discovery(code) for code in SCRAPES} == {
-        "static_configs", "file_sd_configs", "dns_sd_configs", "docker_sd_configs", "kubernetes_sd_configs"
+        "static_configs", "file_sd_configs", "dns_sd_configs", "docker_sd_configs", "kubernetes_sd_configs",
+        "http_sd_configs",
     }  # fmt: skip
 
 
 def test_a_scrape_example_that_is_wrong_would_be_found(tmp_path):
-    (tmp_path / "p.yml").write_text(SCRAPES[-1].replace("role: pod", "role: pots"))
+    (pods,) = (code for code in SCRAPES if "role: pod" in code)
+    (tmp_path / "p.yml").write_text(pods.replace("role: pod", "role: pots"))
     with pytest.raises(promtool.CheckFailed, match="unknown Kubernetes SD role"):
         promtool.check_config(binaries.newest(), tmp_path / "p.yml")
 

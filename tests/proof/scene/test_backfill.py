@@ -72,7 +72,7 @@ def test_the_same_day_every_time(told):
 
 
 def test_every_series_of_the_contract_is_told(series):
-    wanted = {name: set(labels) for name, labels in CONTRACT.all_exposed_series().items() if "ALERTS" not in name}
+    wanted = {name: set(labels) for name, labels in CONTRACT.target_series().items()}
     target = {*exposition.TARGET, "job", "instance"}
     assert {one.name: set(one.labels) - target for one in series} == wanted
 

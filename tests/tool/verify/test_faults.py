@@ -157,7 +157,7 @@ FAULTS = {
         "targets-ours",
         "another service answers at .*none of its 2 samples",
     ),
-    "all series dropped": (drop("kronos_.*"), "targets-ours", "relabelling leaves 3, none of which"),
+    "all series dropped": (drop("kronos_.*"), "targets-ours", "relabelling leaves 16, none of which"),
     "series in another job": (
         relabel(target_label="job", replacement="web"),
         "targets-ours",
