@@ -21,6 +21,9 @@ ALLOWED = {
     r"^sum for max: mixin/alerts/availability\.libsonnet: q\.avg -> q\.max \| \(\[\], upOver\(window\)\) \+ '\)'": (
         "Only where no target was ever up: their average and their highest are both 0."
     ),
+    r"^edge of a comparison: mixin/alerts/ray\.libsonnet: > -> >= \|  ' \+ knobs\.threshold": (
+        "Requests are whole: three, as with 2.5."
+    ),
     r"^threshold: .*guardCount: '2\.5' -> guardCount: '2\.(25|75)'": "Requests are whole: three, as with 2.5.",
     r"^threshold: .*minimum: '4\.5' -> minimum: '4\.(05|95)'": "Requests are whole: five, as with 4.5.",
     r"^threshold: .*threshold: '3' -> threshold: '2\.7'": "Starts are whole: three, as with 3.",

@@ -15,6 +15,7 @@ MIXIN = evaluate(mixin_path(), {"kronos": {"alerts": {name: {"enabled": True} fo
 PROXY = 'ray_serve_num_http_requests_total{{job="ray", application="{}", status_code="{}", cluster="{}"}}'
 QUEUE = 'ray_serve_deployment_queued_queries{{job="ray", application="kronos", handle="{}", cluster="{}"}}'
 OWN = 'kronos_requests_total{{job="kronos-api", instance="i", route="r", status="error", cluster="{}"}}'
+FINE = OWN.replace("error", "success")
 
 
 def answered(cluster: str, failed: str, application: str = "kronos") -> dict[str, str]:
@@ -27,6 +28,7 @@ def answered(cluster: str, failed: str, application: str = "kronos") -> dict[str
 
 SERIES = {
     **answered("lost three", "_x20 3x70"),
+    FINE.format("lost three"): "0+5x90",
     **answered("lost two", "_x20 2x70"),
     **answered("lost three more", "1x20 4x70"),
     **answered("of another application", "_x20 9x70", application="chat"),

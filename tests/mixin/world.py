@@ -26,6 +26,7 @@ VALUES = OPEN | {
     "version": ("1.0.0",),
     "python": ("3.11",),
     "torch": ("2.13",),
+    "generation": ("0", "1", "2"),
 }
 
 # Hardly any of a thousand requests fails or is slow, so that error budgets are neither full nor empty.
@@ -36,9 +37,11 @@ NUMBERS = {name: number for number, name in enumerate((*CONTRACT.metrics, *CONTR
 
 
 def children(metric: str) -> Iterator[dict[str, str]]:
-    """The labels of each series of a metric; external ones have none but those that they need."""
-    labels = CONTRACT.metrics[metric].labels if metric in CONTRACT.metrics else {}
-    known = {label: CONTRACT.values(metric, label) or VALUES[label] for label in labels}
+    """The labels of each series of a metric; external ones have those alone of which there are values above."""
+    if metric in CONTRACT.metrics:
+        known = {label: CONTRACT.values(metric, label) or VALUES[label] for label in CONTRACT.metrics[metric].labels}
+    else:
+        known = {label: VALUES[label] for label in CONTRACT.external[metric].labels if label in VALUES}
     for values in itertools.product(*known.values()):
         yield dict(zip(known, values, strict=True))
 
