@@ -24,6 +24,10 @@ ALLOWED = {
     r"^edge of a comparison: mixin/alerts/ray\.libsonnet: > -> >= \|  ' \+ knobs\.threshold": (
         "Requests are whole: three, as with 2.5."
     ),
+    r"^edge of a comparison: mixin/alerts/requests\.libsonnet: >= -> > \|  ' \+$": (
+        "Requests are whole: three, as with 2.5."
+    ),
+    r"^sum for max: mixin/lib/shown\.libsonnet: q\.count -> q\.sum \| .*shown\.firing": "Each firing alert is a 1.",
     r"^threshold: .*guardCount: '2\.5' -> guardCount: '2\.(25|75)'": "Requests are whole: three, as with 2.5.",
     r"^threshold: .*minimum: '4\.5' -> minimum: '4\.(05|95)'": "Requests are whole: five, as with 4.5.",
     r"^threshold: .*threshold: '3' -> threshold: '2\.7'": "Starts are whole: three, as with 3.",

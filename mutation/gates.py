@@ -164,6 +164,11 @@ def _gates(
             lambda: _pytest("mixin/test_scaling.py", "tool/test_kustomize.py"),
         ),
         ("scenarios", bool(alerts), lambda: _scenarios(root, alerts)),
+        (
+            "tests of Ray",
+            any(name.startswith("KronosRay") for name in alerts),
+            lambda: _pytest("mixin/test_ray.py", words=f"{newest} or off_by_default"),
+        ),
         ("tests of the centre", "central" in changed, lambda: _pytest("mixin/test_central.py", words=newest)),
         (
             "tests of configs",
