@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kronos_mixin.documents import fill
 from kronos_mixin.documents.reference import table as markdown
 from mutation.allowed import ALLOWED
 from mutation.places import Mutant
 
 DOCUMENT = "docs/mutation.md"
-_SECTION = re.compile(r"(<!-- generated: score -->\n).*(\n<!-- end of score -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -85,4 +85,4 @@ def table(found: Iterable[Found], seed: int, before: float) -> str:
 
 def document(path: Path, lines: str) -> str:
     """The text of the document with another score."""
-    return _SECTION.sub(lambda match: f"{match[1]}\n{lines}\n{match[2]}", path.read_text(encoding="utf-8"))
+    return fill(path.read_text(encoding="utf-8"), {"score": lambda _: lines})

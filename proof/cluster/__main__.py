@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from kronos_mixin.documents import fill
 from kronos_mixin.documents.reference import table
 from proof.cluster import node
 from proof.cluster.configuration import PAUSE
@@ -28,7 +28,6 @@ from proof.servers.debian import Missing
 
 _ROOT = Path(__file__).parents[2]
 _DOCUMENT = _ROOT / "docs" / "cluster.md"
-_SECTION = re.compile(r"(<!-- generated: cluster -->\n).*(\n<!-- end of cluster -->)", re.DOTALL)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,9 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     if options.write and not code:
-        _DOCUMENT.write_text(
-            _SECTION.sub(rf"\g<1>\n{_section(**result)}\g<2>", _DOCUMENT.read_text("utf-8")), "utf-8"
-        )
+        page = _DOCUMENT.read_text("utf-8")
+        _DOCUMENT.write_text(fill(page, {"cluster": lambda _: _section(**result)}), "utf-8")
     return code
 
 
@@ -103,7 +101,7 @@ def _section(versions: Mapping[str, str], outcomes: Mapping[str, str]) -> str:
     told = {name: " ".join((scene.__doc__ or "").split()) for name, scene in SCENES.items()}
     scenes = table(["scene", "what happened"], [[told[name], outcome] for name, outcome in outcomes.items()])
     patches = table(["object", "why it was patched"], [[f"`{one.kind}`", one.why] for one in ADAPTATIONS])
-    return f"Run with {run}.\n\n{scenes}\n\n{patches}\n"
+    return f"Run with {run}.\n\n{scenes}\n\n{patches}"
 
 
 def _say(text: str) -> None:

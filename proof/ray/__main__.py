@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import signal
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import ray
 
+from kronos_mixin.documents import fill
 from kronos_mixin.documents.reference import table
 from kronos_mixin.verify.api import WaitError
 from proof.ray.bench import Bench, Result, Wrong, prometheus_of
@@ -24,7 +24,6 @@ from proof.servers.debian import Missing
 from proof.servers.process import ProcessError
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "ray.md"
-_SECTION = re.compile(r"(<!-- generated: ray -->\n).*(\n<!-- end of ray -->)", re.DOTALL)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _say(text)
     if options.write:
         page = _DOCUMENT.read_text(encoding="utf-8")
-        _DOCUMENT.write_text(_SECTION.sub(lambda match: f"{match[1]}\n{text}\n{match[2]}", page), encoding="utf-8")
+        _DOCUMENT.write_text(fill(page, {"ray": lambda _: text}), encoding="utf-8")
     return 0
 
 

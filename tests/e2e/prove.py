@@ -8,7 +8,6 @@ where minutes are seconds; and the receiver of the Alertmanager example that hea
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from scenarios.timing import ONSETS
 
 from kronos_mixin.compile import render
 from kronos_mixin.contract import mixin_path
+from kronos_mixin.documents import fill
 from kronos_mixin.documents.reference import table
 from kronos_mixin.jsonnet import evaluate
 from proof.servers import alertmanager, binaries
@@ -29,7 +29,6 @@ from tests.e2e.faults import FAULTS
 from tests.e2e.performance import PATIENCE, WITHOUT_A_FAULT, Performance
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "proof.md"
-_SECTION = re.compile(r"(<!-- generated: proof -->\n).*(\n<!-- end of proof -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def main() -> None:
     say(text)
     if options.write:
         page = DOCUMENT.read_text(encoding="utf-8")
-        DOCUMENT.write_text(_SECTION.sub(lambda match: f"{match[1]}\n{text}\n{match[2]}", page), encoding="utf-8")
+        DOCUMENT.write_text(fill(page, {"proof": lambda _: text}), encoding="utf-8")
 
 
 if __name__ == "__main__":
